@@ -1,0 +1,12 @@
+//! Plumbing that both processes need and that knows nothing of APIs, sessions or plans.
+
+pub mod config;
+pub mod secret;
+pub mod clock;
+pub mod backoff;
+pub mod telemetry;
+pub mod readiness;
+pub mod ready_file;
+pub mod tasks;
+pub mod tls;
+pub mod jwt;

@@ -1,0 +1,475 @@
+//! Every refusal of a handshake and every ending of a session, as one enum. It alone decides the HTTP status, the close
+//! code, the metric label, the side and the numeric code that users of API managers know.
+//!
+//! `docs/SESSIONS.md` is generated from this file. There is no catch-all variant: something new that can end a session
+//! gets a name.
+
+use std::fmt;
+
+use http::StatusCode;
+
+/// Who caused a refusal or an ending.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Side {
+    /// The client that connected to the gateway.
+    Client,
+    /// The backend behind the gateway.
+    Backend,
+    /// The gateway itself, by policy or by fault.
+    Gateway,
+}
+
+/// Why a handshake was refused or a session ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reason {
+    // Refusals before anything is known of the caller.
+    /// The bytes are no HTTP/1.1 request, or the upgrade lacks what RFC 6455, 4.2.1 asks for.
+    MalformedRequest,
+    /// The request head is larger than the gateway accepts.
+    RequestTooLarge,
+    /// The request head did not arrive in time.
+    HandshakeTimeout,
+    /// A plain HTTP request where a WebSocket upgrade belongs.
+    UpgradeRequired,
+    /// A `Sec-WebSocket-Version` other than 13.
+    UnsupportedVersion,
+    /// The node holds as many connections as it may.
+    ConnectionLimit,
+    /// The node has no configuration yet.
+    NotReady,
+
+    // Refusals by route and state.
+    /// No API answers to the path.
+    ApiNotFound,
+    /// The API has no such topic.
+    TopicNotFound,
+    /// The API is in the state Blocked.
+    ApiBlocked,
+    /// The API was retired or undeployed.
+    ApiWithdrawn,
+    /// The API has no endpoint for the kind of key that was used.
+    EndpointMissing,
+
+    // Refusals by credential; the expired and the revoked also end sessions.
+    /// No credential came with the handshake.
+    CredentialMissing,
+    /// The token cannot be read, its signature is wrong, or its key is unknown.
+    CredentialInvalid,
+    /// The token's time is over.
+    CredentialExpired,
+    /// The token's time has not begun.
+    CredentialNotYetValid,
+    /// No key manager of this gateway issued the token.
+    IssuerUnknown,
+    /// The token is for somebody else.
+    AudienceMismatch,
+    /// The application of the token, or its key, no longer exists.
+    ApplicationUnknown,
+    /// The application has no subscription to the API.
+    SubscriptionMissing,
+    /// The subscription is blocked.
+    SubscriptionBlocked,
+
+    // The backend's leg.
+    /// The backend answered the upgrade with a status of its own, which is relayed.
+    BackendRefused,
+    /// The backend's name does not resolve, or nobody listens there.
+    BackendUnreachable,
+    /// The backend did not answer in time.
+    BackendTimeout,
+    /// The backend's certificate does not verify, or TLS failed.
+    BackendTls,
+    /// The backend's answer is no valid WebSocket handshake.
+    BackendHandshake,
+
+    // Endings.
+    /// The client closed with a close frame.
+    ClientClosed,
+    /// The backend closed with a close frame.
+    BackendClosed,
+    /// The client's connection ended without a close frame.
+    ClientLost,
+    /// The backend's connection ended without a close frame.
+    BackendLost,
+    /// The client sent a frame that RFC 6455 forbids.
+    ClientProtocolError,
+    /// The backend sent a frame that RFC 6455 forbids.
+    BackendProtocolError,
+    /// No data message passed in either direction for as long as the API allows.
+    IdleTimeout,
+    /// The client answered no ping.
+    ClientUnresponsive,
+    /// The backend answered no ping.
+    BackendUnresponsive,
+    /// The node is shutting down.
+    Draining,
+    /// Something in the gateway failed.
+    GatewayFault,
+}
+
+// === impl Side ===
+
+impl Side {
+    /// The metric label and log value.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Backend => "backend",
+            Self::Gateway => "gateway",
+        }
+    }
+}
+
+impl fmt::Display for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.label())
+    }
+}
+
+// === impl Reason ===
+
+impl Reason {
+    /// Every reason, in the order of the documentation.
+    pub const ALL: &[Self] = &[
+        Self::MalformedRequest,
+        Self::RequestTooLarge,
+        Self::HandshakeTimeout,
+        Self::UpgradeRequired,
+        Self::UnsupportedVersion,
+        Self::ConnectionLimit,
+        Self::NotReady,
+        Self::ApiNotFound,
+        Self::TopicNotFound,
+        Self::ApiBlocked,
+        Self::ApiWithdrawn,
+        Self::EndpointMissing,
+        Self::CredentialMissing,
+        Self::CredentialInvalid,
+        Self::CredentialExpired,
+        Self::CredentialNotYetValid,
+        Self::IssuerUnknown,
+        Self::AudienceMismatch,
+        Self::ApplicationUnknown,
+        Self::SubscriptionMissing,
+        Self::SubscriptionBlocked,
+        Self::BackendRefused,
+        Self::BackendUnreachable,
+        Self::BackendTimeout,
+        Self::BackendTls,
+        Self::BackendHandshake,
+        Self::ClientClosed,
+        Self::BackendClosed,
+        Self::ClientLost,
+        Self::BackendLost,
+        Self::ClientProtocolError,
+        Self::BackendProtocolError,
+        Self::IdleTimeout,
+        Self::ClientUnresponsive,
+        Self::BackendUnresponsive,
+        Self::Draining,
+        Self::GatewayFault,
+    ];
+
+    /// The status that refuses the handshake, or `None` where the reason only ends sessions.
+    ///
+    /// For [`Self::BackendRefused`] this is the status when the backend's own cannot be relayed.
+    #[must_use]
+    pub const fn status(self) -> Option<StatusCode> {
+        Some(match self {
+            Self::MalformedRequest => StatusCode::BAD_REQUEST,
+            Self::RequestTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::HandshakeTimeout => StatusCode::REQUEST_TIMEOUT,
+            Self::UpgradeRequired | Self::UnsupportedVersion => StatusCode::UPGRADE_REQUIRED,
+            Self::CredentialMissing
+            | Self::CredentialInvalid
+            | Self::CredentialExpired
+            | Self::CredentialNotYetValid
+            | Self::IssuerUnknown
+            | Self::ApplicationUnknown => StatusCode::UNAUTHORIZED,
+            Self::AudienceMismatch
+            | Self::SubscriptionMissing
+            | Self::SubscriptionBlocked
+            | Self::EndpointMissing => StatusCode::FORBIDDEN,
+            Self::ApiNotFound | Self::TopicNotFound | Self::ApiWithdrawn => StatusCode::NOT_FOUND,
+            Self::BackendRefused
+            | Self::BackendUnreachable
+            | Self::BackendTls
+            | Self::BackendHandshake => StatusCode::BAD_GATEWAY,
+            Self::ConnectionLimit | Self::NotReady | Self::ApiBlocked | Self::Draining => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+            Self::BackendTimeout => StatusCode::GATEWAY_TIMEOUT,
+            Self::GatewayFault => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::ClientClosed
+            | Self::BackendClosed
+            | Self::ClientLost
+            | Self::BackendLost
+            | Self::ClientProtocolError
+            | Self::BackendProtocolError
+            | Self::IdleTimeout
+            | Self::ClientUnresponsive
+            | Self::BackendUnresponsive => return None,
+        })
+    }
+
+    /// The code of the close frame that the gateway sends to the client, or `None` where it sends none of its own: the reason only
+    /// refuses handshakes, or a peer's own close is passed on.
+    ///
+    /// Codes 4000 and above are those that users of API managers know; 1014 is registered with IANA as "bad gateway";
+    /// for a backend's illegal frame, too, because 1002 would blame the client.
+    #[must_use]
+    pub const fn close_code(self) -> Option<u16> {
+        match self {
+            Self::ClientLost | Self::ApiWithdrawn | Self::IdleTimeout | Self::Draining => {
+                Some(1001)
+            }
+            Self::ClientProtocolError => Some(1002),
+            Self::BackendLost | Self::BackendProtocolError | Self::BackendUnresponsive => {
+                Some(1014)
+            }
+            Self::ClientUnresponsive => Some(1001),
+            Self::CredentialInvalid
+            | Self::CredentialExpired
+            | Self::CredentialNotYetValid
+            | Self::IssuerUnknown
+            | Self::ApplicationUnknown => Some(4001),
+            Self::AudienceMismatch
+            | Self::SubscriptionMissing
+            | Self::SubscriptionBlocked
+            | Self::EndpointMissing
+            | Self::TopicNotFound
+            | Self::ApiBlocked => Some(4002),
+            Self::GatewayFault => Some(4004),
+            Self::MalformedRequest
+            | Self::RequestTooLarge
+            | Self::HandshakeTimeout
+            | Self::UpgradeRequired
+            | Self::UnsupportedVersion
+            | Self::ConnectionLimit
+            | Self::NotReady
+            | Self::ApiNotFound
+            | Self::CredentialMissing
+            | Self::BackendRefused
+            | Self::BackendUnreachable
+            | Self::BackendTimeout
+            | Self::BackendTls
+            | Self::BackendHandshake
+            | Self::ClientClosed
+            | Self::BackendClosed => None,
+        }
+    }
+
+    /// The code of the close frame that the gateway sends to the backend when it ends the session: 1002 where the illegal
+    /// frame was the backend's own, else 1001, since the client is going away whatever the gateway's quarrel with it is.
+    #[must_use]
+    pub const fn backend_close_code(self) -> u16 {
+        match self {
+            Self::BackendProtocolError => 1002,
+            _ => 1001,
+        }
+    }
+
+    /// Who caused it.
+    #[must_use]
+    pub const fn side(self) -> Side {
+        match self {
+            Self::MalformedRequest
+            | Self::RequestTooLarge
+            | Self::HandshakeTimeout
+            | Self::UpgradeRequired
+            | Self::UnsupportedVersion
+            | Self::ApiNotFound
+            | Self::TopicNotFound
+            | Self::CredentialMissing
+            | Self::CredentialInvalid
+            | Self::CredentialExpired
+            | Self::CredentialNotYetValid
+            | Self::IssuerUnknown
+            | Self::AudienceMismatch
+            | Self::ApplicationUnknown
+            | Self::SubscriptionMissing
+            | Self::SubscriptionBlocked
+            | Self::ClientClosed
+            | Self::ClientLost
+            | Self::ClientProtocolError
+            | Self::ClientUnresponsive => Side::Client,
+            Self::BackendRefused
+            | Self::BackendUnreachable
+            | Self::BackendTimeout
+            | Self::BackendTls
+            | Self::BackendHandshake
+            | Self::BackendClosed
+            | Self::BackendLost
+            | Self::BackendProtocolError
+            | Self::BackendUnresponsive => Side::Backend,
+            Self::ConnectionLimit
+            | Self::NotReady
+            | Self::ApiBlocked
+            | Self::ApiWithdrawn
+            | Self::EndpointMissing
+            | Self::IdleTimeout
+            | Self::Draining
+            | Self::GatewayFault => Side::Gateway,
+        }
+    }
+
+    /// The metric label, log value and `reason` of a problem body. Stable.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::MalformedRequest => "malformed_request",
+            Self::RequestTooLarge => "request_too_large",
+            Self::HandshakeTimeout => "handshake_timeout",
+            Self::UpgradeRequired => "upgrade_required",
+            Self::UnsupportedVersion => "unsupported_version",
+            Self::ConnectionLimit => "connection_limit",
+            Self::NotReady => "not_ready",
+            Self::ApiNotFound => "api_not_found",
+            Self::TopicNotFound => "topic_not_found",
+            Self::ApiBlocked => "api_blocked",
+            Self::ApiWithdrawn => "api_withdrawn",
+            Self::EndpointMissing => "endpoint_missing",
+            Self::CredentialMissing => "credential_missing",
+            Self::CredentialInvalid => "credential_invalid",
+            Self::CredentialExpired => "credential_expired",
+            Self::CredentialNotYetValid => "credential_not_yet_valid",
+            Self::IssuerUnknown => "issuer_unknown",
+            Self::AudienceMismatch => "audience_mismatch",
+            Self::ApplicationUnknown => "application_unknown",
+            Self::SubscriptionMissing => "subscription_missing",
+            Self::SubscriptionBlocked => "subscription_blocked",
+            Self::BackendRefused => "backend_refused",
+            Self::BackendUnreachable => "backend_unreachable",
+            Self::BackendTimeout => "backend_timeout",
+            Self::BackendTls => "backend_tls",
+            Self::BackendHandshake => "backend_handshake",
+            Self::ClientClosed => "client_closed",
+            Self::BackendClosed => "backend_closed",
+            Self::ClientLost => "client_lost",
+            Self::BackendLost => "backend_lost",
+            Self::ClientProtocolError => "client_protocol_error",
+            Self::BackendProtocolError => "backend_protocol_error",
+            Self::IdleTimeout => "idle_timeout",
+            Self::ClientUnresponsive => "client_unresponsive",
+            Self::BackendUnresponsive => "backend_unresponsive",
+            Self::Draining => "draining",
+            Self::GatewayFault => "gateway_fault",
+        }
+    }
+
+    /// The numeric code that users of the leading API manager know, in a problem body's `code`; the HTTP status or
+    /// close code where there is none.
+    #[must_use]
+    pub const fn code(self) -> u32 {
+        match self {
+            Self::CredentialMissing => 900_902,
+            Self::CredentialInvalid
+            | Self::CredentialExpired
+            | Self::CredentialNotYetValid
+            | Self::IssuerUnknown
+            | Self::ApplicationUnknown
+            | Self::EndpointMissing => 900_901,
+            Self::SubscriptionBlocked => 900_907,
+            Self::SubscriptionMissing => 900_908,
+            Self::AudienceMismatch => 900_914,
+            Self::ApiBlocked => 700_700,
+            _ => match (self.status(), self.close_code()) {
+                (Some(status), _) => status.as_u16() as u32,
+                (None, Some(code)) => code as u32,
+                (None, None) => 0,
+            },
+        }
+    }
+
+    /// What a client is told, in a problem body's `detail` or a close frame's reason (below 123 bytes, RFC 6455, 5.5).
+    /// Safe to show to strangers.
+    #[must_use]
+    pub const fn message(self) -> &'static str {
+        match self {
+            Self::MalformedRequest => "the request is not a valid WebSocket handshake",
+            Self::RequestTooLarge => "the request head is too large",
+            Self::HandshakeTimeout => "the request head did not arrive in time",
+            Self::UpgradeRequired => "this address speaks WebSocket; send an upgrade",
+            Self::UnsupportedVersion => "only WebSocket version 13 is spoken here",
+            Self::ConnectionLimit => {
+                "this gateway node holds as many connections as it may; try again"
+            }
+            Self::NotReady => "this gateway node has no configuration yet; try again",
+            Self::ApiNotFound => "no API answers to this path",
+            Self::TopicNotFound => "the API has no such topic",
+            Self::ApiBlocked => "the API is blocked for now",
+            Self::ApiWithdrawn => "the API is no longer offered here",
+            Self::EndpointMissing => "the API has no endpoint for this kind of key",
+            Self::CredentialMissing => {
+                "send an access token as Authorization: Bearer or ?access_token="
+            }
+            Self::CredentialInvalid => "the access token is not valid",
+            Self::CredentialExpired => "the access token has expired",
+            Self::CredentialNotYetValid => "the access token is not valid yet",
+            Self::IssuerUnknown => "the access token comes from an issuer that is not known here",
+            Self::AudienceMismatch => "the access token is for another audience",
+            Self::ApplicationUnknown => "the application of the access token is not known here",
+            Self::SubscriptionMissing => "the application is not subscribed to this API",
+            Self::SubscriptionBlocked => "the subscription to this API is blocked",
+            Self::BackendRefused => "the backend refused the connection",
+            Self::BackendUnreachable => "the backend cannot be reached",
+            Self::BackendTimeout => "the backend did not answer in time",
+            Self::BackendTls => "the secure connection to the backend failed",
+            Self::BackendHandshake => "the backend did not answer with a WebSocket handshake",
+            Self::ClientClosed => "the client closed the connection",
+            Self::BackendClosed => "the backend closed the connection",
+            Self::ClientLost => "the connection to the client was lost",
+            Self::BackendLost => "the connection to the backend was lost",
+            Self::ClientProtocolError => "the client sent an illegal frame",
+            Self::BackendProtocolError => "the backend sent an illegal frame",
+            Self::IdleTimeout => "no message passed for too long",
+            Self::ClientUnresponsive => "the client answers no ping",
+            Self::BackendUnresponsive => "the backend answers no ping",
+            Self::Draining => "this gateway node is shutting down; connect again",
+            Self::GatewayFault => "the gateway failed",
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.label())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::Reason;
+
+    #[test]
+    fn every_reason_is_listed_once_under_a_label_of_its_own() {
+        let labels: HashSet<_> = Reason::ALL.iter().map(|r| r.label()).collect();
+        assert_eq!(labels.len(), Reason::ALL.len());
+        let last = Reason::ALL[Reason::ALL.len() - 1] as usize;
+        assert_eq!(last + 1, Reason::ALL.len(), "a variant is missing from ALL");
+        for (index, reason) in Reason::ALL.iter().enumerate() {
+            assert_eq!(*reason as usize, index, "{reason} is out of order");
+        }
+    }
+
+    #[test]
+    fn every_message_fits_into_a_close_frame() {
+        for reason in Reason::ALL {
+            assert!(reason.message().len() <= 123, "{reason}");
+        }
+    }
+
+    #[test]
+    fn every_reason_says_something_to_somebody() {
+        for reason in Reason::ALL {
+            let passed_on = matches!(reason, Reason::ClientClosed | Reason::BackendClosed);
+            assert!(
+                passed_on || reason.status().is_some() || reason.close_code().is_some(),
+                "{reason}"
+            );
+        }
+    }
+}
