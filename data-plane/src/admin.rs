@@ -1,0 +1,130 @@
+//! The operators' door: health, readiness, metrics, status, and the order to leave.
+//!
+//! Reads what others hold and decides nothing. Plain HTTP for the machine itself or a private network; it runs on the
+//! control runtime, so that load on the data path cannot silence it. Served by `app`.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use axum::{
+    Json, Router,
+    extract::State,
+    http::{StatusCode, header},
+    response::IntoResponse,
+    routing::{get, post},
+};
+use serde::Serialize;
+use tidegate_kit::readiness::Readiness;
+use tokio::{net::TcpListener, sync::watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::{admit::slots::Slots, session::Gateway};
+
+/// What the door shows and what it may order.
+#[derive(Clone, Debug)]
+pub struct Operators {
+    /// The sessions, the snapshot and the metrics.
+    pub gateway: Arc<Gateway>,
+    /// The connections, sessions or not.
+    pub slots: Slots,
+    /// What is still waited for.
+    pub readiness: Readiness,
+    /// The node's name.
+    pub node: Arc<str>,
+    /// Whether the configuration stream is open.
+    pub connected: watch::Receiver<bool>,
+    /// Cancelled to make the node leave.
+    pub leave: CancellationToken,
+}
+
+/// The answer of `/status`.
+#[derive(Debug, Serialize)]
+struct Status<'a> {
+    node: &'a str,
+    /// The number of the snapshot; 0 while there is none.
+    number: u64,
+    sessions: usize,
+    connections: usize,
+    connected: bool,
+    ready: bool,
+    waiting_for: Vec<&'static str>,
+    version: &'static str,
+}
+
+/// Serves the door until `stopping`.
+///
+/// # Errors
+/// When the listening socket breaks.
+pub async fn serve(
+    listener: TcpListener,
+    operators: Operators,
+    stopping: CancellationToken,
+) -> std::io::Result<()> {
+    axum::serve(listener, router(operators))
+        .with_graceful_shutdown(stopping.cancelled_owned())
+        .await
+}
+
+/// Opens the door.
+///
+/// # Errors
+/// When the address cannot be bound.
+pub async fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
+    TcpListener::bind(address).await
+}
+
+fn router(operators: Operators) -> Router {
+    Router::new()
+        .route("/healthz", get(healthz))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(metrics))
+        .route("/status", get(status))
+        .route("/drain", post(drain))
+        .with_state(operators)
+}
+
+/// Alive, whatever else is wrong: restarting the process would not help.
+async fn healthz() -> &'static str {
+    "ok\n"
+}
+
+async fn readyz(State(operators): State<Operators>) -> (StatusCode, String) {
+    let waiting_for = operators.readiness.pending();
+    if waiting_for.is_empty() {
+        (StatusCode::OK, "ready\n".to_owned())
+    } else {
+        let text = format!("waiting for: {}\n", waiting_for.join(", "));
+        (StatusCode::SERVICE_UNAVAILABLE, text)
+    }
+}
+
+async fn metrics(State(operators): State<Operators>) -> impl IntoResponse {
+    let gateway = &operators.gateway;
+    // Sessions live for days: what they carry is counted when somebody looks, not only when they end.
+    gateway.registry.count();
+    let connected = *operators.connected.borrow();
+    gateway.metrics.control_plane_connected(connected);
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(header::CONTENT_TYPE, kind)], gateway.metrics.render())
+}
+
+async fn status(State(operators): State<Operators>) -> impl IntoResponse {
+    let gateway = &operators.gateway;
+    let waiting_for = operators.readiness.pending();
+    Json(Status {
+        node: &operators.node,
+        number: gateway.snapshots.load().number().get(),
+        sessions: gateway.registry.len(),
+        connections: operators.slots.taken(),
+        connected: *operators.connected.borrow(),
+        ready: waiting_for.is_empty(),
+        waiting_for,
+        version: env!("CARGO_PKG_VERSION"),
+    })
+    .into_response()
+}
+
+/// Answers at once; `/readyz` fails from now on, and the process ends when its sessions have.
+async fn drain(State(operators): State<Operators>) -> StatusCode {
+    operators.leave.cancel();
+    StatusCode::ACCEPTED
+}

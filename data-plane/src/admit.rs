@@ -1,0 +1,68 @@
+//! ADMIT: lets an authenticated client in, under what it may hold for as long as the session lives.
+//!
+//! Owns the permit, which enters the session in the registry. Refuses to judge credentials (`auth`). Called by
+//! `session`, with the snapshot that the session was judged by.
+
+use std::sync::Arc;
+
+use tidegate_proto::reason::Reason;
+
+use crate::{
+    admit::permit::Permit,
+    auth::{LEEWAY, Principal},
+    record::SessionId,
+    session::{
+        registry::{Registry, Session},
+        rejudge,
+    },
+    snapshot::{Snapshot, Snapshots, model::Api},
+};
+
+pub mod slots;
+pub mod permit;
+
+/// Who wants in.
+#[derive(Clone, Debug)]
+pub struct Applicant {
+    /// The session's id.
+    pub id: SessionId,
+    /// The API.
+    pub api: Arc<Api>,
+    /// Who it is.
+    pub principal: Principal,
+    /// When it was judged, in seconds of Unix time.
+    pub now: u64,
+}
+
+/// Enters a session in the registry.
+///
+/// The snapshot may have been swapped while the session was judged, and whoever walked the registry then did not see
+/// it. So it is entered first and compared afterwards: either the walk sees the session, or the session sees the swap.
+///
+/// # Errors
+/// The reason for which the newer snapshot would not let it in, or `Draining`.
+pub fn admit(
+    registry: &Registry,
+    snapshots: &Snapshots,
+    judged_by: &Arc<Snapshot>,
+    applicant: Applicant,
+) -> Result<Permit, Reason> {
+    let expires_at = applicant.principal.token.expires_at;
+    // A token that is taken although its time is just over, clocks being what they are, is good for as long as that.
+    let ends_at = if applicant.now < expires_at {
+        expires_at
+    } else {
+        expires_at.saturating_add(LEEWAY.as_secs())
+    };
+    let session = Session::new(applicant.id, applicant.api, applicant.principal, ends_at);
+    let permit = Permit::enter(registry, Arc::new(session));
+    let current = snapshots.load();
+    if !Arc::ptr_eq(&current, judged_by) {
+        rejudge::judge(&current, permit.session())?;
+    }
+    permit.stands()?;
+    Ok(permit)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,69 @@
+//! Who is let in although, or because, the world moved meanwhile.
+
+use tidegate_proto::{discovery::v1::resource::Body, reason::Reason};
+
+use super::{Applicant, admit};
+use crate::{
+    admit::permit::Permit,
+    auth::LEEWAY,
+    record::SessionId,
+    session::registry::{Registry, tests::world},
+    snapshot::{Snapshots, fixture::snapshot},
+};
+
+const NOW: u64 = 1000;
+
+/// Lets an applicant in whose token expires at this second, while the configuration changes under it.
+fn admitted(
+    registry: &Registry,
+    expires_at: u64,
+    keep: fn(&Body) -> bool,
+) -> Result<Permit, Reason> {
+    let (mut bodies, principal, api) = world(expires_at);
+    let snapshots = Snapshots::default();
+    snapshots.swap(snapshot(bodies.clone()));
+    let judged_by = snapshots.load();
+    let before = bodies.len();
+    bodies.retain(keep);
+    if bodies.len() < before {
+        snapshots.swap(snapshot(bodies));
+    }
+    let applicant = Applicant {
+        id: SessionId::generate(1),
+        api,
+        principal,
+        now: NOW,
+    };
+    admit(registry, &snapshots, &judged_by, applicant)
+}
+
+#[test]
+fn an_applicant_whose_right_went_while_it_was_judged_is_refused() {
+    let registry = Registry::default();
+    let refused = admitted(&registry, NOW + 60, |body| {
+        !matches!(body, Body::Subscription(_))
+    });
+    assert_eq!(refused.unwrap_err(), Reason::SubscriptionMissing);
+    assert!(registry.is_empty());
+    assert!(admitted(&registry, NOW + 60, |_| true).is_ok());
+}
+
+#[test]
+fn a_session_ends_when_its_token_does_or_a_little_later_where_it_came_a_little_late() {
+    for (expires_at, ends_at) in [(NOW + 60, NOW + 60), (NOW, NOW + LEEWAY.as_secs())] {
+        let registry = Registry::default();
+        let permit = admitted(&registry, expires_at, |_| true).unwrap();
+        registry.expire(ends_at - 1);
+        assert_eq!(permit.stands(), Ok(()));
+        registry.expire(ends_at);
+        assert_eq!(permit.stands(), Err(Reason::CredentialExpired));
+    }
+}
+
+#[test]
+fn nobody_is_let_in_while_the_node_drains() {
+    let registry = Registry::default();
+    registry.drain();
+    let refused = admitted(&registry, NOW + 60, |_| true);
+    assert_eq!(refused.unwrap_err(), Reason::Draining);
+}

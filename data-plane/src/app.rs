@@ -1,0 +1,339 @@
+//! The node put together: doors opened, parts connected, tasks started, and all of it ended in order.
+//!
+//! Owns which runtime runs what: sessions on one, the control stream, expiry, metrics and operators on another, so that
+//! load cannot starve diagnosis. Decides nothing else. Called by `main` and by tests.
+
+use std::{fs, net::SocketAddr, sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use serde::Serialize;
+use tidegate_kit::{
+    clock::Clock,
+    readiness::{Blocker, Readiness},
+    secret::Secret,
+    tasks::Tasks,
+};
+use tokio::{net::TcpListener, runtime::Handle, sync::watch, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    admin::{self, Operators},
+    admit::slots::Slots,
+    auth::Authenticator,
+    config::{Config, ControlPlaneConfig, Door},
+    control,
+    drain::drain,
+    handshake::HeadLimits,
+    listen::{Entrance, ListenError, Listener, tls},
+    metrics::Metrics,
+    session::{self, Gateway, registry::Registry, rejudge},
+    snapshot::Snapshots,
+    upstream::Connector,
+};
+
+/// Where the node's tasks run.
+#[derive(Clone, Debug)]
+pub struct Runtimes {
+    /// Clients and backends.
+    pub sessions: Handle,
+    /// Everything else.
+    pub control: Handle,
+}
+
+/// Where the node really listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Addresses {
+    /// `ws://` clients.
+    pub ws: Option<SocketAddr>,
+    /// `wss://` clients.
+    pub wss: Option<SocketAddr>,
+    /// Operators.
+    pub admin: SocketAddr,
+}
+
+/// A node whose doors are open and that does not serve yet.
+#[derive(Debug)]
+pub struct App {
+    config: Config,
+    gateway: Arc<Gateway>,
+    readiness: Readiness,
+    waiting_for_snapshot: Blocker,
+    doors: Vec<Listener>,
+    operators: TcpListener,
+    addresses: Addresses,
+    runtimes: Runtimes,
+    leave: CancellationToken,
+}
+
+/// How often the control plane hears from the node.
+const BEAT: Duration = Duration::from_secs(5);
+
+/// For how long tasks that were told to stop are waited for once the sessions are gone.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+// === impl App ===
+
+impl App {
+    /// Opens the doors and prepares everything that can fail. `snapshots` may hold a snapshot already.
+    ///
+    /// # Errors
+    /// When an address, a certificate or a file cannot be used.
+    pub async fn build(
+        config: Config,
+        snapshots: Snapshots,
+        runtimes: Runtimes,
+    ) -> anyhow::Result<Self> {
+        let (ws, wss) = {
+            // A socket belongs to the runtime that is entered when it is made.
+            let _sessions = runtimes.sessions.enter();
+            let ws = open(config.listen.ws, || Ok(None))?;
+            let wss = open(config.listen.wss, || {
+                tls::acceptor(&config.tls).map(Some).map_err(Into::into)
+            })?;
+            (ws, wss)
+        };
+        let operators = admin::bind(config.listen.admin).await.with_context(|| {
+            format!("cannot listen on {} (`listen.admin`)", config.listen.admin)
+        })?;
+        let addresses = Addresses {
+            ws: ws.as_ref().map(Listener::address),
+            wss: wss.as_ref().map(Listener::address),
+            admin: operators.local_addr()?,
+        };
+        let gateway = Gateway {
+            snapshots,
+            authenticator: Authenticator::default(),
+            connector: Connector::new(&config.upstream)?,
+            registry: Registry::default(),
+            metrics: Arc::new(Metrics::new()),
+            clock: Clock::System,
+            head: HeadLimits {
+                bytes: config.limits.head_bytes,
+                deadline: config.limits.head_seconds.0,
+            },
+            relay: config.relay.clone(),
+            traced: config.telemetry.otlp_endpoint.is_some(),
+        };
+        let readiness = Readiness::default();
+        Ok(Self {
+            waiting_for_snapshot: readiness.block("snapshot"),
+            gateway: Arc::new(gateway),
+            readiness,
+            doors: ws.into_iter().chain(wss).collect(),
+            operators,
+            addresses,
+            runtimes,
+            leave: CancellationToken::new(),
+            config,
+        })
+    }
+
+    /// Where the node really listens.
+    #[must_use]
+    pub const fn addresses(&self) -> Addresses {
+        self.addresses
+    }
+
+    /// What the sessions share.
+    #[must_use]
+    pub const fn gateway(&self) -> &Arc<Gateway> {
+        &self.gateway
+    }
+
+    /// Cancelled, it makes the node leave in order; operators can cancel it, too.
+    #[must_use]
+    pub fn leave(&self) -> CancellationToken {
+        self.leave.clone()
+    }
+
+    /// The client of the control plane as the configuration wants it.
+    ///
+    /// # Errors
+    /// When the join token or the authority's certificate is missing or cannot be read.
+    pub fn control_client(&self) -> anyhow::Result<control::Client> {
+        let config = &self.config.control_plane;
+        let settings = control::Settings {
+            address: config.address.clone(),
+            ca_pem: ca_pem(config)?,
+            join_token: join_token(config)?,
+            node: self.node(),
+            environment: self.config.environment.clone(),
+            software: env!("CARGO_PKG_VERSION").to_owned(),
+            cache_dir: self.config.data_dir.clone(),
+            beat: BEAT,
+        };
+        Ok(control::Client::new(
+            settings,
+            self.gateway.snapshots.clone(),
+        ))
+    }
+
+    /// Serves until the node is told to leave, then drains. With no `client` it serves the snapshots that others swap
+    /// in.
+    ///
+    /// # Errors
+    /// When a door breaks.
+    pub async fn run(self, client: Option<control::Client>) -> anyhow::Result<()> {
+        let sessions = Tasks::on(self.runtimes.sessions.clone());
+        let control = Tasks::on(self.runtimes.control.clone());
+        let stopping = control.stopping();
+        let node = self.node();
+        let connected = client.as_ref().map_or_else(
+            || watch::channel(false).1,
+            |client| client.status().connected,
+        );
+        let gateway = self.gateway;
+        match client {
+            Some(client) => {
+                let registry = gateway.registry.clone();
+                let open_sessions = Arc::new(move || registry.len() as u64);
+                let run = client.run(self.waiting_for_snapshot, open_sessions, stopping.clone());
+                control.spawn("control", run);
+            }
+            None => {
+                let held = wait_for_snapshot(gateway.snapshots.clone(), self.waiting_for_snapshot);
+                control.spawn("snapshot", held);
+            }
+        }
+        let follow = rejudge::follow(
+            gateway.snapshots.clone(),
+            gateway.registry.clone(),
+            gateway.metrics.clone(),
+            stopping.clone(),
+        );
+        control.spawn("rejudge", follow);
+        let expire = rejudge::expire(
+            gateway.clock.clone(),
+            gateway.registry.clone(),
+            stopping.clone(),
+        );
+        control.spawn("expire", expire);
+        let limits = &self.config.limits;
+        let slots = Slots::new(limits.connections, limits.connections_per_address);
+        let operators = Operators {
+            gateway: gateway.clone(),
+            slots: slots.clone(),
+            readiness: self.readiness.clone(),
+            node: node.into(),
+            connected,
+            leave: self.leave.clone(),
+        };
+        control.spawn("admin", admin::serve(self.operators, operators, stopping));
+
+        let entrance = Entrance {
+            slots,
+            metrics: gateway.metrics.clone(),
+            tasks: sessions.clone(),
+            tls_deadline: limits.head_seconds.0,
+        };
+        let close = CancellationToken::new();
+        let doors = serve(self.doors, &entrance, &gateway, (&close, &self.leave));
+        self.leave.cancelled().await;
+        // In this order: nobody is sent here any more, nobody is let in any more, and who is here is told to go.
+        let _not_ready = self.readiness.block("draining");
+        close.cancel();
+        let broken = closed(doors).await;
+        let left = drain(&gateway.registry, self.config.drain.seconds.0).await;
+        let unanswered = sessions.shut_down(LAST_WORDS).await;
+        control.shut_down(LAST_WORDS).await;
+        tracing::info!(left, unanswered, "drained");
+        broken
+    }
+
+    fn node(&self) -> String {
+        if !self.config.node.is_empty() {
+            return self.config.node.clone();
+        }
+        let door = self.addresses.ws.or(self.addresses.wss);
+        let port = door.map_or(0, |address| address.port());
+        format!("{}:{port}", host_name())
+    }
+}
+
+type ServedDoor = JoinHandle<Result<(), ListenError>>;
+
+/// Serves every door until it is told to close; one that breaks makes the node leave.
+fn serve(
+    doors: Vec<Listener>,
+    entrance: &Entrance,
+    gateway: &Arc<Gateway>,
+    (close, leave): (&CancellationToken, &CancellationToken),
+) -> Vec<ServedDoor> {
+    doors
+        .into_iter()
+        .map(|door| {
+            let gateway = gateway.clone();
+            let serve = move |accepted| session::run(gateway.clone(), accepted);
+            let run = door.run(entrance.clone(), close.clone(), serve);
+            let leave = leave.clone();
+            entrance.tasks.spawn("accept", async move {
+                run.await.inspect_err(|error| {
+                    tracing::error!(%error, "a door broke; the node leaves");
+                    leave.cancel();
+                })
+            })
+        })
+        .collect()
+}
+
+async fn closed(doors: Vec<ServedDoor>) -> anyhow::Result<()> {
+    let mut outcome = Ok(());
+    for door in doors {
+        if let Err(error) = door.await.context("a door's task failed")? {
+            outcome = Err(error.into());
+        }
+    }
+    outcome
+}
+
+fn open(
+    door: Door,
+    tls: impl FnOnce() -> anyhow::Result<Option<tokio_rustls::TlsAcceptor>>,
+) -> anyhow::Result<Option<Listener>> {
+    match door {
+        Door::Off => Ok(None),
+        Door::At(address) => Ok(Some(Listener::bind(address, tls()?)?)),
+    }
+}
+
+async fn wait_for_snapshot(snapshots: Snapshots, waiting: Blocker) {
+    let mut numbers = snapshots.watch();
+    // An error means that nobody can swap one in any more.
+    drop(numbers.wait_for(Option::is_some).await);
+    drop(waiting);
+}
+
+fn ca_pem(config: &ControlPlaneConfig) -> anyhow::Result<String> {
+    let path = config.ca_cert.as_ref().context(
+        "`control_plane.ca_cert` is not set; copy `tls/ca.pem` from the control plane's data directory",
+    )?;
+    fs::read_to_string(path)
+        .with_context(|| format!("cannot read `control_plane.ca_cert` {}", path.display()))
+}
+
+fn join_token(config: &ControlPlaneConfig) -> anyhow::Result<Secret> {
+    if let Some(token) = &config.join_token {
+        return Ok(token.clone());
+    }
+    let path = config.join_token_file.as_ref().context(
+        "neither `control_plane.join_token` nor `control_plane.join_token_file` is set; the control plane keeps its token in `join-token` in its data directory",
+    )?;
+    let text = fs::read_to_string(path).with_context(|| {
+        format!(
+            "cannot read `control_plane.join_token_file` {}",
+            path.display()
+        )
+    })?;
+    Ok(Secret::new(text.trim().to_owned()))
+}
+
+fn host_name() -> String {
+    fs::read_to_string("/proc/sys/kernel/hostname")
+        .map(|name| name.trim().to_owned())
+        .ok()
+        .filter(|name| !name.is_empty())
+        .unwrap_or_else(|| "localhost".to_owned())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,52 @@
+//! What a verified token entitles to: from the client id over the application and its subscription to the plan.
+//!
+//! Judged at every handshake and again when the snapshot moves; never remembered.
+
+use std::sync::Arc;
+
+use tidegate_proto::{claims::KeyType, reason::Reason};
+
+use super::{Principal, Token};
+use crate::snapshot::{
+    Snapshot,
+    model::{Api, SubscriptionState},
+};
+
+/// Leads a token to the plan under which it may use the API.
+pub(super) fn judge(
+    snapshot: &Snapshot,
+    api: &Api,
+    token: &Arc<Token>,
+) -> Result<Principal, Reason> {
+    let key = snapshot
+        .application_key(&token.client_id)
+        .ok_or(Reason::ApplicationUnknown)?;
+    let application = snapshot
+        .application(key.application)
+        .ok_or(Reason::ApplicationUnknown)?;
+    let subscription = snapshot
+        .subscription(application.id, api.id)
+        .ok_or(Reason::SubscriptionMissing)?;
+    match (subscription.state, key.key_type) {
+        (SubscriptionState::Active, _)
+        | (SubscriptionState::ProductionBlocked, KeyType::Sandbox) => {}
+        (SubscriptionState::Blocked, _)
+        | (SubscriptionState::ProductionBlocked, KeyType::Production) => {
+            return Err(Reason::SubscriptionBlocked);
+        }
+    }
+    // The control plane sends a plan with its subscriptions; if it was rejected, nobody knows what to let through.
+    let plan = snapshot
+        .plan(&subscription.plan)
+        .ok_or(Reason::GatewayFault)?;
+    if api.endpoint(key.key_type).is_none() {
+        return Err(Reason::EndpointMissing);
+    }
+    Ok(Principal {
+        application: application.clone(),
+        subscription: subscription.clone(),
+        plan: plan.clone(),
+        key_type: key.key_type,
+        token: token.clone(),
+    })
+}

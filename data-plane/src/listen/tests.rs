@@ -1,0 +1,94 @@
+//! What a failed accept means, and the `wss://` door.
+
+use std::io::{self, ErrorKind};
+
+use tidegate_kit::tls::{Authority, Roots, client_config};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio_rustls::TlsConnector;
+
+use super::AcceptFault;
+use crate::testing::{Node, echo_backend, masked, open_on, soon};
+
+#[test]
+fn a_failed_accept_is_fatal_about_one_connection_or_about_everybody() {
+    for (error, fault) in [
+        // EMFILE, ENFILE, ENOBUFS and ENOMEM of Linux.
+        (io::Error::from_raw_os_error(24), AcceptFault::Exhausted),
+        (io::Error::from_raw_os_error(23), AcceptFault::Exhausted),
+        (io::Error::from_raw_os_error(105), AcceptFault::Exhausted),
+        (io::Error::from_raw_os_error(12), AcceptFault::Exhausted),
+        (
+            ErrorKind::ConnectionAborted.into(),
+            AcceptFault::ThisConnection,
+        ),
+        (
+            ErrorKind::ConnectionReset.into(),
+            AcceptFault::ThisConnection,
+        ),
+        (
+            ErrorKind::PermissionDenied.into(),
+            AcceptFault::ThisConnection,
+        ),
+        // EBADF and EINVAL: the listening socket is gone or does not listen.
+        (io::Error::from_raw_os_error(9), AcceptFault::Fatal),
+        (ErrorKind::InvalidInput.into(), AcceptFault::Fatal),
+    ] {
+        assert_eq!(AcceptFault::of(&error), fault, "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_talks_through_the_secure_door() {
+    let dir = tempfile::tempdir().unwrap();
+    let authority = Authority::load_or_create(dir.path()).unwrap();
+    let identity = authority.issue(&["localhost".to_owned()]).unwrap();
+    let (cert, key) = (dir.path().join("server.pem"), dir.path().join("server.key"));
+    std::fs::write(&cert, identity.chain_pem).unwrap();
+    std::fs::write(&key, identity.key_pem).unwrap();
+    let sets = [
+        format!("tls.cert={}", cert.display()),
+        format!("tls.key={}", key.display()),
+    ];
+    let sets: Vec<_> = sets.iter().map(String::as_str).collect();
+    let node = Node::start(&format!("ws://{}", echo_backend().await), &sets).await;
+
+    let stream = tokio::net::TcpStream::connect(node.addresses.wss.unwrap())
+        .await
+        .unwrap();
+    let config = client_config(&Roots::Only(authority.ca_pem), &["http/1.1"]).unwrap();
+    let name = "localhost".try_into().unwrap();
+    let mut client = TlsConnector::from(config)
+        .connect(name, stream)
+        .await
+        .unwrap();
+    open_on(&mut client, &node.upgrade("/echo/1.0", "")).await;
+    client.write_all(&masked(0x81, b"hello")).await.unwrap();
+    let mut frame = [0; 7];
+    soon(client.read_exact(&mut frame)).await.unwrap();
+    assert_eq!(&frame[2..], b"hello");
+    drop(client);
+    assert_eq!(node.log.one().await["secure"], true);
+}
+
+#[tokio::test]
+async fn what_is_no_tls_is_dropped_at_the_secure_door() {
+    let node = Node::start(&format!("ws://{}", echo_backend().await), &[]).await;
+    let mut client = tokio::net::TcpStream::connect(node.addresses.wss.unwrap())
+        .await
+        .unwrap();
+    client.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+    let mut rest = Vec::new();
+    // An alert, or a reset: either is an end.
+    drop(soon(client.read_to_end(&mut rest)).await);
+    node.until_metric("tidegate_connections_dropped_total{cause=\"tls\"} 1")
+        .await;
+}
+
+#[tokio::test]
+async fn an_address_has_so_many_places_and_no_more() {
+    let backend = format!("ws://{}", echo_backend().await);
+    let node = Node::start(&backend, &["limits.connections_per_address=2"]).await;
+    let _held = (node.open().await, node.open().await);
+    let answer = node.refusal().await;
+    assert_eq!(answer.problem()["reason"], "connection_limit");
+}

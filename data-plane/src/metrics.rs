@@ -1,0 +1,379 @@
+//! What the node counts, and how it is read by Prometheus.
+//!
+//! Owns names and labels: labels are API names and closed enums, never anything that a client can make up. A session
+//! looks its API's counters up once; the data path then touches only what belongs to the session. Written by `listen`,
+//! `session`, `record`, `upstream` and `app`; read by `admin`.
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use prometheus_client::{
+    encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder, text::encode},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
+    registry::Registry,
+};
+use tidegate_proto::reason::{Reason, Side};
+
+use crate::relay::Traffic;
+
+/// Every metric of the node.
+pub struct Metrics {
+    registry: Registry,
+    accepted: Family<DoorLabels, Counter>,
+    dropped: Family<DropLabels, Counter>,
+    refused: Family<EndLabels, Counter>,
+    ended: Family<EndLabels, Counter>,
+    opened: Family<ApiLabels, Counter>,
+    open: Family<ApiLabels, Gauge>,
+    messages: Family<TrafficLabels, Counter>,
+    bytes: Family<TrafficLabels, Counter>,
+    phases: Family<PhaseLabels, Histogram, fn() -> Histogram>,
+    open_sessions: AtomicI64,
+    snapshot_number: Gauge<u64, AtomicU64>,
+    connected: Gauge,
+}
+
+/// The counters of one API; a session holds them and counts without looking anything up.
+#[derive(Clone, Debug)]
+pub struct ApiMetrics {
+    opened: Counter,
+    open: Gauge,
+    messages: [Counter; 2],
+    bytes: [Counter; 2],
+}
+
+/// An API as a label: its name and version, or nothing where a handshake did not get that far.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ApiLabels {
+    /// The API's name.
+    pub api: Arc<str>,
+    /// The API's version.
+    pub version: Arc<str>,
+}
+
+/// Why a connection ended before it could ask for anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DropCause {
+    /// It broke while it was accepted.
+    Accept,
+    /// The node ran out of file descriptors or memory.
+    Exhausted,
+    /// There were too many to even refuse them.
+    OverLimit,
+    /// TLS failed or took too long.
+    Tls,
+    /// It closed without sending a byte, as load balancers do to see whether somebody listens.
+    Silent,
+}
+
+/// A part of a handshake that is timed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Phase {
+    /// From the accepted connection to the whole request head.
+    Head,
+    /// Route, authenticate and admit.
+    Judge,
+    /// Resolve, connect and TLS towards the backend.
+    Dial,
+    /// The backend's answer to the upgrade.
+    Upgrade,
+    /// From the accepted connection to the 101.
+    Whole,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DoorLabels {
+    door: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DropLabels {
+    cause: DropCause,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct EndLabels {
+    api: Arc<str>,
+    version: Arc<str>,
+    reason: ReasonLabel,
+    side: SideLabel,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TrafficLabels {
+    api: Arc<str>,
+    version: Arc<str>,
+    direction: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PhaseLabels {
+    phase: Phase,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct ReasonLabel(Reason);
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct SideLabel(Side);
+
+const DIRECTIONS: [&str; 2] = ["to_backend", "to_client"];
+
+/// From what a cached token on a fast network takes to the longest deadline that makes sense.
+const BUCKETS: [f64; 12] = [
+    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5, 10.0,
+];
+
+// === impl Metrics ===
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// Metrics that all stand at zero.
+    #[must_use]
+    pub fn new() -> Self {
+        let mut metrics = Self {
+            registry: Registry::with_prefix("tidegate"),
+            accepted: Family::default(),
+            dropped: Family::default(),
+            refused: Family::default(),
+            ended: Family::default(),
+            opened: Family::default(),
+            open: Family::default(),
+            messages: Family::default(),
+            bytes: Family::default(),
+            phases: Family::new_with_constructor(|| Histogram::new(BUCKETS)),
+            open_sessions: AtomicI64::new(0),
+            snapshot_number: Gauge::default(),
+            connected: Gauge::default(),
+        };
+        let r = &mut metrics.registry;
+        r.register(
+            "connections_accepted",
+            "Client connections taken in, by door",
+            metrics.accepted.clone(),
+        );
+        r.register(
+            "connections_dropped",
+            "Client connections that ended before they asked for anything, by cause",
+            metrics.dropped.clone(),
+        );
+        r.register(
+            "handshakes_refused",
+            "Handshakes that were refused or given up, by API, reason and side",
+            metrics.refused.clone(),
+        );
+        r.register(
+            "sessions_opened",
+            "Sessions that were opened, by API",
+            metrics.opened.clone(),
+        );
+        r.register(
+            "sessions_open",
+            "Sessions that are open, by API",
+            metrics.open.clone(),
+        );
+        r.register(
+            "sessions_ended",
+            "Sessions that ended, by API, reason and side",
+            metrics.ended.clone(),
+        );
+        r.register(
+            "messages",
+            "Messages carried, by API and direction",
+            metrics.messages.clone(),
+        );
+        r.register(
+            "bytes",
+            "Bytes carried after the handshake, by API and direction",
+            metrics.bytes.clone(),
+        );
+        r.register(
+            "handshake_seconds",
+            "How long the parts of a handshake took",
+            metrics.phases.clone(),
+        );
+        r.register(
+            "snapshot_number",
+            "The number of the configuration that the node runs",
+            metrics.snapshot_number.clone(),
+        );
+        r.register(
+            "control_plane_connected",
+            "Whether the configuration stream is open",
+            metrics.connected.clone(),
+        );
+        metrics
+    }
+
+    /// The metrics in Prometheus' text form (OpenMetrics 1.0).
+    #[must_use]
+    pub fn render(&self) -> String {
+        let mut text = String::new();
+        encode(&mut text, &self.registry).expect("writing to a string does not fail");
+        text
+    }
+
+    /// A connection was taken in.
+    pub fn connection_accepted(&self, secure: bool) {
+        let door = if secure { "wss" } else { "ws" };
+        self.accepted.get_or_create(&DoorLabels { door }).inc();
+    }
+
+    /// A connection ended before it asked for anything.
+    pub fn connection_dropped(&self, cause: DropCause) {
+        self.dropped.get_or_create(&DropLabels { cause }).inc();
+    }
+
+    /// A handshake was refused or given up.
+    pub fn handshake_refused(&self, api: &ApiLabels, reason: Reason) {
+        self.refused
+            .get_or_create(&EndLabels::new(api, reason))
+            .inc();
+    }
+
+    /// A part of a handshake took so long.
+    pub fn phase(&self, phase: Phase, took: Duration) {
+        self.phases
+            .get_or_create(&PhaseLabels { phase })
+            .observe(took.as_secs_f64());
+    }
+
+    /// A session was opened; gives the counters that it counts in.
+    pub fn session_opened(&self, api: &ApiLabels) -> ApiMetrics {
+        let traffic = |direction| TrafficLabels {
+            api: api.api.clone(),
+            version: api.version.clone(),
+            direction,
+        };
+        let metrics = ApiMetrics {
+            opened: self.opened.get_or_create_owned(api),
+            open: self.open.get_or_create_owned(api),
+            messages: DIRECTIONS.map(|d| self.messages.get_or_create_owned(&traffic(d))),
+            bytes: DIRECTIONS.map(|d| self.bytes.get_or_create_owned(&traffic(d))),
+        };
+        metrics.opened.inc();
+        metrics.open.inc();
+        self.open_sessions.fetch_add(1, Ordering::Relaxed);
+        metrics
+    }
+
+    /// A session ended.
+    pub fn session_ended(&self, api: &ApiLabels, own: &ApiMetrics, reason: Reason) {
+        own.open.dec();
+        self.open_sessions.fetch_sub(1, Ordering::Relaxed);
+        self.ended.get_or_create(&EndLabels::new(api, reason)).inc();
+    }
+
+    /// How many sessions are open.
+    #[must_use]
+    pub fn open_sessions(&self) -> u64 {
+        u64::try_from(self.open_sessions.load(Ordering::Relaxed)).unwrap_or(0)
+    }
+
+    /// The node runs the configuration of this number.
+    pub fn snapshot_number(&self, number: u64) {
+        self.snapshot_number.set(number);
+    }
+
+    /// Whether the configuration stream is open.
+    pub fn control_plane_connected(&self, connected: bool) {
+        self.connected.set(i64::from(connected));
+    }
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
+// === impl ApiMetrics ===
+
+impl ApiMetrics {
+    /// Adds what a session has carried since it was last counted.
+    pub fn carried(&self, to_backend: Traffic, to_client: Traffic) {
+        for (index, traffic) in [to_backend, to_client].into_iter().enumerate() {
+            if traffic != Traffic::default() {
+                self.messages[index].inc_by(traffic.messages);
+                self.bytes[index].inc_by(traffic.bytes);
+            }
+        }
+    }
+}
+
+// === impl ApiLabels ===
+
+impl Default for ApiLabels {
+    fn default() -> Self {
+        Self {
+            api: Arc::from(""),
+            version: Arc::from(""),
+        }
+    }
+}
+
+// === impl DropCause ===
+
+impl EncodeLabelValue for DropCause {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), fmt::Error> {
+        let label = match self {
+            Self::Accept => "accept",
+            Self::Exhausted => "exhausted",
+            Self::OverLimit => "over_limit",
+            Self::Tls => "tls",
+            Self::Silent => "silent",
+        };
+        EncodeLabelValue::encode(&label, encoder)
+    }
+}
+
+// === impl Phase ===
+
+impl EncodeLabelValue for Phase {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), fmt::Error> {
+        let label = match self {
+            Self::Head => "head",
+            Self::Judge => "judge",
+            Self::Dial => "dial",
+            Self::Upgrade => "upgrade",
+            Self::Whole => "whole",
+        };
+        EncodeLabelValue::encode(&label, encoder)
+    }
+}
+
+// === impl EndLabels ===
+
+impl EndLabels {
+    fn new(api: &ApiLabels, reason: Reason) -> Self {
+        Self {
+            api: api.api.clone(),
+            version: api.version.clone(),
+            reason: ReasonLabel(reason),
+            side: SideLabel(reason.side()),
+        }
+    }
+}
+
+impl EncodeLabelValue for ReasonLabel {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), fmt::Error> {
+        EncodeLabelValue::encode(&self.0.label(), encoder)
+    }
+}
+
+impl EncodeLabelValue for SideLabel {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), fmt::Error> {
+        EncodeLabelValue::encode(&self.0.label(), encoder)
+    }
+}

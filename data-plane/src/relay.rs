@@ -1,0 +1,365 @@
+//! RELAY: carries one session's bytes between its two legs, aware of frames and indifferent to payloads.
+//!
+//! Owns the seam: [`run`] takes both legs, the rules, the gate of messages and the session's [`Live`] handle, and gives
+//! [`Ended`]. Bytes are passed on untouched; only headers are read (`scan`), moved (`pump`), and ended (`close`), and
+//! the gateway's own pings watch both peers (`keepalive`).
+//! Refuses to know APIs, tokens, plans and configuration, and what is in a payload. Called by `session`, once a session.
+
+use std::cell::Cell;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use bytes::Bytes;
+use pin_project_lite::pin_project;
+use tidegate_proto::reason::Reason;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::task::unconstrained;
+use tokio::time::{Instant, Sleep};
+
+use crate::relay::close::{Closing, Expired};
+use crate::relay::keepalive::Keepalive;
+use crate::relay::pump::Flow;
+
+pub mod scan;
+mod pump;
+mod close;
+mod keepalive;
+mod live;
+mod frame;
+
+pub use live::Live;
+
+/// What one read may bring: a worker thread's scratch buffer, in bytes. Larger ones cost cache without saving calls.
+const SCRATCH: usize = 64 * 1024;
+
+/// How often a poll moves bytes before it lets other sessions have their turn: at most 1 MiB a direction.
+const ROUNDS: usize = 16;
+
+/// One side's connection after its handshake.
+#[derive(Debug)]
+pub struct Leg<T> {
+    /// The socket, or the TLS stream on it.
+    pub io: T,
+    /// Bytes that were read beyond the handshake; they are relayed first.
+    pub read_ahead: Bytes,
+}
+
+/// What one session is held to. Every duration counts from the last event that it is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rules {
+    /// Whether `permessage-deflate` was negotiated: RSV1 is legal on the first frame of a data message (RFC 7692, 6).
+    pub deflate: bool,
+    /// How long no data frame may pass in either direction; `None` for ever. Pings and pongs are not data.
+    pub idle: Option<Duration>,
+    /// After how long a silence of a peer the gateway pings it; `None` never.
+    pub ping: Option<Duration>,
+    /// How long a pinged peer may stay silent.
+    pub pong: Duration,
+    /// How long a close handshake may take before the connections are dropped.
+    pub close: Duration,
+}
+
+/// Which way a message travels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// From the client to the backend.
+    ToBackend,
+    /// From the backend to the client.
+    ToClient,
+}
+
+/// What a data message is declared to be (RFC 6455, 5.6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum MessageKind {
+    /// Text.
+    Text,
+    /// Binary.
+    Binary,
+}
+
+/// A data message as its first frame header shows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MessageStart {
+    /// Text or binary.
+    pub kind: MessageKind,
+    /// Payload bytes of the first frame, as they travel (compressed where they are compressed).
+    pub length: u64,
+    /// Whether the first frame is also the last.
+    pub whole: bool,
+}
+
+/// What a [`Gate`] says about one message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The message is carried to its end.
+    Pass,
+}
+
+/// Judges each data message at its first header, before a byte of it is passed on.
+///
+/// A message that was let in is carried to its end. Called on the data path: no locks, no allocation.
+pub trait Gate {
+    /// Judges one message.
+    fn admit(&mut self, direction: Direction, message: MessageStart) -> Verdict;
+}
+
+/// The gate that lets every message pass.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct OpenGate;
+
+/// Messages and bytes carried in one direction.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Data messages whose first frame was let in.
+    pub messages: u64,
+    /// Bytes passed on, frame headers and control frames included.
+    pub bytes: u64,
+}
+
+/// How a session ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// Why; the first cause, not what followed from it.
+    pub reason: Reason,
+    /// The code of the close frame that ended it: the peer's own where a peer closed, else the gateway's; `None` where
+    /// no close frame was passed on or sent, or the peer's named no code.
+    pub close_code: Option<u16>,
+    /// What was illegal in a frame, where the reason is a protocol error.
+    pub fault: Option<scan::Fault>,
+    /// What the client sent.
+    pub to_backend: Traffic,
+    /// What the backend sent.
+    pub to_client: Traffic,
+}
+
+/// What the timer was last set for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Timing {
+    /// Nothing yet.
+    Unset,
+    /// The next look at both peers' silence.
+    Tick,
+    /// The end of a step in closing.
+    Close,
+}
+
+pin_project! {
+    // One running session. Polls both directions; what it holds besides the sockets is mostly counters.
+    #[project = Projected]
+    struct Relay<C, B, G, L> {
+        client: C,
+        backend: B,
+        up: Flow,
+        down: Flow,
+        rules: Rules,
+        gate: G,
+        live: L,
+        closing: Closing,
+        keepalive: Keepalive,
+        // The waker that `live` and `timer` know.
+        waker: Option<Waker>,
+        timing: Timing,
+        #[pin]
+        timer: Sleep,
+    }
+}
+
+/// Relays a session until it ends. The future holds no buffer while nothing is stuck, and is small.
+///
+/// `live` is whatever leads to the session's [`Live`]: an `Arc<Live>`, or a wrapper around a larger shared record.
+///
+/// # Panics
+/// Outside a tokio runtime with time.
+pub fn run<C, B, G, L>(
+    client: Leg<C>,
+    backend: Leg<B>,
+    rules: Rules,
+    gate: G,
+    live: L,
+) -> impl Future<Output = Ended>
+where
+    C: AsyncRead + AsyncWrite + Unpin,
+    B: AsyncRead + AsyncWrite + Unpin,
+    G: Gate,
+    L: AsRef<Live>,
+{
+    let now = Instant::now();
+    let key = rand::random();
+    Relay {
+        up: Flow::new(Direction::ToBackend, &client.read_ahead, rules.deflate, key),
+        down: Flow::new(Direction::ToClient, &backend.read_ahead, rules.deflate, key),
+        client: client.io,
+        backend: backend.io,
+        rules,
+        gate,
+        live,
+        closing: Closing::default(),
+        keepalive: Keepalive::new(now),
+        waker: None,
+        timing: Timing::Unset,
+        timer: tokio::time::sleep_until(now),
+    }
+}
+
+thread_local! {
+    /// The buffer into which this thread's sessions read, one at a time: taken for a poll, put back at its end.
+    static SCRATCH_BUFFER: Cell<Option<Box<[u8]>>> = const { Cell::new(None) };
+}
+
+// === impl Gate ===
+
+impl Gate for OpenGate {
+    fn admit(&mut self, _: Direction, _: MessageStart) -> Verdict {
+        Verdict::Pass
+    }
+}
+
+// === impl Relay ===
+
+impl<C, B, G, L> Future for Relay<C, B, G, L>
+where
+    C: AsyncRead + AsyncWrite + Unpin,
+    B: AsyncRead + AsyncWrite + Unpin,
+    G: Gate,
+    L: AsRef<Live>,
+{
+    type Output = Ended;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Ended> {
+        let mut this = self.project();
+        if !this
+            .waker
+            .as_ref()
+            .is_some_and(|waker| waker.will_wake(cx.waker()))
+        {
+            this.live.as_ref().listen(cx.waker());
+            *this.waker = Some(cx.waker().clone());
+            if *this.timing != Timing::Unset {
+                // Tells the timer of the waker; whether it fired is seen below.
+                let _ = poll_timer(this.timer.as_mut(), cx);
+            }
+        }
+        if let Some(reason) = this.live.as_ref().reason() {
+            this.closing.end(reason, this.up, this.down);
+        }
+        let mut scratch = SCRATCH_BUFFER
+            .take()
+            .unwrap_or_else(|| vec![0; SCRATCH].into_boxed_slice());
+        let outcome = loop {
+            if this.turn(cx, &mut scratch) {
+                break Poll::Ready(());
+            }
+            match this.keep_time(cx) {
+                Some(Expired::Again) => {}
+                Some(Expired::Over) => break Poll::Ready(()),
+                None => break Poll::Pending,
+            }
+        };
+        SCRATCH_BUFFER.set(Some(scratch));
+        this.live.as_ref().tally(this.up.traffic, this.down.traffic);
+        outcome.map(|()| this.closing.ended(this.up, this.down))
+    }
+}
+
+impl<C, B, G, L> Projected<'_, C, B, G, L>
+where
+    C: AsyncRead + AsyncWrite + Unpin,
+    B: AsyncRead + AsyncWrite + Unpin,
+    G: Gate,
+    L: AsRef<Live>,
+{
+    /// Moves what can be moved, within bounds; whether the session is over.
+    fn turn(&mut self, cx: &mut Context<'_>, scratch: &mut [u8]) -> bool {
+        // A direction that waits has left its waker, so it is not asked again until something else has changed.
+        let (mut up_waits, mut down_waits) = (false, false);
+        for _ in 0..ROUNDS {
+            let mut events = [None; 2];
+            if !up_waits {
+                let ends = (&mut *self.client, &mut *self.backend);
+                match self.up.pump(cx, ends, self.gate, scratch) {
+                    Poll::Ready(event) => events[0] = event,
+                    Poll::Pending => up_waits = true,
+                }
+            }
+            if !down_waits {
+                let ends = (&mut *self.backend, &mut *self.client);
+                match self.down.pump(cx, ends, self.gate, scratch) {
+                    Poll::Ready(event) => events[1] = event,
+                    Poll::Pending => down_waits = true,
+                }
+            }
+            if let [None, None] = events {
+                if !(up_waits && down_waits) {
+                    continue;
+                }
+                let fins = (self.up.fin, self.down.fin);
+                if self.closing.settle(self.up, self.down) {
+                    return true;
+                }
+                if fins == (self.up.fin, self.down.fin) {
+                    return false;
+                }
+            }
+            if let Some(event) = events[0] {
+                self.closing.event(event, self.up, self.down);
+            }
+            if let Some(event) = events[1] {
+                self.closing.event(event, self.down, self.up);
+            }
+            if self.closing.settle(self.up, self.down) {
+                return true;
+            }
+            (up_waits, down_waits) = (false, false);
+        }
+        cx.waker().wake_by_ref();
+        false
+    }
+
+    /// Sets the timer where it is not set right, and judges what its firing means: `Again` asks for another turn.
+    fn keep_time(&mut self, cx: &mut Context<'_>) -> Option<Expired> {
+        let wanted = if self.closing.begun(self.up, self.down) {
+            Timing::Close
+        } else {
+            Timing::Tick
+        };
+        if *self.timing == wanted && !self.timer.is_elapsed() {
+            return None;
+        }
+        let now = Instant::now();
+        let mut expired = None;
+        let deadline = match (*self.timing, wanted) {
+            (Timing::Close, _) => {
+                expired = Some(self.closing.expire(self.up, self.down));
+                Some(now + self.rules.close)
+            }
+            (_, Timing::Close) => Some(now + self.rules.close),
+            _ => {
+                if let Some(reason) = self.keepalive.tick(now, self.rules, self.up, self.down) {
+                    self.closing.end(reason, self.up, self.down);
+                }
+                if self.up.due() || self.down.due() {
+                    expired = Some(Expired::Again);
+                }
+                self.keepalive.next(now, self.rules)
+            }
+        };
+        *self.timing = wanted;
+        if let Some(deadline) = deadline {
+            self.timer.as_mut().reset(deadline);
+            if poll_timer(self.timer.as_mut(), cx).is_ready() {
+                cx.waker().wake_by_ref();
+            }
+        }
+        expired
+    }
+}
+
+/// Polls the timer even where the bytes moved have used up what the runtime grants a poll: it would not be armed, and
+/// nobody would look at it again.
+fn poll_timer(timer: Pin<&mut Sleep>, cx: &mut Context<'_>) -> Poll<()> {
+    Pin::new(&mut unconstrained(timer)).poll(cx)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,206 @@
+//! Ends sessions: who is told what, in which order, and for how long the gateway waits for it.
+//!
+//! The rules, from RFC 6455, 7: a peer's close frame is passed on and its answer passed back; the gateway's own goes to
+//! both sides; an offender hears 1002 only after the other side has said what it had to say; a FIN is passed on at once.
+//! Moves no bytes (`pump`) and owns no clock: the relay's future calls [`Closing::expire`] when the time is over.
+
+use tidegate_proto::reason::Reason;
+
+use crate::relay::frame::{CLOSE, put_control};
+use crate::relay::pump::{Event, Flow, Rx, Tx};
+use crate::relay::scan::Fault;
+use crate::relay::{Direction, Ended};
+
+/// How far a session's end has come.
+#[derive(Debug, Default)]
+pub(super) struct Closing {
+    ending: Option<Ending>,
+    /// The time for the other side's last words is over; what is left is to get rid of the connections.
+    lingering: bool,
+}
+
+/// The first cause of a session's end.
+#[derive(Clone, Copy, Debug)]
+struct Ending {
+    reason: Reason,
+    close_code: Option<u16>,
+    fault: Option<Fault>,
+}
+
+/// What the relay does when the time for a step is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Expired {
+    /// Wait once more as long.
+    Again,
+    /// Drop the connections.
+    Over,
+}
+
+// === impl Closing ===
+
+impl Closing {
+    /// Whether the session is ending, so that time runs. A sink that fails is not yet the reason: its last words, a close
+    /// frame perhaps, may still be there to read.
+    pub(super) fn begun(&self, up: &Flow, down: &Flow) -> bool {
+        self.ending.is_some() || up.tx == Tx::Dead || down.tx == Tx::Dead
+    }
+
+    /// Takes in what a flow reported; `back` is the flow of the other direction.
+    pub(super) fn event(&mut self, event: Event, flow: &mut Flow, back: &mut Flow) {
+        match event {
+            Event::Closed(code) => self.begin(by_close(flow.direction), code, None),
+            Event::Fault(fault) => {
+                let reason = by_fault(flow.direction);
+                self.begin(reason, reason.close_code(), Some(fault));
+                flow.due_close = Some(reason);
+                // The offender's own close comes after what the other side has to say, in place of its answer.
+                back.instead = Some(reason);
+            }
+            Event::Ended | Event::Failed => {
+                let reason = by_loss(flow.direction);
+                // No close frame for a sink that sent its own, it would be an answer that nobody gave; nor inside a frame.
+                let told = back.rx == Rx::Open && flow.tx == Tx::Open && flow.between_frames();
+                self.begin(reason, told.then(|| code_for(flow.direction, reason)), None);
+                flow.due_close = told.then_some(reason);
+                flow.fin = true;
+                if event == Event::Failed {
+                    back.abandon();
+                }
+            }
+        }
+        for flow in [flow, back] {
+            if flow.instead.is_some() && flow.rx != Rx::Open {
+                flow.due_close = flow.instead;
+                flow.fin = true;
+            }
+        }
+    }
+
+    /// Ends the session by the gateway's own decision.
+    pub(super) fn end(&mut self, reason: Reason, up: &mut Flow, down: &mut Flow) {
+        if self.ending.is_none() {
+            self.begin(reason, Some(code_for(Direction::ToClient, reason)), None);
+            up.due_close = Some(reason);
+            down.due_close = Some(reason);
+        }
+    }
+
+    fn begin(&mut self, reason: Reason, close_code: Option<u16>, fault: Option<Fault>) {
+        self.ending.get_or_insert(Ending {
+            reason,
+            close_code,
+            fault,
+        });
+    }
+
+    /// Draws the conclusions from where both directions stand; whether the session is over.
+    pub(super) fn settle(&self, up: &mut Flow, down: &mut Flow) -> bool {
+        let Some(ending) = self.ending else {
+            return false;
+        };
+        // Both close frames are exchanged: the server ends the connection first (7.1.1), and to the client the gateway
+        // is the server. The backend, a server itself, does it on its own, unless the gateway ends the session.
+        if closed_both_ways(down, up) {
+            down.fin = true;
+        }
+        let by_peer = matches!(ending.reason, Reason::ClientClosed | Reason::BackendClosed);
+        if !by_peer && closed_both_ways(up, down) {
+            up.fin = true;
+        }
+        over(down, up) && over(up, down)
+    }
+
+    /// Judges what to do now that the time for a step is over.
+    pub(super) fn expire(&mut self, up: &mut Flow, down: &mut Flow) -> Expired {
+        let mut again = false;
+        if self.ending.is_none() {
+            // Only a failed sink brings a session here without a reason.
+            let lost = if up.tx == Tx::Dead {
+                Reason::BackendLost
+            } else {
+                Reason::ClientLost
+            };
+            self.begin(lost, None, None);
+        }
+        if !self.lingering {
+            for flow in [up, down] {
+                if flow.instead.is_some() && flow.tx == Tx::Open {
+                    flow.due_close = flow.instead;
+                    flow.fin = true;
+                    again = true;
+                }
+            }
+        }
+        self.lingering = true;
+        if again { Expired::Again } else { Expired::Over }
+    }
+
+    /// What the session came to.
+    pub(super) fn ended(&self, up: &Flow, down: &Flow) -> Ended {
+        let ending = self.ending.unwrap_or(Ending {
+            reason: Reason::GatewayFault,
+            close_code: None,
+            fault: None,
+        });
+        Ended {
+            reason: ending.reason,
+            close_code: ending.close_code,
+            fault: ending.fault,
+            to_backend: up.traffic,
+            to_client: down.traffic,
+        }
+    }
+}
+
+/// Whether the peer that `to` leads to, and `from` comes from, has sent a close frame and been sent one.
+fn closed_both_ways(to: &Flow, from: &Flow) -> bool {
+    to.tx == Tx::Closed && from.rx == Rx::Closed
+}
+
+/// Whether nothing is left to do for the peer that `to` leads to and `from` comes from.
+fn over(to: &Flow, from: &Flow) -> bool {
+    let finished = matches!(to.tx, Tx::Finished | Tx::Dead);
+    let heard_out = matches!(from.rx, Rx::Closed | Rx::Ended);
+    to.drained() && ((finished && heard_out) || (to.tx == Tx::Closed && from.rx == Rx::Ended))
+}
+
+fn by_close(direction: Direction) -> Reason {
+    match direction {
+        Direction::ToBackend => Reason::ClientClosed,
+        Direction::ToClient => Reason::BackendClosed,
+    }
+}
+
+fn by_fault(direction: Direction) -> Reason {
+    match direction {
+        Direction::ToBackend => Reason::ClientProtocolError,
+        Direction::ToClient => Reason::BackendProtocolError,
+    }
+}
+
+fn by_loss(direction: Direction) -> Reason {
+    match direction {
+        Direction::ToBackend => Reason::ClientLost,
+        Direction::ToClient => Reason::BackendLost,
+    }
+}
+
+/// Appends the gateway's own close frame for one side.
+pub(super) fn put_close(
+    out: &mut Vec<u8>,
+    direction: Direction,
+    reason: Reason,
+    mask: Option<[u8; 4]>,
+) {
+    let code = code_for(direction, reason).to_be_bytes();
+    put_control(out, CLOSE, &code, reason.message().as_bytes(), mask);
+}
+
+/// The close code by which a side learns of a reason.
+pub(super) fn code_for(direction: Direction, reason: Reason) -> u16 {
+    match direction {
+        // A reason without a code of its own only refuses handshakes.
+        Direction::ToClient => reason.close_code().unwrap_or(1011),
+        Direction::ToBackend => reason.backend_close_code(),
+    }
+}

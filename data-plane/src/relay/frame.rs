@@ -1,0 +1,46 @@
+//! The few facts of RFC 6455's framing that the relay shares: opcodes, and how the gateway's own control frames look.
+//!
+//! Refuses to know when they are sent: that is `close`'s and `keepalive`'s. Called by `scan` and `pump`.
+
+/// A frame that continues a message.
+pub(super) const CONTINUATION: u8 = 0x0;
+/// The first frame of a text message.
+pub(super) const TEXT: u8 = 0x1;
+/// The first frame of a binary message.
+pub(super) const BINARY: u8 = 0x2;
+/// A close frame.
+pub(super) const CLOSE: u8 = 0x8;
+/// A ping.
+pub(super) const PING: u8 = 0x9;
+/// A pong.
+pub(super) const PONG: u8 = 0xA;
+
+/// The longest payload of a control frame (RFC 6455, 5.5).
+pub(super) const CONTROL_PAYLOAD: usize = 125;
+
+/// Appends a control frame whose payload is `head` and then `tail`, masked where a key is given (5.3).
+pub(super) fn put_control(
+    out: &mut Vec<u8>,
+    opcode: u8,
+    head: &[u8],
+    tail: &[u8],
+    mask: Option<[u8; 4]>,
+) {
+    let length = head.len() + tail.len();
+    debug_assert!(
+        length <= CONTROL_PAYLOAD,
+        "a control frame of {length} bytes"
+    );
+    out.push(0x80 | opcode);
+    out.push(length as u8 | if mask.is_some() { 0x80 } else { 0 });
+    let key = mask.unwrap_or_default();
+    if mask.is_some() {
+        out.extend_from_slice(&key);
+    }
+    let payload = head.iter().chain(tail);
+    out.extend(
+        payload
+            .zip(key.iter().cycle())
+            .map(|(byte, key)| byte ^ key),
+    );
+}

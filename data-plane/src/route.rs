@@ -1,0 +1,135 @@
+//! ROUTE: which API and which topic a path means, and what path the backend is asked for.
+//!
+//! Owns matching and the safety of paths. Refuses to judge who is asking. Called once by each handshake; the cost does
+//! not depend on how many APIs there are.
+
+mod path;
+mod topic;
+
+use std::sync::Arc;
+
+use tidegate_proto::reason::Reason;
+
+use crate::snapshot::{
+    Snapshot,
+    model::{Api, ApiState, Endpoint, MappingPart, Topic},
+};
+
+/// What a path leads to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Match {
+    /// The API.
+    pub api: Arc<Api>,
+    /// Which of the API's topics, as an index.
+    topic: usize,
+    /// The topic's own path as the client sent it, without a trailing slash: empty, or `/rooms/7`.
+    path: String,
+    /// Path parameters by name, percent-encoded.
+    params: topic::Params,
+}
+
+/// No context and version make a path longer than this, so no longer prefix is looked up.
+const BASE_PATH_MAX: usize = 256;
+
+/// Finds the API and the topic that a request's path (without query) means.
+///
+/// Of the APIs whose base path (or default path) begins the path, the longest wins; its topics alone are then tried.
+///
+/// # Errors
+/// `MalformedRequest` for a path that could mean something else to the backend, `ApiNotFound`, `TopicNotFound`, or
+/// `ApiBlocked`.
+pub fn route(snapshot: &Snapshot, path: &str) -> Result<Match, Reason> {
+    let raw = path.strip_suffix('/').unwrap_or(path);
+    let normal = path::normalise(raw).ok_or(Reason::MalformedRequest)?;
+    let mut found = None;
+    for end in prefix_ends(&normal) {
+        if let Some(api) = snapshot.api_at(&normal[..end]) {
+            found = Some((api, end));
+        }
+    }
+    let (api, end) = found.ok_or(Reason::ApiNotFound)?;
+    let below = normal[end..].strip_prefix('/');
+    let segments: Vec<&str> = below.map_or_else(Vec::new, |below| below.split('/').collect());
+    let (topic, params) = topic::find(&api.topics, &segments).ok_or(Reason::TopicNotFound)?;
+    match api.state {
+        ApiState::Blocked => Err(Reason::ApiBlocked),
+        ApiState::Open => Ok(Match {
+            api: api.clone(),
+            topic,
+            path: path::last_segments(raw, segments.len()).to_owned(),
+            params,
+        }),
+    }
+}
+
+/// Where the prefixes of whole segments end, the shortest first.
+fn prefix_ends(path: &str) -> impl Iterator<Item = usize> {
+    let slashes = path.match_indices('/').map(|(at, _)| at).skip(1);
+    slashes
+        .chain([path.len()])
+        .take_while(|&end| end <= BASE_PATH_MAX)
+}
+
+// === impl Match ===
+
+impl Match {
+    /// The topic.
+    #[must_use]
+    pub fn topic(&self) -> &Topic {
+        &self.api.topics[self.topic]
+    }
+
+    /// Path parameters by name, percent-encoded.
+    #[must_use]
+    pub fn params(&self) -> &[(String, String)] {
+        &self.params
+    }
+
+    /// The path and query to ask the backend for: the endpoint's path with the topic's mapping or own path appended,
+    /// and the queries of endpoint, mapping and client (the latter without its credential) in this order.
+    #[must_use]
+    pub fn backend_path(&self, endpoint: &Endpoint, query: Option<&str>) -> String {
+        let mut target = String::with_capacity(64);
+        let mut queries = Vec::with_capacity(3);
+        queries.extend(endpoint.query.as_deref().map(str::to_owned));
+        let below = match &self.topic().mapping {
+            None => self.path.clone(),
+            Some(mapping) => {
+                if !mapping.query.is_empty() {
+                    queries.push(self.fill(&mapping.query, path::escape_for_query));
+                }
+                self.fill(&mapping.path, str::to_owned)
+            }
+        };
+        if below.is_empty() {
+            target.push_str(&endpoint.path);
+        } else {
+            target.push_str(endpoint.path.trim_end_matches('/'));
+            target.push_str(&below);
+        }
+        queries.extend(query.filter(|q| !q.is_empty()).map(str::to_owned));
+        if !queries.is_empty() {
+            target.push('?');
+            target.push_str(&queries.join("&"));
+        }
+        target
+    }
+
+    fn fill(&self, parts: &[MappingPart], escape: fn(&str) -> String) -> String {
+        let mut filled = String::new();
+        for part in parts {
+            match part {
+                MappingPart::Literal(text) => filled.push_str(text),
+                MappingPart::Parameter(name) => {
+                    let value = self.params.iter().find(|(other, _)| other == name);
+                    let (_, value) = value.expect("a mapping names parameters of its topic only");
+                    filled.push_str(&escape(value));
+                }
+            }
+        }
+        filled
+    }
+}
+
+#[cfg(test)]
+mod tests;

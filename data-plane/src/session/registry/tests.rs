@@ -1,0 +1,130 @@
+//! Who is in, who is told what, and that nothing is counted twice.
+
+use std::sync::Arc;
+
+use tidegate_proto::{claims::KeyType, discovery::v1::resource::Body, reason::Reason};
+
+use super::{Registry, Session};
+use crate::{
+    admit::permit::Permit,
+    auth::{Principal, Token},
+    metrics::{ApiLabels, Metrics},
+    record::SessionId,
+    relay::Traffic,
+    snapshot::{
+        fixture::{
+            Signer, api, application, application_key, id, key_manager, plan, snapshot,
+            subscription,
+        },
+        model::Api,
+    },
+};
+
+const ISSUER: &str = "https://issuer";
+
+/// An API, somebody who is subscribed to it until this second, and the resources that say so.
+pub(crate) fn world(expires_at: u64) -> (Vec<Body>, Principal, Arc<Api>) {
+    let bodies = vec![
+        Body::Api(api(1, "/echo", "1.0", &[("/*", "")])),
+        Body::Application(application(1)),
+        Body::ApplicationKey(application_key("client", 1)),
+        Body::Subscription(subscription(1, 1, 1, "Gold")),
+        Body::Plan(plan("Gold", 0)),
+        Body::KeyManager(key_manager("resident", ISSUER, &[&Signer::new("k1")])),
+    ];
+    let snapshot = snapshot(bodies.clone());
+    let (api, application) = (id(1).parse().unwrap(), id(1).parse().unwrap());
+    let principal = Principal {
+        application: snapshot.application(application).unwrap().clone(),
+        subscription: snapshot.subscription(application, api).unwrap().clone(),
+        plan: snapshot.plan("Gold").unwrap().clone(),
+        key_type: KeyType::Production,
+        token: Arc::new(Token {
+            issuer: Arc::from(ISSUER),
+            client_id: Arc::from("client"),
+            id: None,
+            scopes: Vec::new(),
+            expires_at,
+        }),
+    };
+    (bodies, principal, snapshot.api(api).unwrap().clone())
+}
+
+/// A session that ends at this second.
+pub(crate) fn session(ends_at: u64) -> Arc<Session> {
+    let (_, principal, api) = world(ends_at);
+    Arc::new(Session::new(
+        SessionId::generate(1),
+        api,
+        principal,
+        ends_at,
+    ))
+}
+
+fn traffic(messages: u64, bytes: u64) -> Traffic {
+    Traffic { messages, bytes }
+}
+
+#[test]
+fn a_session_is_in_for_as_long_as_its_permit_is_held() {
+    let registry = Registry::default();
+    let permit = Permit::enter(&registry, session(10));
+    assert_eq!(registry.len(), 1);
+    drop(permit);
+    assert!(registry.is_empty());
+    registry.expire(20);
+}
+
+#[test]
+fn sessions_expire_at_their_second_and_not_before() {
+    let registry = Registry::default();
+    let sessions = [10, 11, 11, 12].map(session);
+    let _permits = sessions.clone().map(|s| Permit::enter(&registry, s));
+    let told = || sessions.each_ref().map(|s| s.told().is_some());
+    registry.expire(9);
+    assert_eq!(told(), [false; 4]);
+    registry.expire(11);
+    assert_eq!(told(), [true, true, true, false]);
+    assert_eq!(sessions[0].told(), Some(Reason::CredentialExpired));
+}
+
+#[test]
+fn the_first_reason_counts() {
+    let session = session(10);
+    session.end(Reason::Draining);
+    session.end(Reason::CredentialExpired);
+    assert_eq!(session.told(), Some(Reason::Draining));
+}
+
+#[test]
+fn whoever_enters_while_the_node_drains_is_told_so() {
+    let registry = Registry::default();
+    let before = Permit::enter(&registry, session(10));
+    registry.drain();
+    let after = Permit::enter(&registry, session(10));
+    assert_eq!(before.stands(), Ok(()));
+    assert_eq!(after.stands(), Err(Reason::Draining));
+}
+
+#[test]
+fn traffic_is_counted_once_however_often_and_in_whatever_order_it_is_looked_at() {
+    let metrics = Metrics::new();
+    let labels = ApiLabels::default();
+    let session = session(10);
+    session.count(traffic(9, 9), traffic(9, 9));
+    session.opened(metrics.session_opened(&labels));
+    session.count(traffic(2, 20), traffic(1, 10));
+    // The session's own end overtakes a sweep that looked before it.
+    session.count(traffic(5, 50), traffic(3, 30));
+    session.count(traffic(4, 40), traffic(3, 30));
+    session.count(traffic(5, 50), traffic(3, 30));
+    let text = metrics.render();
+    for line in [
+        "tidegate_messages_total{api=\"\",version=\"\",direction=\"to_backend\"} 5",
+        "tidegate_bytes_total{api=\"\",version=\"\",direction=\"to_backend\"} 50",
+        "tidegate_messages_total{api=\"\",version=\"\",direction=\"to_client\"} 3",
+        "tidegate_bytes_total{api=\"\",version=\"\",direction=\"to_client\"} 30",
+    ] {
+        assert!(text.contains(line), "{line} in {text}");
+    }
+}

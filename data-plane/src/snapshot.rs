@@ -1,0 +1,190 @@
+//! The configuration that a node runs: an immutable value at a number, and the one handle that everybody loads it from.
+//!
+//! Owns lookups (by path, by issuer, by client id, by application and API) and the swap. Refuses to know where a
+//! configuration comes from (`control`) and what a session does with it (`route`, `auth`). A session loads it once and
+//! decides with that `Arc`.
+
+pub mod model;
+pub mod decode;
+pub mod index;
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use tidegate_proto::{
+    ids::{ApiId, ApplicationId},
+    revision::{ContentVersion, RevisionNumber},
+};
+use tokio::sync::watch;
+
+use index::{Conflicted, Index};
+use model::{
+    Api, Application, ApplicationKey, KeyManager, Plan, Resource, ResourceName, Subscription,
+};
+
+/// A configuration at one number. Cheap to clone: its maps share what they have in common.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Snapshot {
+    number: RevisionNumber,
+    index: Index,
+}
+
+/// The handle behind which snapshots are swapped. Clones see the same snapshot.
+#[derive(Clone, Debug)]
+pub struct Snapshots(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    current: ArcSwap<Snapshot>,
+    /// `None` until the first snapshot is held.
+    number: watch::Sender<Option<RevisionNumber>>,
+}
+
+// === impl Snapshot ===
+
+impl Snapshot {
+    /// The next snapshot, at `number`: without `removals` and with `upserts`, in time proportional to these.
+    ///
+    /// What cannot be taken in, because another resource holds what it claims, is told; the version before it stays.
+    #[must_use]
+    pub fn apply(
+        &self,
+        number: RevisionNumber,
+        removals: &[ResourceName],
+        upserts: Vec<Resource>,
+    ) -> (Self, Vec<Conflicted>) {
+        let mut index = self.index.clone();
+        let conflicted = index.apply(removals, upserts);
+        (Self { number, index }, conflicted)
+    }
+
+    /// The number of the control plane's state that this is.
+    #[must_use]
+    pub const fn number(&self) -> RevisionNumber {
+        self.number
+    }
+
+    /// Whether another snapshot holds the very same configuration, be its number another: then nothing is to be judged
+    /// anew. Costs nothing; may be false for equal configurations that came about on different ways.
+    #[must_use]
+    pub fn is_same_configuration(&self, other: &Self) -> bool {
+        self.index.is_same(&other.index)
+    }
+
+    /// The API whose base path, or else whose default path, is exactly this: normalised, without a trailing slash.
+    #[must_use]
+    pub fn api_at(&self, base_path: &str) -> Option<&Arc<Api>> {
+        self.index.api_at(base_path)
+    }
+
+    /// An API by its id.
+    #[must_use]
+    pub fn api(&self, id: ApiId) -> Option<&Arc<Api>> {
+        self.index.apis.get(&id)
+    }
+
+    /// A plan by its name.
+    #[must_use]
+    pub fn plan(&self, name: &str) -> Option<&Arc<Plan>> {
+        self.index.plans.get(name)
+    }
+
+    /// An application by its id.
+    #[must_use]
+    pub fn application(&self, id: ApplicationId) -> Option<&Arc<Application>> {
+        self.index.applications.get(&id)
+    }
+
+    /// A key of an application by its OAuth client id.
+    #[must_use]
+    pub fn application_key(&self, client_id: &str) -> Option<&Arc<ApplicationKey>> {
+        self.index.keys.get(client_id)
+    }
+
+    /// The subscription of an application to an API.
+    #[must_use]
+    pub fn subscription(
+        &self,
+        application: ApplicationId,
+        api: ApiId,
+    ) -> Option<&Arc<Subscription>> {
+        self.index.subscriptions.get(&(application, api))
+    }
+
+    /// The key manager whose tokens carry this `iss`.
+    #[must_use]
+    pub fn key_manager(&self, issuer: &str) -> Option<&Arc<KeyManager>> {
+        self.index.key_manager(issuer)
+    }
+
+    /// Every resource that is held, with the version of its content, in no order.
+    pub fn held(&self) -> impl Iterator<Item = (&ResourceName, ContentVersion)> {
+        self.index
+            .held
+            .iter()
+            .map(|(name, version)| (name, *version))
+    }
+
+    /// Whether a resource is held in any version.
+    #[must_use]
+    pub fn holds(&self, name: &ResourceName) -> bool {
+        self.index.held.contains_key(name)
+    }
+
+    /// How many resources are held.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.index.held.len()
+    }
+
+    /// Whether nothing is held.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.index.held.is_empty()
+    }
+}
+
+// === impl Snapshots ===
+
+impl Default for Snapshots {
+    fn default() -> Self {
+        Self(Arc::new(Shared {
+            current: ArcSwap::default(),
+            number: watch::Sender::new(None),
+        }))
+    }
+}
+
+impl Snapshots {
+    /// The current snapshot; an empty one at number 0 while none is held.
+    #[must_use]
+    pub fn load(&self) -> Arc<Snapshot> {
+        self.0.current.load_full()
+    }
+
+    /// Whether a snapshot is held, be it from the control plane or from the cache.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        self.0.number.borrow().is_some()
+    }
+
+    /// Tells each swap: the number of the snapshot that is current, `None` while none is held. Latest wins.
+    ///
+    /// When it fires, [`Self::load`] already gives that snapshot or a later one.
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<Option<RevisionNumber>> {
+        self.0.number.subscribe()
+    }
+
+    /// Makes `snapshot` current.
+    pub fn swap(&self, snapshot: Snapshot) {
+        let number = snapshot.number();
+        self.0.current.store(Arc::new(snapshot));
+        self.0.number.send_replace(Some(number));
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod fixture;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,304 @@
+//! What a node knows of APIs, plans, applications, subscriptions and key managers: parsed once, then only read.
+//!
+//! No protobuf type is named here, and nothing here can be half valid: `decode` makes these values or says why not.
+
+use std::{fmt, sync::Arc};
+
+use jsonwebtoken::{Algorithm, DecodingKey};
+use tidegate_proto::{
+    claims::KeyType,
+    ids::{ApiId, ApplicationId, RevisionId, SubscriptionId},
+    path::{Context, TopicTemplate, Version},
+    quota::Quota,
+    revision::ContentVersion,
+};
+
+/// The name of a resource, unique in the environment.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ResourceName {
+    /// `apis/{uuid}`.
+    Api(ApiId),
+    /// `plans/{name}`.
+    Plan(Arc<str>),
+    /// `applications/{uuid}`.
+    Application(ApplicationId),
+    /// `applicationKeys/{client id}`.
+    ApplicationKey(Arc<str>),
+    /// `subscriptions/{uuid}`.
+    Subscription(SubscriptionId),
+    /// `keyManagers/{name}`.
+    KeyManager(Arc<str>),
+}
+
+/// One object of the configuration, at one version of its content.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resource {
+    /// The name; always [`Body::name`] of its body.
+    pub name: ResourceName,
+    /// The hash of its content.
+    pub version: ContentVersion,
+    /// The object.
+    pub body: Body,
+}
+
+/// The object of a resource.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Body {
+    /// A deployed revision of an API.
+    Api(Arc<Api>),
+    /// A business plan.
+    Plan(Arc<Plan>),
+    /// A client that somebody registered.
+    Application(Arc<Application>),
+    /// A key of an application.
+    ApplicationKey(Arc<ApplicationKey>),
+    /// An application on an API under a plan.
+    Subscription(Arc<Subscription>),
+    /// An issuer of tokens.
+    KeyManager(Arc<KeyManager>),
+}
+
+/// A deployed revision of an API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Api {
+    /// The API's id.
+    pub id: ApiId,
+    /// The name, for logs and metrics.
+    pub name: Arc<str>,
+    /// The context template.
+    pub context: Context,
+    /// The version.
+    pub version: Version,
+    /// Whether paths without a version lead here.
+    pub default_version: bool,
+    /// The deployed revision.
+    pub revision: RevisionId,
+    /// Whether it lets anybody in.
+    pub state: ApiState,
+    /// Where sessions with production keys go.
+    pub production: Option<Endpoint>,
+    /// Where sessions with sandbox keys go.
+    pub sandbox: Option<Endpoint>,
+    /// The topics, the most specific first: the first that matches is the one.
+    pub topics: Vec<Topic>,
+}
+
+/// What an API's lifecycle means to a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ApiState {
+    /// Handshakes are judged by credential and subscription.
+    Open,
+    /// Handshakes are refused.
+    Blocked,
+}
+
+/// A topic of an API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Topic {
+    /// The template below the base path.
+    pub template: TopicTemplate,
+    /// Where the topic leads instead of its own path, relative to the endpoint.
+    pub mapping: Option<Mapping>,
+}
+
+/// A backend path (and query) with path parameters to fill in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mapping {
+    /// The path, with its leading `/` and without a trailing one; empty for the endpoint's own.
+    pub path: Vec<MappingPart>,
+    /// The query without `?`; empty for none.
+    pub query: Vec<MappingPart>,
+}
+
+/// A piece of a mapping.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MappingPart {
+    /// Text that stays as it is.
+    Literal(String),
+    /// The value of a path parameter of the topic.
+    Parameter(String),
+}
+
+/// A backend's address.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Endpoint {
+    /// Whether TLS is spoken (`wss://`).
+    pub secure: bool,
+    /// The host name, or the IP address (version 6 without brackets).
+    pub host: Arc<str>,
+    /// The port; 80 or 443 where the URL names none.
+    pub port: u16,
+    /// The `Host` header: host and port as the URL has them.
+    pub authority: Arc<str>,
+    /// The path as the URL has it; `/` where it has none.
+    pub path: Arc<str>,
+    /// The query, without `?`.
+    pub query: Option<Arc<str>>,
+}
+
+/// A business plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// The name.
+    pub name: Arc<str>,
+    /// What it lets through.
+    pub quota: Quota,
+}
+
+/// A client that somebody registered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Application {
+    /// The application's id.
+    pub id: ApplicationId,
+    /// The name, for logs.
+    pub name: Arc<str>,
+}
+
+/// A key of an application, by which a token is led back to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApplicationKey {
+    /// The OAuth client id.
+    pub client_id: Arc<str>,
+    /// The application.
+    pub application: ApplicationId,
+    /// Which endpoint it reaches.
+    pub key_type: KeyType,
+}
+
+/// An application on an API under a plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subscription {
+    /// The subscription's id.
+    pub id: SubscriptionId,
+    /// The application.
+    pub application: ApplicationId,
+    /// The API.
+    pub api: ApiId,
+    /// The name of the plan.
+    pub plan: Arc<str>,
+    /// Whether it lets anybody in.
+    pub state: SubscriptionState,
+}
+
+/// The state of a subscription.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SubscriptionState {
+    /// In use.
+    Active,
+    /// Blocked for every key.
+    Blocked,
+    /// Blocked for production keys only.
+    ProductionBlocked,
+}
+
+/// An issuer of tokens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyManager {
+    /// The name.
+    pub name: Arc<str>,
+    /// The `iss` of its tokens.
+    pub issuer: Arc<str>,
+    /// The audiences of which a token must carry one.
+    pub audiences: Vec<String>,
+    /// The keys that verify its tokens, each with a `kid` of its own.
+    pub keys: Vec<VerificationKey>,
+}
+
+/// A public key of a key manager.
+#[derive(Clone)]
+pub struct VerificationKey {
+    /// The key's id.
+    pub kid: String,
+    /// The one algorithm that it is used with; a token's own word on it counts for nothing.
+    pub algorithm: Algorithm,
+    /// SHA-256 over algorithm and key material: equal keys have equal fingerprints.
+    pub fingerprint: [u8; 32],
+    /// The key itself.
+    pub key: DecodingKey,
+}
+
+// === impl ResourceName ===
+
+impl fmt::Display for ResourceName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Api(id) => write!(f, "apis/{id}"),
+            Self::Plan(name) => write!(f, "plans/{name}"),
+            Self::Application(id) => write!(f, "applications/{id}"),
+            Self::ApplicationKey(client_id) => write!(f, "applicationKeys/{client_id}"),
+            Self::Subscription(id) => write!(f, "subscriptions/{id}"),
+            Self::KeyManager(name) => write!(f, "keyManagers/{name}"),
+        }
+    }
+}
+
+// === impl Body ===
+
+impl Body {
+    /// The name of the resource that has this body.
+    #[must_use]
+    pub fn name(&self) -> ResourceName {
+        match self {
+            Self::Api(api) => ResourceName::Api(api.id),
+            Self::Plan(plan) => ResourceName::Plan(plan.name.clone()),
+            Self::Application(application) => ResourceName::Application(application.id),
+            Self::ApplicationKey(key) => ResourceName::ApplicationKey(key.client_id.clone()),
+            Self::Subscription(subscription) => ResourceName::Subscription(subscription.id),
+            Self::KeyManager(manager) => ResourceName::KeyManager(manager.name.clone()),
+        }
+    }
+}
+
+// === impl Api ===
+
+impl Api {
+    /// Where sessions with a key of this kind go.
+    #[must_use]
+    pub const fn endpoint(&self, key_type: KeyType) -> Option<&Endpoint> {
+        match key_type {
+            KeyType::Production => self.production.as_ref(),
+            KeyType::Sandbox => self.sandbox.as_ref(),
+        }
+    }
+
+    /// The path under which this version answers.
+    #[must_use]
+    pub fn base_path(&self) -> String {
+        self.context.base_path(&self.version)
+    }
+
+    /// The path without a version, where this is the default version.
+    #[must_use]
+    pub fn default_path(&self) -> Option<String> {
+        self.default_version.then(|| self.context.default_path())
+    }
+}
+
+// === impl KeyManager ===
+
+impl KeyManager {
+    /// The key of this id.
+    #[must_use]
+    pub fn key(&self, kid: &str) -> Option<&VerificationKey> {
+        self.keys.iter().find(|key| key.kid == kid)
+    }
+}
+
+// === impl VerificationKey ===
+
+impl PartialEq for VerificationKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.kid == other.kid && self.fingerprint == other.fingerprint
+    }
+}
+
+impl Eq for VerificationKey {}
+
+impl fmt::Debug for VerificationKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VerificationKey")
+            .field("kid", &self.kid)
+            .field("algorithm", &self.algorithm)
+            .finish_non_exhaustive()
+    }
+}
