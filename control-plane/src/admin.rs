@@ -1,0 +1,132 @@
+//! The admin API over gRPC: one file for each service, which reads the request, calls a use case and writes the answer.
+//! Nothing is decided here: who may do what and what is valid is said by `service`. Built by `app`, served by `http`.
+
+use std::time::Duration;
+
+use axum::{Router, middleware};
+use prost::Message as _;
+use prost_types::FileDescriptorSet;
+use tidegate_proto::admin::{
+    FILE_DESCRIPTOR_SET,
+    v1::{
+        api_service_server::ApiServiceServer, application_service_server::ApplicationServiceServer,
+        audit_service_server::AuditServiceServer, gateway_service_server::GatewayServiceServer,
+        key_manager_service_server::KeyManagerServiceServer,
+        plan_service_server::PlanServiceServer, session_service_server::SessionServiceServer,
+        subscription_service_server::SubscriptionServiceServer,
+        user_service_server::UserServiceServer,
+    },
+};
+use tonic::service::RoutesBuilder;
+
+mod caller;
+mod status;
+mod wire;
+mod names;
+mod convert;
+mod paging;
+mod sessions;
+mod users;
+mod apis;
+mod plans;
+mod applications;
+mod subscriptions;
+mod gateways;
+mod signing_keys;
+mod audit;
+
+use crate::{discovery::fleet::Fleet, oauth::rotation::Rotation, service::Service};
+
+/// The bytes that a call's message may have; the longest valid one, an API with every field at its limit, has less.
+const MESSAGE_BYTES: usize = 1024 * 1024;
+
+/// All services of the admin API.
+#[derive(Clone)]
+pub struct Admin {
+    service: Service,
+    fleet: Fleet,
+    rotation: Rotation,
+}
+
+/// Descriptors that cannot be served: the build is broken.
+#[derive(Debug, thiserror::Error)]
+pub enum ReflectionError {
+    /// They do not decode.
+    #[error("cannot read the descriptors of the admin API: {0}")]
+    Decode(#[from] prost::DecodeError),
+    /// They do not fit together.
+    #[error("cannot serve reflection: {0}")]
+    Build(#[from] tonic_reflection::server::Error),
+}
+
+// === impl Admin ===
+
+impl Admin {
+    /// The admin API over the use cases.
+    #[must_use]
+    pub const fn new(service: Service, fleet: Fleet, rotation: Rotation) -> Self {
+        Self {
+            service,
+            fleet,
+            rotation,
+        }
+    }
+
+    /// The routes of all services, with server reflection (v1 and v1alpha) and the standard health service.
+    ///
+    /// # Errors
+    /// When the descriptors cannot be served.
+    pub async fn routes(&self) -> Result<Router, ReflectionError> {
+        let mut routes = RoutesBuilder::default();
+        macro_rules! serve {
+            ($($server:ident),* $(,)?) => {{
+                let (health, server) = tonic_health::server::health_reporter();
+                $(
+                    health.set_serving::<$server<Self>>().await;
+                    routes.add_service(
+                        $server::new(self.clone()).max_decoding_message_size(MESSAGE_BYTES),
+                    );
+                )*
+                routes.add_service(server);
+            }};
+        }
+        serve!(
+            SessionServiceServer,
+            UserServiceServer,
+            ApiServiceServer,
+            PlanServiceServer,
+            ApplicationServiceServer,
+            SubscriptionServiceServer,
+            GatewayServiceServer,
+            KeyManagerServiceServer,
+            AuditServiceServer,
+        );
+        routes.add_service(reflection()?.build_v1()?);
+        routes.add_service(reflection()?.build_v1alpha()?);
+        let routes = routes.routes().into_axum_router();
+        Ok(routes.layer(middleware::map_response(wire::clear)))
+    }
+}
+
+/// What this door serves: the configuration stream has a door of its own.
+fn reflection() -> Result<tonic_reflection::server::Builder<'static>, ReflectionError> {
+    let mut files = FileDescriptorSet::decode(FILE_DESCRIPTOR_SET)?;
+    files
+        .file
+        .retain(|file| !file.package().starts_with("tidegate.discovery"));
+    Ok(tonic_reflection::server::Builder::configure()
+        .register_file_descriptor_set(files)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        // Either version by itself would name only itself.
+        .include_reflection_service(false)
+        .register_encoded_file_descriptor_set(tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET))
+}
+
+/// A protobuf duration; what is longer than protobuf can say is not set.
+fn duration(duration: Duration) -> Option<prost_types::Duration> {
+    prost_types::Duration::try_from(duration).ok()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,315 @@
+//! `ApiService`: APIs, their lifecycle, revisions and deployments.
+
+use tidegate_proto::{
+    admin::v1::{
+        Api, ChangeLifecycleRequest, CreateApiRequest, CreateApiVersionRequest,
+        CreateRevisionRequest, DeleteApiRequest, DeleteRevisionRequest, DeployRevisionRequest,
+        GetApiRequest, GetRevisionRequest, ListApisRequest, ListApisResponse,
+        ListLifecycleEventsRequest, ListLifecycleEventsResponse, ListRevisionsRequest,
+        ListRevisionsResponse, RestoreRevisionRequest, Revision, UndeployRevisionRequest,
+        UpdateApiRequest, api_service_server::ApiService,
+    },
+    ids::{ApiId, RevisionId},
+};
+use tonic::{Request, Response, Status, async_trait};
+
+mod message;
+
+use super::{Admin, convert, names, paging, status};
+use crate::{
+    domain::{actor::Actor, api, invalid::Faults, revision},
+    service::{apis::ApiUpdate, listing::ListQuery},
+};
+
+/// The order of revisions.
+const LATEST_FIRST: &str = "number desc";
+
+#[async_trait]
+impl ApiService for Admin {
+    async fn create_api(
+        &self,
+        request: Request<CreateApiRequest>,
+    ) -> Result<Response<Api>, Status> {
+        let actor = self.actor(&request)?;
+        let request = request.into_inner();
+        let mut faults = Faults::new();
+        let input = message::read_api(request.api.unwrap_or_default(), &mut faults);
+        status::check(faults)?;
+        let api = self
+            .service
+            .create_api(&actor, input, request.publish)
+            .await
+            .map_err(status::of)?;
+        Ok(self.api(&api))
+    }
+
+    async fn get_api(&self, request: Request<GetApiRequest>) -> Result<Response<Api>, Status> {
+        let actor = self.actor(&request)?;
+        let id = read_api("name", &request.into_inner().name)?;
+        let api = self.service.get_api(&actor, id).map_err(status::of)?;
+        let state = self.service.state();
+        Ok(Response::new(message::api_for(&actor, &state, &api)))
+    }
+
+    async fn list_apis(
+        &self,
+        request: Request<ListApisRequest>,
+    ) -> Result<Response<ListApisResponse>, Status> {
+        let actor = self.actor(&request)?;
+        let request = request.into_inner();
+        let query = ListQuery {
+            page_size: request.page_size,
+            page_token: request.page_token,
+            filter: request.filter,
+            order_by: request.order_by,
+        };
+        let page = self.service.list_apis(&actor, &query).map_err(status::of)?;
+        let state = self.service.state();
+        Ok(Response::new(ListApisResponse {
+            apis: page
+                .items
+                .iter()
+                .map(|api| message::api_for(&actor, &state, api))
+                .collect(),
+            next_page_token: page.next_page_token,
+            total_size: convert::size(page.total_size),
+        }))
+    }
+
+    async fn update_api(
+        &self,
+        request: Request<UpdateApiRequest>,
+    ) -> Result<Response<Api>, Status> {
+        let actor = self.actor(&request)?;
+        let request = request.into_inner();
+        let api = request.api.unwrap_or_default();
+        let etag = api.etag.clone();
+        let mut faults = Faults::new();
+        let id = faults.take("api.name", names::api(&api.name));
+        let input = message::read_api(api, &mut faults);
+        status::check(faults)?;
+        let update = ApiUpdate {
+            id: id.expect("what is not taken is a fault"),
+            input,
+            mask: convert::mask(request.update_mask),
+            etag,
+        };
+        let api = self
+            .service
+            .update_api(&actor, update)
+            .await
+            .map_err(status::of)?;
+        Ok(self.api(&api))
+    }
+
+    async fn delete_api(&self, request: Request<DeleteApiRequest>) -> Result<Response<()>, Status> {
+        let actor = self.actor(&request)?;
+        let request = request.into_inner();
+        let id = read_api("name", &request.name)?;
+        self.service
+            .delete_api(&actor, id, &request.etag)
+            .await
+            .map_err(status::of)?;
+        Ok(Response::new(()))
+    }
+
+    async fn create_api_version(
+        &self,
+        request: Request<CreateApiVersionRequest>,
+    ) -> Result<Response<Api>, Status> {
+        let actor = self.actor(&request)?;
+        let request = request.into_inner();
+        let id = read_api("name", &request.name)?;
+        let api = self
+            .service
+            .create_api_version(&actor, id, &request.version, request.default_version)
+            .await
+            .map_err(status::of)?;
+        Ok(self.api(&api))
+    }
+
+    async fn change_lifecycle(
+        &self,
+        request: Request<ChangeLifecycleRequest>,
+    ) -> Result<Response<Api>, Status> {
+        let actor = self.actor(&request)?;
+        let request = request.into_inner();
+        let mut faults = Faults::new();
+        let id = faults.take("name", names::api(&request.name));
+        let action = faults.take("action", message::read_action(request.action));
+        status::check(faults)?;
+        let (id, action) = id.zip(action).expect("what is not taken is a fault");
+        let api = self
+            .service
+            .change_lifecycle(&actor, id, action, &request.etag)
+            .await
+            .map_err(status::of)?;
+        Ok(self.api(&api))
+    }
+
+    async fn list_lifecycle_events(
+        &self,
+        request: Request<ListLifecycleEventsRequest>,
+    ) -> Result<Response<ListLifecycleEventsResponse>, Status> {
+        let actor = self.actor(&request)?;
+        let request = request.into_inner();
+        let id = read_api("parent", &request.parent)?;
+        let api = self.service.get_api(&actor, id).map_err(status::of)?;
+        let events: Vec<_> = api.history.iter().rev().map(message::event).collect();
+        let (page, next_page_token) =
+            paging::page(&events, request.page_size, &request.page_token)?;
+        Ok(Response::new(ListLifecycleEventsResponse {
+            lifecycle_events: page.to_vec(),
+            next_page_token,
+            total_size: convert::size(events.len()),
+        }))
+    }
+
+    async fn create_revision(
+        &self,
+        request: Request<CreateRevisionRequest>,
+    ) -> Result<Response<Revision>, Status> {
+        let actor = self.actor(&request)?;
+        let request = request.into_inner();
+        let id = read_api("parent", &request.parent)?;
+        let description = request.revision.unwrap_or_default().description;
+        let revision = self
+            .service
+            .create_revision(&actor, id, &description)
+            .await
+            .map_err(status::of)?;
+        self.revision(&actor, &revision)
+    }
+
+    async fn get_revision(
+        &self,
+        request: Request<GetRevisionRequest>,
+    ) -> Result<Response<Revision>, Status> {
+        let actor = self.actor(&request)?;
+        let (api, id) = read_revision(&request.into_inner().name)?;
+        let revision = self
+            .service
+            .get_revision(&actor, api, id)
+            .map_err(status::of)?;
+        self.revision(&actor, &revision)
+    }
+
+    async fn list_revisions(
+        &self,
+        request: Request<ListRevisionsRequest>,
+    ) -> Result<Response<ListRevisionsResponse>, Status> {
+        let actor = self.actor(&request)?;
+        let request = request.into_inner();
+        let id = read_api("parent", &request.parent)?;
+        let query = ListQuery {
+            page_size: request.page_size,
+            page_token: request.page_token,
+            order_by: LATEST_FIRST.to_owned(),
+            ..ListQuery::default()
+        };
+        let page = self
+            .service
+            .list_revisions(&actor, id, &query)
+            .map_err(status::of)?;
+        let api = self.service.get_api(&actor, id).map_err(status::of)?;
+        let state = self.service.state();
+        let revision = |revision| message::revision(&state, &api, revision);
+        Ok(Response::new(ListRevisionsResponse {
+            revisions: page.items.iter().map(|it| revision(it)).collect(),
+            next_page_token: page.next_page_token,
+            total_size: convert::size(page.total_size),
+        }))
+    }
+
+    async fn delete_revision(
+        &self,
+        request: Request<DeleteRevisionRequest>,
+    ) -> Result<Response<()>, Status> {
+        let actor = self.actor(&request)?;
+        let (api, id) = read_revision(&request.into_inner().name)?;
+        self.service
+            .delete_revision(&actor, api, id)
+            .await
+            .map_err(status::of)?;
+        Ok(Response::new(()))
+    }
+
+    async fn restore_revision(
+        &self,
+        request: Request<RestoreRevisionRequest>,
+    ) -> Result<Response<Api>, Status> {
+        let actor = self.actor(&request)?;
+        let request = request.into_inner();
+        let (api, id) = read_revision(&request.name)?;
+        let api = self
+            .service
+            .restore_revision(&actor, api, id, &request.etag)
+            .await
+            .map_err(status::of)?;
+        Ok(self.api(&api))
+    }
+
+    async fn deploy_revision(
+        &self,
+        request: Request<DeployRevisionRequest>,
+    ) -> Result<Response<Revision>, Status> {
+        let actor = self.actor(&request)?;
+        let request = request.into_inner();
+        let (api, id) = read_revision(&request.name)?;
+        let revision = self
+            .service
+            .deploy_revision(&actor, api, id, &environments(&request.environments))
+            .await
+            .map_err(status::of)?;
+        self.revision(&actor, &revision)
+    }
+
+    async fn undeploy_revision(
+        &self,
+        request: Request<UndeployRevisionRequest>,
+    ) -> Result<Response<Revision>, Status> {
+        let actor = self.actor(&request)?;
+        let request = request.into_inner();
+        let (api, id) = read_revision(&request.name)?;
+        let revision = self
+            .service
+            .undeploy_revision(&actor, api, id, &environments(&request.environments))
+            .await
+            .map_err(status::of)?;
+        self.revision(&actor, &revision)
+    }
+}
+
+impl Admin {
+    fn api(&self, api: &api::Api) -> Response<Api> {
+        Response::new(message::api(&self.service.state(), api))
+    }
+
+    fn revision(
+        &self,
+        actor: &Actor,
+        revision: &revision::Revision,
+    ) -> Result<Response<Revision>, Status> {
+        let api = self
+            .service
+            .get_api(actor, revision.api)
+            .map_err(status::of)?;
+        let state = self.service.state();
+        Ok(Response::new(message::revision(&state, &api, revision)))
+    }
+}
+
+fn read_api(field: &str, name: &str) -> Result<ApiId, Status> {
+    convert::one(field, names::api(name))
+}
+
+fn read_revision(name: &str) -> Result<(ApiId, RevisionId), Status> {
+    convert::one("name", names::revision(name))
+}
+
+fn environments(names: &[String]) -> Vec<String> {
+    names
+        .iter()
+        .map(|name| convert::bare("environments", name).to_owned())
+        .collect()
+}

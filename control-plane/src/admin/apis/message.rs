@@ -1,0 +1,233 @@
+//! APIs, revisions and lifecycle events between the domain and protobuf. Both directions in one place, so that a field
+//! that is written is also read.
+
+use tidegate_proto::admin::v1;
+
+use crate::{
+    admin::convert,
+    domain::{
+        actor::Actor,
+        api::{Api, Design, Visibility},
+        endpoint::EndpointUrl,
+        invalid::{Faults, Rule, reason},
+        lifecycle::{Action, Lifecycle, LifecycleEvent},
+        revision::Revision,
+        state::State,
+        topic::{Topic, Verbs},
+        user::Permission,
+    },
+    service::apis::{ApiInput, TopicInput},
+};
+
+/// Reads an API as somebody typed it; what protobuf can say and the domain cannot is a fault.
+pub(super) fn read_api(api: v1::Api, faults: &mut Faults) -> ApiInput {
+    let visible = convert::read_roles(&api.visible_roles, "api.visible_roles", faults);
+    let topics = api.topics.into_iter().enumerate();
+    let topics = topics
+        .map(|(index, topic)| TopicInput {
+            verbs: read_verbs(&topic.verbs, &format!("api.topics[{index}].verbs"), faults),
+            template: topic.template,
+            mapping: topic.mapping,
+            description: topic.description,
+        })
+        .collect();
+    ApiInput {
+        name: api.api_name,
+        context: api.context,
+        version: api.version,
+        display_name: api.display_name,
+        description: api.description,
+        tags: api.tags,
+        production_endpoint: api.production_endpoint,
+        sandbox_endpoint: api.sandbox_endpoint,
+        topics,
+        plans: api
+            .plans
+            .iter()
+            .map(|plan| convert::bare("plans", plan).to_owned())
+            .collect(),
+        default_version: api.default_version,
+        visibility: if visible.is_empty() {
+            Visibility::Public
+        } else {
+            Visibility::Restricted(visible)
+        },
+        provider: convert::bare("users", &api.creator).to_owned(),
+    }
+}
+
+fn read_verbs(numbers: &[i32], field: &str, faults: &mut Faults) -> Verbs {
+    let mut verbs = Verbs {
+        publish: false,
+        subscribe: false,
+    };
+    for (index, &number) in numbers.iter().enumerate() {
+        match v1::TopicVerb::try_from(number) {
+            Ok(v1::TopicVerb::Publish) => verbs.publish = true,
+            Ok(v1::TopicVerb::Subscribe) => verbs.subscribe = true,
+            Ok(v1::TopicVerb::Unspecified) | Err(_) => faults.add(
+                format!("{field}[{index}]"),
+                reason::MALFORMED,
+                "must be TOPIC_VERB_PUBLISH or TOPIC_VERB_SUBSCRIBE",
+            ),
+        }
+    }
+    verbs
+}
+
+/// The working copy of an API as callers see it.
+pub(super) fn api(state: &State, api: &Api) -> v1::Api {
+    v1::Api {
+        state: lifecycle(api.state) as i32,
+        allowed_actions: api.state.actions().map(|a| action(a) as i32).collect(),
+        plans: api
+            .plans
+            .iter()
+            .map(|name| format!("plans/{name}"))
+            .collect(),
+        deployments: state
+            .deployments_of(api.id)
+            .map(|deployment| v1::Deployment {
+                environment: format!("environments/{}", deployment.environment),
+                revision: format!("apis/{}/revisions/{}", api.id, deployment.revision),
+                deploy_time: convert::time(deployment.deployed_at),
+            })
+            .collect(),
+        default_version: api.default_version,
+        visible_roles: match api.visibility {
+            Visibility::Public => Vec::new(),
+            Visibility::Restricted(roles) => convert::roles(roles),
+        },
+        update_time: convert::time(api.updated_at),
+        etag: api.etag.to_string(),
+        ..frozen(api, &api.design)
+    }
+}
+
+/// An API as one caller sees it: who only subscribes reaches the backend through a gateway, and is not told where it is.
+pub(super) fn api_for(actor: &Actor, state: &State, of: &Api) -> v1::Api {
+    let mut seen = api(state, of);
+    if !actor.may(Permission::ViewApis) {
+        seen.production_endpoint.clear();
+        seen.sandbox_endpoint.clear();
+        for topic in &mut seen.topics {
+            topic.mapping.clear();
+        }
+    }
+    seen
+}
+
+/// A revision as callers see it.
+pub(super) fn revision(state: &State, api: &Api, revision: &Revision) -> v1::Revision {
+    v1::Revision {
+        name: revision.resource(),
+        number: revision.number,
+        description: revision.description.clone(),
+        api: Some(frozen(api, &revision.design)),
+        environments: state
+            .deployments_of(api.id)
+            .filter(|deployment| deployment.revision == revision.id)
+            .map(|deployment| format!("environments/{}", deployment.environment))
+            .collect(),
+        creator: format!("users/{}", revision.created_by),
+        create_time: convert::time(revision.created_at),
+    }
+}
+
+/// A step of an API's history as callers see it.
+pub(super) fn event(event: &LifecycleEvent) -> v1::LifecycleEvent {
+    v1::LifecycleEvent {
+        action: event
+            .action
+            .map_or(v1::LifecycleAction::Unspecified, action) as i32,
+        from: event
+            .from
+            .map_or(v1::LifecycleState::Unspecified, lifecycle) as i32,
+        to: lifecycle(event.to) as i32,
+        user: format!("users/{}", event.by),
+        event_time: convert::time(event.at),
+    }
+}
+
+/// What never changes of an API, with a design.
+fn frozen(api: &Api, design: &Design) -> v1::Api {
+    let url = |url: &Option<EndpointUrl>| url.as_ref().map(ToString::to_string).unwrap_or_default();
+    v1::Api {
+        name: api.resource(),
+        api_name: api.name.to_string(),
+        context: api.context.to_string(),
+        version: api.version.to_string(),
+        display_name: design.display_name.clone(),
+        description: design.description.clone(),
+        tags: design.tags.iter().cloned().collect(),
+        production_endpoint: url(&design.endpoints.production),
+        sandbox_endpoint: url(&design.endpoints.sandbox),
+        topics: design.topics.iter().map(topic).collect(),
+        creator: format!("users/{}", api.provider),
+        create_time: convert::time(api.created_at),
+        ..v1::Api::default()
+    }
+}
+
+fn topic(topic: &Topic) -> v1::Topic {
+    let verbs = [
+        (topic.verbs.publish, v1::TopicVerb::Publish),
+        (topic.verbs.subscribe, v1::TopicVerb::Subscribe),
+    ];
+    v1::Topic {
+        template: topic.template.to_string(),
+        mapping: topic
+            .mapping
+            .as_ref()
+            .map(ToString::to_string)
+            .unwrap_or_default(),
+        verbs: verbs
+            .into_iter()
+            .filter_map(|(is_set, verb)| is_set.then_some(verb as i32))
+            .collect(),
+        description: topic.description.clone(),
+    }
+}
+
+const fn lifecycle(state: Lifecycle) -> v1::LifecycleState {
+    match state {
+        Lifecycle::Created => v1::LifecycleState::Created,
+        Lifecycle::Prototyped => v1::LifecycleState::Prototyped,
+        Lifecycle::Published => v1::LifecycleState::Published,
+        Lifecycle::Blocked => v1::LifecycleState::Blocked,
+        Lifecycle::Deprecated => v1::LifecycleState::Deprecated,
+        Lifecycle::Retired => v1::LifecycleState::Retired,
+    }
+}
+
+const fn action(action: Action) -> v1::LifecycleAction {
+    match action {
+        Action::Publish => v1::LifecycleAction::Publish,
+        Action::DeployAsPrototype => v1::LifecycleAction::DeployAsPrototype,
+        Action::DemoteToCreated => v1::LifecycleAction::DemoteToCreated,
+        Action::Block => v1::LifecycleAction::Block,
+        Action::Republish => v1::LifecycleAction::Republish,
+        Action::Deprecate => v1::LifecycleAction::Deprecate,
+        Action::Retire => v1::LifecycleAction::Retire,
+    }
+}
+
+/// Reads an action by its number.
+///
+/// # Errors
+/// When it is none.
+pub(super) fn read_action(number: i32) -> Result<Action, Rule> {
+    match v1::LifecycleAction::try_from(number) {
+        Ok(v1::LifecycleAction::Publish) => Ok(Action::Publish),
+        Ok(v1::LifecycleAction::DeployAsPrototype) => Ok(Action::DeployAsPrototype),
+        Ok(v1::LifecycleAction::DemoteToCreated) => Ok(Action::DemoteToCreated),
+        Ok(v1::LifecycleAction::Block) => Ok(Action::Block),
+        Ok(v1::LifecycleAction::Republish) => Ok(Action::Republish),
+        Ok(v1::LifecycleAction::Deprecate) => Ok(Action::Deprecate),
+        Ok(v1::LifecycleAction::Retire) => Ok(Action::Retire),
+        Ok(v1::LifecycleAction::Unspecified) => {
+            Err(Rule::new(reason::REQUIRED, "must name an action"))
+        }
+        Err(_) => Err(Rule::new(reason::MALFORMED, "is no known action")),
+    }
+}

@@ -1,0 +1,54 @@
+//! `AuditService`: who changed what, when.
+
+use tidegate_proto::admin::v1::{
+    AuditEntry as Message, ListAuditEntriesRequest, ListAuditEntriesResponse,
+    audit_service_server::AuditService,
+};
+use tonic::{Request, Response, Status, async_trait};
+
+use super::{Admin, convert, status};
+use crate::{domain::audit::AuditEntry, service::listing::ListQuery};
+
+#[async_trait]
+impl AuditService for Admin {
+    async fn list_audit_entries(
+        &self,
+        request: Request<ListAuditEntriesRequest>,
+    ) -> Result<Response<ListAuditEntriesResponse>, Status> {
+        let actor = self.actor(&request)?;
+        let request = request.into_inner();
+        let query = ListQuery {
+            page_size: request.page_size,
+            page_token: request.page_token,
+            filter: request.filter,
+            order_by: String::new(),
+        };
+        let page = self
+            .service
+            .list_audit(&actor, &query)
+            .await
+            .map_err(status::of)?;
+        Ok(Response::new(ListAuditEntriesResponse {
+            audit_entries: page.items.into_iter().map(message).collect(),
+            next_page_token: page.next_page_token,
+            total_size: convert::size(page.total_size),
+        }))
+    }
+}
+
+fn message(entry: AuditEntry) -> Message {
+    let number = entry.number.get();
+    let json =
+        |value: Option<serde_json::Value>| value.map(|it| it.to_string()).unwrap_or_default();
+    Message {
+        name: format!("auditEntries/{number}"),
+        revision_number: number,
+        event_time: convert::time(entry.at),
+        actor: entry.actor_resource(),
+        action: entry.action,
+        resource: entry.resource,
+        before: json(entry.before),
+        after: json(entry.after),
+        touched: entry.touched,
+    }
+}

@@ -1,0 +1,58 @@
+//! Who calls: the bearer token in the metadata, and the address at the other end. Used by every service.
+
+use std::net::IpAddr;
+
+use tidegate_kit::secret::Secret;
+use tonic::{Request, Status, metadata::MetadataMap};
+
+use super::{Admin, status};
+use crate::{domain::actor::Actor, http::Peer, service::error::ServiceError};
+
+/// Tokens of ours are much shorter; longer ones are not looked up.
+const TOKEN_MAX: usize = 512;
+
+impl Admin {
+    /// Who calls, by the bearer token.
+    ///
+    /// # Errors
+    /// UNAUTHENTICATED when there is no token or it is not good.
+    pub(super) fn actor<T>(&self, request: &Request<T>) -> Result<Actor, Status> {
+        let token = token(request.metadata())?;
+        self.service.authenticate(&token).map_err(status::of)
+    }
+}
+
+/// The bearer token of a call.
+///
+/// # Errors
+/// UNAUTHENTICATED when there is none, or more than one.
+pub(super) fn token(metadata: &MetadataMap) -> Result<Secret, Status> {
+    let mut values = metadata.get_all("authorization").iter();
+    let refused = |why| status::of(ServiceError::Unauthenticated(why));
+    let Some(value) = values.next() else {
+        return Err(refused(
+            "the call has no `authorization: Bearer <token>` metadata; SignIn gives a token",
+        ));
+    };
+    if values.next().is_some() {
+        return Err(refused("the call has two `authorization` metadata"));
+    }
+    let token = value
+        .to_str()
+        .ok()
+        .and_then(|text| text.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+        .map(|(_, token)| token.trim())
+        .filter(|token| !token.is_empty() && token.len() <= TOKEN_MAX);
+    match token {
+        Some(token) => Ok(Secret::new(token.to_owned())),
+        None => Err(refused(
+            "the `authorization` metadata is not `Bearer <token>`",
+        )),
+    }
+}
+
+/// The address at the other end, where there is one.
+pub(super) fn peer<T>(request: &Request<T>) -> Option<IpAddr> {
+    request.extensions().get::<Peer>().map(|peer| peer.0)
+}

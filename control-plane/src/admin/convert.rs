@@ -1,0 +1,87 @@
+//! Values that every service of the admin API writes and reads alike: instants, sizes, masks, roles, the one field of a
+//! request that names a resource.
+
+use prost_types::FieldMask;
+use tidegate_proto::admin::v1;
+use tonic::Status;
+
+use super::status;
+use crate::domain::{
+    invalid::{Faults, Rule, reason},
+    time::Timestamp,
+    user::{Role, Roles},
+};
+
+/// An instant as protobuf has it.
+pub(super) fn time(at: Timestamp) -> Option<prost_types::Timestamp> {
+    let millis = at.millis();
+    Some(prost_types::Timestamp {
+        seconds: i64::try_from(millis / 1000).ok()?,
+        nanos: i32::try_from(millis % 1000 * 1_000_000).ok()?,
+    })
+}
+
+/// A number of things as lists tell it.
+pub(super) fn size(n_items: usize) -> i32 {
+    i32::try_from(n_items).unwrap_or(i32::MAX)
+}
+
+/// The paths of a mask; none when it is left out.
+pub(super) fn mask(mask: Option<FieldMask>) -> Vec<String> {
+    mask.map(|mask| mask.paths).unwrap_or_default()
+}
+
+/// A reference without its collection: `plans/Gold` is `Gold`. What lacks the collection is left as it is.
+pub(super) fn bare<'a>(collection: &str, reference: &'a str) -> &'a str {
+    reference
+        .strip_prefix(collection)
+        .and_then(|rest| rest.strip_prefix('/'))
+        .unwrap_or(reference)
+}
+
+/// Takes the only field of a request that is read here.
+///
+/// # Errors
+/// INVALID_ARGUMENT when it breaks a rule.
+pub(super) fn one<T>(field: &str, checked: Result<T, Rule>) -> Result<T, Status> {
+    let mut faults = Faults::new();
+    let taken = faults.take(field, checked);
+    status::check(faults)?;
+    Ok(taken.expect("what is not taken is a fault"))
+}
+
+/// Roles as protobuf has them.
+pub(super) fn roles(roles: Roles) -> Vec<i32> {
+    roles
+        .iter()
+        .map(|role| match role {
+            Role::Admin => v1::Role::Admin,
+            Role::Creator => v1::Role::Creator,
+            Role::Publisher => v1::Role::Publisher,
+            Role::Subscriber => v1::Role::Subscriber,
+        } as i32)
+        .collect()
+}
+
+/// Reads roles; what is none of them is a fault.
+pub(super) fn read_roles(numbers: &[i32], field: &str, faults: &mut Faults) -> Roles {
+    let mut roles = Roles::NONE;
+    for (index, &number) in numbers.iter().enumerate() {
+        let role = match v1::Role::try_from(number) {
+            Ok(v1::Role::Admin) => Role::Admin,
+            Ok(v1::Role::Creator) => Role::Creator,
+            Ok(v1::Role::Publisher) => Role::Publisher,
+            Ok(v1::Role::Subscriber) => Role::Subscriber,
+            Ok(v1::Role::Unspecified) | Err(_) => {
+                faults.add(
+                    format!("{field}[{index}]"),
+                    reason::MALFORMED,
+                    "must be one of ROLE_ADMIN, ROLE_CREATOR, ROLE_PUBLISHER, ROLE_SUBSCRIBER",
+                );
+                continue;
+            }
+        };
+        roles = roles.with(role);
+    }
+    roles
+}

@@ -1,0 +1,170 @@
+//! The grammar of resource names: `apis/{uuid}/revisions/{uuid}` and so on, into the domain's ids. What does not follow
+//! it breaks a rule of its field; whether the resource exists is the use cases' to say.
+
+use std::str::FromStr;
+
+use tidegate_proto::ids::{ApiId, ApplicationId, RevisionId, SubscriptionId};
+
+use crate::domain::{
+    invalid::{Rule, reason},
+    name::{ClientId, EnvironmentName, PlanName, UserName},
+};
+
+/// Reads `apis/{uuid}`.
+///
+/// # Errors
+/// When it is empty or has another form.
+pub(super) fn api(text: &str) -> Result<ApiId, Rule> {
+    const FORM: &str = "apis/{uuid}";
+    let [id] = segments(text, ["apis"], FORM)?;
+    uuid(id, FORM)
+}
+
+/// Reads `apis/{uuid}/revisions/{uuid}`.
+///
+/// # Errors
+/// When it is empty or has another form.
+pub(super) fn revision(text: &str) -> Result<(ApiId, RevisionId), Rule> {
+    const FORM: &str = "apis/{uuid}/revisions/{uuid}";
+    let [api, revision] = segments(text, ["apis", "revisions"], FORM)?;
+    Ok((uuid(api, FORM)?, uuid(revision, FORM)?))
+}
+
+/// Reads `plans/{name}`.
+///
+/// # Errors
+/// When it is empty or has another form.
+pub(super) fn plan(text: &str) -> Result<PlanName, Rule> {
+    let [name] = segments(text, ["plans"], "plans/{name}")?;
+    PlanName::parse(name)
+}
+
+/// Reads `applications/{uuid}`.
+///
+/// # Errors
+/// When it is empty or has another form.
+pub(super) fn application(text: &str) -> Result<ApplicationId, Rule> {
+    const FORM: &str = "applications/{uuid}";
+    let [id] = segments(text, ["applications"], FORM)?;
+    uuid(id, FORM)
+}
+
+/// Reads `applications/{uuid}/keys/{client_id}`.
+///
+/// # Errors
+/// When it is empty or has another form.
+pub(super) fn key(text: &str) -> Result<(ApplicationId, ClientId), Rule> {
+    const FORM: &str = "applications/{uuid}/keys/{client_id}";
+    let [application, client] = segments(text, ["applications", "keys"], FORM)?;
+    Ok((uuid(application, FORM)?, ClientId::parse(client)?))
+}
+
+/// Reads `subscriptions/{uuid}`.
+///
+/// # Errors
+/// When it is empty or has another form.
+pub(super) fn subscription(text: &str) -> Result<SubscriptionId, Rule> {
+    const FORM: &str = "subscriptions/{uuid}";
+    let [id] = segments(text, ["subscriptions"], FORM)?;
+    uuid(id, FORM)
+}
+
+/// Reads `environments/{name}`.
+///
+/// # Errors
+/// When it is empty or has another form.
+pub(super) fn environment(text: &str) -> Result<EnvironmentName, Rule> {
+    let [name] = segments(text, ["environments"], "environments/{name}")?;
+    EnvironmentName::parse(name)
+}
+
+/// Reads `environments/{name}/nodes/{node}`.
+///
+/// # Errors
+/// When it is empty or has another form.
+pub(super) fn node(text: &str) -> Result<(EnvironmentName, &str), Rule> {
+    let form = "environments/{name}/nodes/{node}";
+    let [environment, node] = segments(text, ["environments", "nodes"], form)?;
+    Ok((EnvironmentName::parse(environment)?, node))
+}
+
+/// Reads `users/{name}`.
+///
+/// # Errors
+/// When it is empty or has another form.
+pub(super) fn user(text: &str) -> Result<UserName, Rule> {
+    let [name] = segments(text, ["users"], "users/{name}")?;
+    UserName::parse(name)
+}
+
+/// Takes a name apart into the ids that follow its collections.
+fn segments<'a, const N: usize>(
+    text: &'a str,
+    collections: [&str; N],
+    form: &str,
+) -> Result<[&'a str; N], Rule> {
+    if text.is_empty() {
+        return Err(Rule::new(reason::REQUIRED, "must not be empty"));
+    }
+    let mut parts = text.split('/');
+    let mut ids = [""; N];
+    for (collection, id) in collections.into_iter().zip(&mut ids) {
+        match (parts.next(), parts.next()) {
+            (Some(first), Some(second)) if first == collection && !second.is_empty() => {
+                *id = second;
+            }
+            _ => return Err(malformed(form)),
+        }
+    }
+    match parts.next() {
+        None => Ok(ids),
+        Some(_) => Err(malformed(form)),
+    }
+}
+
+fn uuid<T: FromStr>(text: &str, form: &str) -> Result<T, Rule> {
+    text.parse().map_err(|_| malformed(form))
+}
+
+fn malformed(form: &str) -> Rule {
+    Rule::new(reason::MALFORMED, format!("must have the form `{form}`"))
+}
+
+#[cfg(test)]
+mod tests {
+    use tidegate_proto::ids::{ApiId, RevisionId};
+
+    use super::{api, environment, key, node, plan, revision};
+    use crate::domain::invalid::reason;
+
+    #[test]
+    fn names_read_back() {
+        let (a, r) = (ApiId::generate(), RevisionId::generate());
+        assert_eq!(api(&format!("apis/{a}")), Ok(a));
+        assert_eq!(revision(&format!("apis/{a}/revisions/{r}")), Ok((a, r)));
+        assert_eq!(plan("plans/Gold").unwrap().as_str(), "Gold");
+        let (environment, node) = node("environments/default/nodes/host:9099").unwrap();
+        assert_eq!((environment.as_str(), node), ("default", "host:9099"));
+    }
+
+    #[test]
+    fn what_is_no_name_breaks_a_rule_that_shows_the_form() {
+        assert_eq!(api("").unwrap_err().reason, reason::REQUIRED);
+        let id = ApiId::generate();
+        for text in [
+            "apis".to_owned(),
+            "apis/".to_owned(),
+            "apis/1".to_owned(),
+            format!("api/{id}"),
+            format!("/apis/{id}"),
+            format!("apis/{id}/"),
+            format!("apis/{id}/revisions"),
+        ] {
+            let rule = api(&text).unwrap_err();
+            assert_eq!(rule.reason, reason::MALFORMED, "{text}");
+            assert!(rule.description.contains("`apis/{uuid}`"), "{text}");
+        }
+        assert!(key(&format!("applications/{id}/keys/a b")).is_err());
+        assert!(environment("environments/a/b").is_err());
+    }
+}

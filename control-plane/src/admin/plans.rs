@@ -1,0 +1,133 @@
+//! `PlanService`: business plans.
+
+use tidegate_proto::{
+    admin::v1::{
+        CreatePlanRequest, DeletePlanRequest, GetPlanRequest, ListPlansRequest, ListPlansResponse,
+        Plan as Message, UpdatePlanRequest, plan_service_server::PlanService,
+    },
+    quota::Quota,
+};
+use tonic::{Request, Response, Status, async_trait};
+
+use super::{Admin, convert, names, status};
+use crate::{
+    domain::{name::PlanName, plan::Plan},
+    service::{listing::ListQuery, plans::PlanInput},
+};
+
+#[async_trait]
+impl PlanService for Admin {
+    async fn create_plan(
+        &self,
+        request: Request<CreatePlanRequest>,
+    ) -> Result<Response<Message>, Status> {
+        let actor = self.actor(&request)?;
+        let request = request.into_inner();
+        let input = read(request.plan_id, request.plan.unwrap_or_default());
+        let plan = self
+            .service
+            .create_plan(&actor, input)
+            .await
+            .map_err(status::of)?;
+        Ok(Response::new(message(&plan)))
+    }
+
+    async fn get_plan(
+        &self,
+        request: Request<GetPlanRequest>,
+    ) -> Result<Response<Message>, Status> {
+        let actor = self.actor(&request)?;
+        let name = read_name("name", &request.into_inner().name)?;
+        let plan = self
+            .service
+            .get_plan(&actor, name.as_str())
+            .map_err(status::of)?;
+        Ok(Response::new(message(&plan)))
+    }
+
+    async fn list_plans(
+        &self,
+        request: Request<ListPlansRequest>,
+    ) -> Result<Response<ListPlansResponse>, Status> {
+        let actor = self.actor(&request)?;
+        let request = request.into_inner();
+        let query = ListQuery {
+            page_size: request.page_size,
+            page_token: request.page_token,
+            filter: request.filter,
+            order_by: request.order_by,
+        };
+        let page = self
+            .service
+            .list_plans(&actor, &query)
+            .map_err(status::of)?;
+        Ok(Response::new(ListPlansResponse {
+            plans: page.items.iter().map(|plan| message(plan)).collect(),
+            next_page_token: page.next_page_token,
+            total_size: convert::size(page.total_size),
+        }))
+    }
+
+    async fn update_plan(
+        &self,
+        request: Request<UpdatePlanRequest>,
+    ) -> Result<Response<Message>, Status> {
+        let actor = self.actor(&request)?;
+        let request = request.into_inner();
+        let plan = request.plan.unwrap_or_default();
+        let name = read_name("plan.name", &plan.name)?;
+        let etag = plan.etag.clone();
+        let mask = convert::mask(request.update_mask);
+        let plan = self
+            .service
+            .update_plan(&actor, read(name.to_string(), plan), mask, &etag)
+            .await
+            .map_err(status::of)?;
+        Ok(Response::new(message(&plan)))
+    }
+
+    async fn delete_plan(
+        &self,
+        request: Request<DeletePlanRequest>,
+    ) -> Result<Response<()>, Status> {
+        let actor = self.actor(&request)?;
+        let request = request.into_inner();
+        let name = read_name("name", &request.name)?;
+        self.service
+            .delete_plan(&actor, name.as_str(), &request.etag)
+            .await
+            .map_err(status::of)?;
+        Ok(Response::new(()))
+    }
+}
+
+fn message(plan: &Plan) -> Message {
+    let (message_limit, window_seconds) = match plan.quota {
+        Quota::Unlimited => (0, 0),
+        Quota::Messages { limit, window } => (limit.get(), window.seconds()),
+    };
+    Message {
+        name: format!("plans/{}", plan.name),
+        display_name: plan.display_name.clone(),
+        description: plan.description.clone(),
+        message_limit,
+        window_seconds,
+        etag: plan.etag.to_string(),
+        create_time: convert::time(plan.created_at),
+        update_time: convert::time(plan.updated_at),
+    }
+}
+
+fn read(name: String, plan: Message) -> PlanInput {
+    PlanInput {
+        name,
+        display_name: plan.display_name,
+        description: plan.description,
+        message_limit: plan.message_limit,
+        window_seconds: plan.window_seconds,
+    }
+}
+
+fn read_name(field: &str, name: &str) -> Result<PlanName, Status> {
+    convert::one(field, names::plan(name))
+}

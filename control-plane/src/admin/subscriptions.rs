@@ -1,0 +1,192 @@
+//! `SubscriptionService`: which application may use which API, under which plan.
+
+use tidegate_proto::{
+    admin::v1::{
+        self, BlockSubscriptionRequest, CreateSubscriptionRequest, DeleteSubscriptionRequest,
+        GetSubscriptionRequest, ListSubscriptionsRequest, ListSubscriptionsResponse,
+        Subscription as Message, UnblockSubscriptionRequest, UpdateSubscriptionRequest,
+        subscription_service_server::SubscriptionService,
+    },
+    ids::SubscriptionId,
+};
+use tonic::{Request, Response, Status, async_trait};
+
+use super::{Admin, convert, names, status};
+use crate::{
+    domain::{
+        invalid::{Faults, Rule},
+        subscription::{Subscription, SubscriptionState},
+    },
+    service::{listing::ListQuery, subscriptions::SubscriptionUpdate},
+};
+
+#[async_trait]
+impl SubscriptionService for Admin {
+    async fn create_subscription(
+        &self,
+        request: Request<CreateSubscriptionRequest>,
+    ) -> Result<Response<Message>, Status> {
+        let actor = self.actor(&request)?;
+        let subscription = request.into_inner().subscription.unwrap_or_default();
+        let mut faults = Faults::new();
+        let application = names::application(&subscription.application);
+        let application = faults.take("subscription.application", application);
+        let api = faults.take("subscription.api", names::api(&subscription.api));
+        let plan = faults.take("subscription.plan", names::plan(&subscription.plan));
+        status::check(faults)?;
+        let ((application, api), plan) = application
+            .zip(api)
+            .zip(plan)
+            .expect("what is not taken is a fault");
+        let subscription = self
+            .service
+            .create_subscription(&actor, application, api, plan.as_str())
+            .await
+            .map_err(status::of)?;
+        Ok(Response::new(message(&subscription)))
+    }
+
+    async fn get_subscription(
+        &self,
+        request: Request<GetSubscriptionRequest>,
+    ) -> Result<Response<Message>, Status> {
+        let actor = self.actor(&request)?;
+        let id = read("name", &request.into_inner().name)?;
+        let subscription = self
+            .service
+            .get_subscription(&actor, id)
+            .map_err(status::of)?;
+        Ok(Response::new(message(&subscription)))
+    }
+
+    async fn list_subscriptions(
+        &self,
+        request: Request<ListSubscriptionsRequest>,
+    ) -> Result<Response<ListSubscriptionsResponse>, Status> {
+        let actor = self.actor(&request)?;
+        let request = request.into_inner();
+        let query = ListQuery {
+            page_size: request.page_size,
+            page_token: request.page_token,
+            filter: request.filter,
+            order_by: request.order_by,
+        };
+        let page = self
+            .service
+            .list_subscriptions(&actor, &query)
+            .map_err(status::of)?;
+        Ok(Response::new(ListSubscriptionsResponse {
+            subscriptions: page.items.iter().map(|it| message(it)).collect(),
+            next_page_token: page.next_page_token,
+            total_size: convert::size(page.total_size),
+        }))
+    }
+
+    async fn update_subscription(
+        &self,
+        request: Request<UpdateSubscriptionRequest>,
+    ) -> Result<Response<Message>, Status> {
+        let actor = self.actor(&request)?;
+        let request = request.into_inner();
+        let subscription = request.subscription.unwrap_or_default();
+        let mut faults = Faults::new();
+        let id = faults.take("subscription.name", names::subscription(&subscription.name));
+        let application = unless_empty(&subscription.application, names::application);
+        let application = faults.take("subscription.application", application);
+        let api = unless_empty(&subscription.api, names::api);
+        let api = faults.take("subscription.api", api);
+        status::check(faults)?;
+        let update = SubscriptionUpdate {
+            id: id.expect("what is not taken is a fault"),
+            plan: convert::bare("plans", &subscription.plan).to_owned(),
+            application: application.flatten(),
+            api: api.flatten(),
+            mask: convert::mask(request.update_mask),
+            etag: subscription.etag,
+        };
+        let subscription = self
+            .service
+            .update_subscription(&actor, update)
+            .await
+            .map_err(status::of)?;
+        Ok(Response::new(message(&subscription)))
+    }
+
+    async fn delete_subscription(
+        &self,
+        request: Request<DeleteSubscriptionRequest>,
+    ) -> Result<Response<()>, Status> {
+        let actor = self.actor(&request)?;
+        let request = request.into_inner();
+        let id = read("name", &request.name)?;
+        self.service
+            .delete_subscription(&actor, id, &request.etag)
+            .await
+            .map_err(status::of)?;
+        Ok(Response::new(()))
+    }
+
+    async fn block_subscription(
+        &self,
+        request: Request<BlockSubscriptionRequest>,
+    ) -> Result<Response<Message>, Status> {
+        let actor = self.actor(&request)?;
+        let request = request.into_inner();
+        let id = read("name", &request.name)?;
+        let state = if request.production_only {
+            SubscriptionState::ProductionBlocked
+        } else {
+            SubscriptionState::Blocked
+        };
+        let subscription = self
+            .service
+            .set_subscription_state(&actor, id, state, &request.etag)
+            .await
+            .map_err(status::of)?;
+        Ok(Response::new(message(&subscription)))
+    }
+
+    async fn unblock_subscription(
+        &self,
+        request: Request<UnblockSubscriptionRequest>,
+    ) -> Result<Response<Message>, Status> {
+        let actor = self.actor(&request)?;
+        let request = request.into_inner();
+        let id = read("name", &request.name)?;
+        let subscription = self
+            .service
+            .set_subscription_state(&actor, id, SubscriptionState::Active, &request.etag)
+            .await
+            .map_err(status::of)?;
+        Ok(Response::new(message(&subscription)))
+    }
+}
+
+fn message(subscription: &Subscription) -> Message {
+    Message {
+        name: subscription.resource(),
+        application: format!("applications/{}", subscription.application),
+        api: format!("apis/{}", subscription.api),
+        plan: format!("plans/{}", subscription.plan),
+        state: match subscription.state {
+            SubscriptionState::Active => v1::SubscriptionState::Active,
+            SubscriptionState::Blocked => v1::SubscriptionState::Blocked,
+            SubscriptionState::ProductionBlocked => v1::SubscriptionState::ProductionBlocked,
+        } as i32,
+        etag: subscription.etag.to_string(),
+        create_time: convert::time(subscription.created_at),
+        update_time: convert::time(subscription.updated_at),
+    }
+}
+
+fn read(field: &str, name: &str) -> Result<SubscriptionId, Status> {
+    convert::one(field, names::subscription(name))
+}
+
+fn unless_empty<T>(text: &str, read: fn(&str) -> Result<T, Rule>) -> Result<Option<T>, Rule> {
+    if text.is_empty() {
+        Ok(None)
+    } else {
+        read(text).map(Some)
+    }
+}

@@ -1,0 +1,217 @@
+//! Puts the process together: the order of the parts, and nothing else. `main` builds and runs it; tests do the same.
+
+use std::{
+    fs::{File, OpenOptions},
+    future::Future,
+    io::{BufReader, BufWriter},
+    net::SocketAddr,
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use axum::Router;
+use serde::Serialize;
+use tidegate_kit::{clock::Clock, tasks::Tasks, tls};
+
+pub mod files;
+
+use crate::{
+    admin::Admin,
+    config::Config,
+    discovery::{self, fleet::Fleet},
+    domain::{actor::Actor, settings::Settings},
+    http::{ALPN, Door, Limits, people},
+    oauth::{KeyManager, rotation::Rotation},
+    service::Service,
+    store,
+};
+
+/// How long open calls may take to end after the process is told to stop.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// The folder of the store, below the data directory.
+const STORE: &str = "store";
+
+/// The control plane, ready to be opened.
+pub struct Bound {
+    people: Door,
+    people_routes: Router,
+    gateways: Door,
+    gateway_routes: Router,
+    rotation: Rotation,
+    tasks: Tasks,
+    ready: Ready,
+}
+
+/// What the ready file says.
+#[derive(Clone, Debug, Serialize)]
+pub struct Ready {
+    /// The process.
+    pub pid: u32,
+    /// The people's door.
+    pub people: SocketAddr,
+    /// The gateways' door.
+    pub gateways: SocketAddr,
+    /// What clients pin.
+    pub ca_cert: PathBuf,
+    /// What gateways join with.
+    pub join_token_file: PathBuf,
+}
+
+/// Opens the store, makes what a first start lacks, and takes the addresses; nothing is served yet.
+///
+/// # Errors
+/// When a part cannot be built; the error says what to do.
+pub async fn build(config: Config) -> anyhow::Result<Bound> {
+    tls::install();
+    let tasks = Tasks::current();
+    let clock = Clock::System;
+    let store = store::open(&config.data_dir.join(STORE))?;
+    let service = Service::open(store, clock.clone()).await?;
+    let certificates = files::certificates(&config)?;
+    let (join_token, join_token_file) = files::join_token(&config)?;
+
+    let key_manager = KeyManager::new(service.clone(), &config.oauth)?;
+    let rotation = Rotation::new(service.clone(), &config.oauth);
+    first_start(&service, &rotation, &config).await?;
+
+    let fleet = Fleet::new(clock);
+    let admin = Admin::new(service.clone(), fleet.clone(), rotation.clone());
+    let people_routes = people::routes(
+        admin.routes().await?.merge(key_manager.routes()),
+        Duration::from_secs(config.limits.request_seconds),
+    );
+    let settings = discovery::Settings {
+        join_token,
+        debounce: Duration::from_millis(config.discovery.debounce_ms),
+    };
+    let feed = discovery::Feed {
+        number: service.changes(),
+        current: Arc::new(move || service.state()),
+    };
+    let gateway_routes = discovery::router(settings, feed, fleet, &tasks);
+
+    let tls = certificates.identity.server_config(ALPN)?;
+    let limits = &config.limits;
+    let listen = &config.listen;
+    let people_door = Door::bind(
+        "people",
+        &listen.people,
+        tls.clone(),
+        Limits::people(limits),
+    )
+    .await?;
+    let gateways = Door::bind("gateways", &listen.gateways, tls, Limits::gateways(limits)).await?;
+    let ready = Ready {
+        pid: std::process::id(),
+        people: people_door.address(),
+        gateways: gateways.address(),
+        ca_cert: certificates.ca_cert,
+        join_token_file,
+    };
+    Ok(Bound {
+        people: people_door,
+        people_routes,
+        gateways,
+        gateway_routes,
+        rotation,
+        tasks,
+        ready,
+    })
+}
+
+/// Writes everything in the store to a new file.
+///
+/// # Errors
+/// When the store is in use or damaged, or the file exists or cannot be written.
+pub fn export(config: &Config, file: &Path) -> anyhow::Result<()> {
+    let store = store::open(&config.data_dir.join(STORE))?;
+    let failed = || format!("cannot write {}", file.display());
+    let mut options = OpenOptions::new();
+    // An export holds password hashes and signing keys.
+    options.write(true).create_new(true).mode(0o600);
+    let mut to = BufWriter::new(options.open(file).with_context(failed)?);
+    let meta = store::export::export(&*store, &mut to)?;
+    let whole = to.into_inner().with_context(failed)?;
+    whole.sync_all().with_context(failed)?;
+    tracing::info!(number = meta.number.get(), file = %file.display(), "exported");
+    Ok(())
+}
+
+/// Fills an empty store from an exported file.
+///
+/// # Errors
+/// When the store is in use or not empty, or the file does not read.
+pub fn restore(config: &Config, file: &Path) -> anyhow::Result<()> {
+    let from = File::open(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let store = store::open(&config.data_dir.join(STORE))?;
+    let meta = store::export::restore(&*store, &mut BufReader::new(from))?;
+    tracing::info!(number = meta.number.get(), file = %file.display(), "restored");
+    Ok(())
+}
+
+/// Makes what a first start lacks: an admin, a signing key, and what gateways must know of the configuration.
+async fn first_start(
+    service: &Service,
+    rotation: &Rotation,
+    config: &Config,
+) -> anyhow::Result<()> {
+    let admin = &config.admin;
+    let made = service
+        .ensure_admin(&admin.username, admin.password.clone())
+        .await
+        .context("cannot make the first admin; see `admin.username` and `admin.password`")?;
+    if let Some(password) = made {
+        // The one place where a secret is printed: nobody could sign in otherwise. Not in the log, which is kept.
+        println!(
+            "made the first admin: user name {}, password {}",
+            admin.username,
+            password.expose()
+        );
+    }
+    let settings = Settings {
+        issuer: config.oauth.issuer.clone(),
+        audiences: vec![config.oauth.audience.clone()],
+    };
+    service.configure(&Actor::system(), settings).await?;
+    rotation.look().await?;
+    Ok(())
+}
+
+// === impl Bound ===
+
+impl Bound {
+    /// Where the doors really are.
+    #[must_use]
+    pub const fn ready(&self) -> &Ready {
+        &self.ready
+    }
+
+    /// Serves until `stop`, then lets open calls end.
+    ///
+    /// # Errors
+    /// When tasks do not end in time.
+    pub async fn run(self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+        let tasks = &self.tasks;
+        self.rotation.start(tasks);
+        let people = self.people.serve(self.people_routes, tasks.clone());
+        tasks.spawn("people's door", people);
+        let gateways = self.gateways.serve(self.gateway_routes, tasks.clone());
+        tasks.spawn("gateways' door", gateways);
+        stop.await;
+        tracing::info!("stopping");
+        let left = tasks.shut_down(DRAIN).await;
+        anyhow::ensure!(
+            left == 0,
+            "{left} tasks did not end in {} s",
+            DRAIN.as_secs()
+        );
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

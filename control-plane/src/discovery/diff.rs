@@ -1,0 +1,136 @@
+//! What a node holds, what it refuses, and the parts of the batch that leads from there to a projection. No I/O.
+
+use std::collections::BTreeMap;
+
+use imbl::ordmap::DiffItem;
+use prost::Message as _;
+use tidegate_proto::{
+    discovery::v1::{Batch, Held as Word},
+    revision::ContentVersion,
+};
+
+use crate::projection::{Projection, Versions, key::ResourceKey};
+
+/// What one node holds, as far as it has said.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Held {
+    versions: Versions,
+    /// Names that no resource of this control plane can have; the first batch takes them away.
+    strangers: Vec<String>,
+    /// What the node rejected; not sent again before it changes.
+    refused: BTreeMap<ResourceKey, Refusal>,
+}
+
+/// What a node could not accept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Refusal {
+    /// The version that it refused.
+    pub(super) version: ContentVersion,
+    /// In its own words.
+    pub(super) reason: String,
+}
+
+/// How large a part of a batch gets before the next begins, in bytes. A single resource may be larger.
+const PART_BYTES: usize = 1024 * 1024;
+
+// === impl Held ===
+
+impl Held {
+    /// What a node says that it holds.
+    pub(super) fn from_words(words: Vec<Word>) -> Self {
+        let mut held = Self::default();
+        for word in words {
+            match word.name.parse() {
+                Ok(key) => drop(held.versions.insert(key, ContentVersion::new(word.version))),
+                Err(_) => held.strangers.push(word.name),
+            }
+        }
+        held
+    }
+
+    /// What the node refuses for now.
+    pub(super) const fn refused(&self) -> &BTreeMap<ResourceKey, Refusal> {
+        &self.refused
+    }
+
+    /// The parts of the batch that leads to `target`; at least one, and all but the last say that more follow.
+    pub(super) fn parts<'a>(
+        &'a self,
+        target: &'a Projection,
+    ) -> impl Iterator<Item = Batch> + Send + 'a {
+        let strangers = self.strangers.iter().cloned().map(Change::Removal);
+        let changes = self
+            .versions
+            .diff(target.versions())
+            .filter_map(move |item| match item {
+                DiffItem::Add(key, version)
+                | DiffItem::Update {
+                    new: (key, version),
+                    ..
+                } => self.offers(key, *version).then_some(Change::Upsert(key)),
+                DiffItem::Remove(key, _) => Some(Change::Removal(key.to_string())),
+            });
+        let mut changes = strangers.chain(changes).peekable();
+        let mut done = false;
+        std::iter::from_fn(move || {
+            if done {
+                return None;
+            }
+            let mut part = Batch {
+                number: target.number().get(),
+                ..Batch::default()
+            };
+            let mut bytes = 0;
+            while bytes < PART_BYTES
+                && let Some(change) = changes.next()
+            {
+                match change {
+                    Change::Removal(name) => {
+                        bytes += name.len();
+                        part.removals.push(name);
+                    }
+                    Change::Upsert(key) => {
+                        let resource = target.resource(key);
+                        let resource = resource.expect("a projection renders what it lists");
+                        bytes += resource.encoded_len();
+                        part.upserts.push(resource);
+                    }
+                }
+            }
+            part.more = changes.peek().is_some();
+            done = !part.more;
+            Some(part)
+        })
+    }
+
+    /// The node runs `target`, but for what it rejected: of that it keeps the version before.
+    pub(super) fn acknowledge(
+        &mut self,
+        target: &Projection,
+        rejected: impl IntoIterator<Item = (ResourceKey, Refusal)>,
+    ) {
+        self.refused.extend(rejected);
+        // What is no longer wanted in the version that was refused is no longer refused.
+        self.refused
+            .retain(|key, refusal| target.versions().get(key) == Some(&refusal.version));
+        let before = std::mem::replace(&mut self.versions, target.versions().clone());
+        for key in self.refused.keys() {
+            match before.get(key) {
+                Some(version) => drop(self.versions.insert(key.clone(), *version)),
+                None => drop(self.versions.remove(key)),
+            }
+        }
+        self.strangers.clear();
+    }
+
+    fn offers(&self, key: &ResourceKey, version: ContentVersion) -> bool {
+        self.refused
+            .get(key)
+            .is_none_or(|refusal| refusal.version != version)
+    }
+}
+
+enum Change<'a> {
+    Upsert(&'a ResourceKey),
+    Removal(String),
+}

@@ -1,0 +1,323 @@
+//! Every gateway node that is or was connected, as far as its last word tells.
+//!
+//! Owns the bound on nodes and how long the absent are remembered. Written by the streams, read by `admin`.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tidegate_kit::clock::Clock;
+use tidegate_proto::revision::{ContentVersion, RevisionNumber};
+use tokio_util::sync::CancellationToken;
+
+use crate::domain::{name::EnvironmentName, time::Timestamp};
+
+/// The nodes of all environments. Clones see the same.
+#[derive(Clone, Debug)]
+pub struct Fleet(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    clock: Clock,
+    most: usize,
+    nodes: Mutex<Nodes>,
+}
+
+#[derive(Debug, Default)]
+struct Nodes {
+    by_name: BTreeMap<(EnvironmentName, String), Entry>,
+    /// Counts registrations, to tell a node's streams apart.
+    last_stream: u64,
+}
+
+#[derive(Debug)]
+struct Entry {
+    view: NodeView,
+    stream: u64,
+    /// Ends the stream when another one of the same node takes its place.
+    replaced: CancellationToken,
+}
+
+/// How a node is doing, as far as its last word tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeView {
+    /// The environment whose deployments it runs.
+    pub environment: EnvironmentName,
+    /// Its name, unique in the environment.
+    pub name: String,
+    /// The version of its software.
+    pub software: String,
+    /// Whether its stream is open. The state of a node that is not connected is not known, only what it said last.
+    pub connected: bool,
+    /// The number of the configuration that it runs; zero when it has none.
+    pub number: RevisionNumber,
+    /// What it could not accept. It runs the last good version of each.
+    pub rejections: Vec<RejectionView>,
+    /// When it last said anything.
+    pub last_word: Timestamp,
+    /// How many sessions were open on it then.
+    pub open_sessions: u64,
+}
+
+/// A resource that a node could not accept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RejectionView {
+    /// The resource's name in the stream, for example `apis/{uuid}`.
+    pub resource: String,
+    /// The version that was rejected.
+    pub version: ContentVersion,
+    /// What is wrong with it, in the node's words.
+    pub reason: String,
+}
+
+/// A node that is connected: its stream speaks through this, and dropping it disconnects the node.
+#[derive(Debug)]
+pub(super) struct Registration {
+    fleet: Fleet,
+    key: (EnvironmentName, String),
+    stream: u64,
+    replaced: CancellationToken,
+}
+
+/// No more nodes are taken in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("this control plane serves as many nodes as it may ({0})")]
+pub(super) struct FleetFull(usize);
+
+/// Nodes in all, the absent included.
+const NODES_MAX: usize = 4096;
+/// How long an absent node is remembered.
+const REMEMBERED: Duration = Duration::from_secs(24 * 3600);
+/// More rejections than anybody reads are counted as these.
+const REJECTIONS_MAX: usize = 1000;
+
+// === impl Fleet ===
+
+impl Fleet {
+    /// A fleet without nodes.
+    #[must_use]
+    pub fn new(clock: Clock) -> Self {
+        Self::with_most(clock, NODES_MAX)
+    }
+
+    fn with_most(clock: Clock, most: usize) -> Self {
+        Self(Arc::new(Shared {
+            clock,
+            most,
+            nodes: Mutex::default(),
+        }))
+    }
+
+    /// The nodes of an environment, or of all, by environment and name.
+    #[must_use]
+    pub fn nodes(&self, environment: Option<&EnvironmentName>) -> Vec<NodeView> {
+        let views = self.lock();
+        let views = views.by_name.values().map(|entry| &entry.view);
+        views
+            .filter(|view| environment.is_none_or(|wanted| view.environment == *wanted))
+            .cloned()
+            .collect()
+    }
+
+    /// One node.
+    #[must_use]
+    pub fn node(&self, environment: &EnvironmentName, name: &str) -> Option<NodeView> {
+        let key = (environment.clone(), name.to_owned());
+        self.lock()
+            .by_name
+            .get(&key)
+            .map(|entry| entry.view.clone())
+    }
+
+    /// Enters a node whose stream has opened. An earlier stream of the same node is ended: the node has given it up,
+    /// even if nobody has told the control plane.
+    pub(super) fn register(
+        &self,
+        environment: EnvironmentName,
+        name: String,
+        software: String,
+        number: RevisionNumber,
+    ) -> Result<Registration, FleetFull> {
+        let now = self.now();
+        let mut nodes = self.lock();
+        nodes.forget_absent(now);
+        let key = (environment.clone(), name.clone());
+        if nodes.by_name.len() >= self.0.most
+            && !nodes.by_name.contains_key(&key)
+            && !nodes.forget_longest_absent()
+        {
+            return Err(FleetFull(self.0.most));
+        }
+        nodes.last_stream += 1;
+        let stream = nodes.last_stream;
+        let replaced = CancellationToken::new();
+        let entry = Entry {
+            view: NodeView {
+                environment,
+                name,
+                software,
+                connected: true,
+                number,
+                rejections: Vec::new(),
+                last_word: now,
+                open_sessions: 0,
+            },
+            stream,
+            replaced: replaced.clone(),
+        };
+        if let Some(before) = nodes.by_name.insert(key.clone(), entry) {
+            before.replaced.cancel();
+        }
+        Ok(Registration {
+            fleet: self.clone(),
+            key,
+            stream,
+            replaced,
+        })
+    }
+
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(self.0.clock.now_millis())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Nodes> {
+        self.0.nodes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Nodes ===
+
+impl Nodes {
+    fn forget_absent(&mut self, now: Timestamp) {
+        self.by_name.retain(|_, entry| {
+            entry.view.connected || now.since(entry.view.last_word) < REMEMBERED
+        });
+    }
+
+    /// Makes room for a node that is there; false when nobody is absent.
+    fn forget_longest_absent(&mut self) -> bool {
+        let absent = self.by_name.iter().filter(|(_, e)| !e.view.connected);
+        let longest = absent.min_by_key(|(_, entry)| entry.view.last_word);
+        let key = longest.map(|(key, _)| key.clone());
+        key.is_some_and(|key| self.by_name.remove(&key).is_some())
+    }
+}
+
+// === impl NodeView ===
+
+impl NodeView {
+    /// How many commits the node is behind a state.
+    #[must_use]
+    pub const fn lag(&self, latest: RevisionNumber) -> u64 {
+        self.number.lag_behind(latest)
+    }
+}
+
+// === impl Registration ===
+
+impl Registration {
+    /// Fires when another stream of the same node has taken over.
+    pub(super) fn replaced(&self) -> CancellationToken {
+        self.replaced.clone()
+    }
+
+    /// The node runs `number`, but for these.
+    pub(super) fn acknowledged(&self, number: RevisionNumber, rejections: Vec<RejectionView>) {
+        self.update(|view| {
+            view.number = number;
+            view.rejections = rejections;
+            view.rejections.truncate(REJECTIONS_MAX);
+        });
+    }
+
+    /// The node is alive.
+    pub(super) fn beat(&self, number: RevisionNumber, open_sessions: u64) {
+        self.update(|view| {
+            view.number = number;
+            view.open_sessions = open_sessions;
+        });
+    }
+
+    fn update(&self, change: impl FnOnce(&mut NodeView)) {
+        let now = self.fleet.now();
+        if let Some(entry) = self.fleet.lock().by_name.get_mut(&self.key)
+            && entry.stream == self.stream
+        {
+            entry.view.last_word = now;
+            change(&mut entry.view);
+        }
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        if let Some(entry) = self.fleet.lock().by_name.get_mut(&self.key)
+            && entry.stream == self.stream
+        {
+            entry.view.connected = false;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tidegate_kit::clock::Clock;
+    use tidegate_proto::revision::RevisionNumber;
+
+    use super::{Fleet, FleetFull, REMEMBERED, Registration};
+    use crate::domain::name::EnvironmentName;
+
+    fn environment() -> EnvironmentName {
+        EnvironmentName::parse("default").unwrap()
+    }
+
+    fn register(fleet: &Fleet, name: &str) -> Result<Registration, FleetFull> {
+        let number = RevisionNumber::new(7);
+        fleet.register(environment(), name.to_owned(), "1".to_owned(), number)
+    }
+
+    #[test]
+    fn a_node_that_leaves_is_remembered_for_a_while() {
+        let clock = Clock::manual(1000);
+        let fleet = Fleet::new(clock.clone());
+        let node = register(&fleet, "a").unwrap();
+        clock.advance(Duration::from_secs(5));
+        node.beat(RevisionNumber::new(8), 3);
+        drop(node);
+        let view = fleet.node(&environment(), "a").unwrap();
+        assert!(!view.connected);
+        assert_eq!((view.open_sessions, view.last_word.seconds()), (3, 1005));
+        assert_eq!(view.lag(RevisionNumber::new(10)), 2);
+        clock.advance(REMEMBERED);
+        let _other = register(&fleet, "b").unwrap();
+        assert_eq!(fleet.node(&environment(), "a"), None);
+    }
+
+    #[test]
+    fn a_node_that_comes_back_ends_its_earlier_stream_and_is_not_marked_absent_by_it() {
+        let fleet = Fleet::new(Clock::System);
+        let first = register(&fleet, "a").unwrap();
+        let second = register(&fleet, "a").unwrap();
+        assert!(first.replaced().is_cancelled() && !second.replaced().is_cancelled());
+        first.beat(RevisionNumber::new(99), 99);
+        drop(first);
+        let view = fleet.node(&environment(), "a").unwrap();
+        assert!(view.connected);
+        assert_eq!(view.number, RevisionNumber::new(7));
+    }
+
+    #[test]
+    fn the_fleet_is_bounded_and_the_absent_make_room() {
+        let fleet = Fleet::with_most(Clock::System, 2);
+        let a = register(&fleet, "a").unwrap();
+        let _b = register(&fleet, "b").unwrap();
+        assert_eq!(register(&fleet, "c").unwrap_err(), FleetFull(2));
+        drop(a);
+        assert!(register(&fleet, "c").is_ok());
+        assert_eq!(fleet.nodes(Some(&environment())).len(), 2);
+    }
+}

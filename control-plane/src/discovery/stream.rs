@@ -1,0 +1,164 @@
+//! One node's stream: at most one batch is on its way; while it is not acknowledged, changes gather for the next.
+
+use std::{sync::Arc, time::Duration};
+
+use tidegate_proto::{
+    discovery::v1::{Ack, Batch, NodeMessage, node_message::Message},
+    revision::{ContentVersion, RevisionNumber},
+};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, timeout, timeout_at},
+};
+use tokio_util::sync::CancellationToken;
+use tonic::{Status, Streaming};
+
+use super::{
+    diff::{Held, Refusal},
+    fleet::{Registration, RejectionView},
+    projector::Projected,
+};
+use crate::projection::Projection;
+
+/// A stream after its `Hello`.
+pub(super) struct NodeStream {
+    pub(super) name: String,
+    pub(super) inbound: Streaming<NodeMessage>,
+    pub(super) outbound: mpsc::Sender<Result<Batch, Status>>,
+    pub(super) projected: Projected,
+    pub(super) held: Held,
+    pub(super) node: Registration,
+}
+
+/// A batch that is not acknowledged yet.
+struct Flying {
+    target: Arc<Projection>,
+    sent: Instant,
+    answer_by: Instant,
+}
+
+/// A node says something every few seconds; one that is silent for so long is not there.
+const SILENCE_MAX: Duration = Duration::from_secs(60);
+/// How long a node may work on a batch.
+const ANSWER_WITHIN: Duration = Duration::from_secs(60);
+/// How long the connection may take for a part.
+const PART_WITHIN: Duration = Duration::from_secs(60);
+const REASON_MAX: usize = 500;
+
+// === impl NodeStream ===
+
+impl NodeStream {
+    pub(super) async fn run(mut self, stopping: CancellationToken) {
+        let replaced = self.node.replaced();
+        let outbound = self.outbound.clone();
+        let ended = tokio::select! {
+            biased;
+            () = stopping.cancelled() => Err(Status::unavailable("the control plane is shutting down")),
+            () = replaced.cancelled() => Err(Status::aborted("another stream of the same node took over")),
+            ended = self.exchange() => ended,
+        };
+        match ended {
+            Ok(()) => tracing::info!(node = self.name, "node disconnected"),
+            Err(status) => {
+                tracing::info!(
+                    node = self.name,
+                    reason = status.message(),
+                    "node disconnected"
+                );
+                // A node that does not read is not waited for.
+                drop(outbound.try_send(Err(status)));
+            }
+        }
+    }
+
+    /// Until the node goes.
+    async fn exchange(&mut self) -> Result<(), Status> {
+        let mut flying: Option<Flying> = None;
+        // The first batch goes out even if it is empty, so that the node knows that it is up to date.
+        let mut running: Option<RevisionNumber> = None;
+        let mut heard = Instant::now();
+        loop {
+            if flying.is_none() {
+                let target = self.projected.borrow_and_update().clone();
+                if running != Some(target.number()) {
+                    flying = Some(self.send(target).await?);
+                }
+            }
+            let deadline = (heard + SILENCE_MAX).min(
+                flying
+                    .as_ref()
+                    .map_or(heard + SILENCE_MAX, |batch| batch.answer_by),
+            );
+            tokio::select! {
+                biased;
+                word = timeout_at(deadline, self.inbound.message()) => {
+                    let word = word.map_err(|_| Status::deadline_exceeded("the node is silent"))??;
+                    heard = Instant::now();
+                    match word.map(|word| word.message) {
+                        None => return Ok(()),
+                        Some(Some(Message::Ack(ack))) => {
+                            running = Some(self.acknowledged(ack, flying.take())?);
+                        }
+                        Some(Some(Message::Beat(beat))) => {
+                            self.node.beat(RevisionNumber::new(beat.number), beat.open_sessions);
+                        }
+                        Some(Some(Message::Hello(_)) | None) => {
+                            return Err(Status::invalid_argument("only the first word is a `Hello`"));
+                        }
+                    }
+                }
+                changed = self.projected.changed(), if flying.is_none() => {
+                    changed.map_err(|_| Status::not_found("the environment is gone"))?;
+                }
+            }
+        }
+    }
+
+    async fn send(&self, target: Arc<Projection>) -> Result<Flying, Status> {
+        let sent = Instant::now();
+        for part in self.held.parts(&target) {
+            timeout(PART_WITHIN, self.outbound.send(Ok(part)))
+                .await
+                .map_err(|_| Status::deadline_exceeded("the node does not read"))?
+                .map_err(|_| Status::cancelled("the node is gone"))?;
+        }
+        Ok(Flying {
+            target,
+            sent,
+            answer_by: Instant::now() + ANSWER_WITHIN,
+        })
+    }
+
+    fn acknowledged(&mut self, ack: Ack, flying: Option<Flying>) -> Result<RevisionNumber, Status> {
+        let number = RevisionNumber::new(ack.number);
+        let flying = flying
+            .filter(|batch| batch.target.number() == number)
+            .ok_or_else(|| {
+                Status::invalid_argument(format!("nothing at number {number} is unacknowledged"))
+            })?;
+        let rejected = ack.rejections.into_iter().filter_map(|rejection| {
+            let refusal = Refusal {
+                version: ContentVersion::new(rejection.version),
+                reason: rejection.reason.chars().take(REASON_MAX).collect(),
+            };
+            tracing::warn!(
+                node = self.name,
+                resource = rejection.name,
+                reason = refusal.reason,
+                "node rejected a resource"
+            );
+            Some((rejection.name.parse().ok()?, refusal))
+        });
+        let rejected: Vec<_> = rejected.collect();
+        self.held.acknowledge(&flying.target, rejected);
+        let refused = self.held.refused().iter();
+        let views = refused.map(|(key, refusal)| RejectionView {
+            resource: key.to_string(),
+            version: refusal.version,
+            reason: refusal.reason.clone(),
+        });
+        self.node.acknowledged(number, views.collect());
+        tracing::debug!(node = self.name, %number, took = ?flying.sent.elapsed(), "acknowledged");
+        Ok(number)
+    }
+}

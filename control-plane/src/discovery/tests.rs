@@ -1,0 +1,517 @@
+//! The service against scripted nodes, over real TLS, fed with states that a test changes.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use tempfile::TempDir;
+use tidegate_kit::{clock::Clock, secret::Secret, tasks::Tasks, tls::Authority};
+use tidegate_proto::{
+    discovery::v1::{
+        Ack, Batch, Beat, Held, Hello, NodeMessage, Rejection, discovery_client::DiscoveryClient,
+        node_message::Message,
+    },
+    revision::RevisionNumber,
+};
+use tokio::{
+    sync::{mpsc, watch},
+    time::{Instant, timeout},
+};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{
+    Code, Request, Status, Streaming,
+    transport::{Certificate, ClientTlsConfig, Endpoint},
+};
+
+use super::{
+    Feed, Settings,
+    fleet::{Fleet, NodeView},
+    router,
+};
+use crate::{
+    domain::{state::State, subscription::SubscriptionState},
+    http::{ALPN, Door, Limits},
+    projection::fixture::{World, api_id, environment, plan_name, subscription_id},
+};
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A control plane of which only the stream is real.
+struct Plane {
+    world: World,
+    current: Arc<Mutex<Arc<State>>>,
+    number: watch::Sender<RevisionNumber>,
+    fleet: Fleet,
+    address: String,
+    authority: Authority,
+    tasks: Tasks,
+    _dir: TempDir,
+}
+
+impl Plane {
+    async fn start() -> Self {
+        Self::with_debounce(Duration::from_millis(1)).await
+    }
+
+    async fn with_debounce(debounce: Duration) -> Self {
+        tidegate_kit::tls::install();
+        let dir = tempfile::tempdir().unwrap();
+        let authority = Authority::load_or_create(dir.path()).unwrap();
+        let identity = authority.issue(&["127.0.0.1".to_owned()]).unwrap();
+        let world = World::with_one_api();
+        let current = Arc::new(Mutex::new(world.state()));
+        let number = watch::Sender::new(world.0.number());
+        let (tasks, fleet) = (Tasks::current(), Fleet::new(Clock::System));
+        let feed = Feed {
+            current: {
+                let current = current.clone();
+                Arc::new(move || current.lock().unwrap().clone())
+            },
+            number: number.subscribe(),
+        };
+        let settings = Settings {
+            join_token: Secret::new("let-me-in".to_owned()),
+            debounce,
+        };
+        let limits = Limits {
+            connections: 100,
+            connections_per_address: 100,
+            handshake: PATIENCE,
+            age: None,
+        };
+        let tls = identity.server_config(ALPN).unwrap();
+        let door = Door::bind("gateways", "127.0.0.1:0", tls, limits)
+            .await
+            .unwrap();
+        let address = format!("https://{}", door.address());
+        let router = router(settings, feed, fleet.clone(), &tasks);
+        tasks.spawn("door", door.serve(router, tasks.clone()));
+        Self {
+            world,
+            current,
+            number,
+            fleet,
+            address,
+            authority,
+            tasks,
+            _dir: dir,
+        }
+    }
+
+    fn commit(&mut self, change: impl FnOnce(&mut World)) {
+        change(&mut self.world);
+        *self.current.lock().unwrap() = self.world.state();
+        self.number.send_replace(self.world.0.number());
+    }
+
+    fn latest(&self) -> u64 {
+        self.world.0.number().get()
+    }
+
+    fn view(&self, node: &str) -> Option<NodeView> {
+        self.fleet.node(&environment("default"), node)
+    }
+
+    /// Waits until the view of a node is as it should be.
+    async fn sees(&self, node: &str, right: impl Fn(&NodeView) -> bool) -> NodeView {
+        let seen = async {
+            loop {
+                match self.view(node) {
+                    Some(view) if right(&view) => return view,
+                    _ => tokio::task::yield_now().await,
+                }
+            }
+        };
+        timeout(PATIENCE, seen)
+            .await
+            .expect("the fleet comes to see it")
+    }
+
+    async fn open(&self, token: &str, first: Option<NodeMessage>) -> Result<Node, Status> {
+        let certificate = Certificate::from_pem(&self.authority.ca_pem);
+        let channel = Endpoint::from_shared(self.address.clone())
+            .unwrap()
+            .tls_config(ClientTlsConfig::new().ca_certificate(certificate))
+            .unwrap()
+            .connect()
+            .await
+            .expect("the door is open");
+        let (words, waiting) = mpsc::channel(8);
+        if let Some(first) = first {
+            words.send(first).await.unwrap();
+        }
+        let mut request = Request::new(ReceiverStream::new(waiting));
+        let token = format!("Bearer {token}").parse().unwrap();
+        request.metadata_mut().insert("authorization", token);
+        let batches = DiscoveryClient::new(channel).stream(request).await?;
+        Ok(Node {
+            words,
+            batches: batches.into_inner(),
+        })
+    }
+
+    async fn join(&self, node: &str, held: Vec<Held>) -> Node {
+        let hello = hello(node, "default", held);
+        self.open("let-me-in", Some(hello))
+            .await
+            .expect("the node is let in")
+    }
+
+    async fn refusal(&self, token: &str, first: NodeMessage) -> Status {
+        self.open(token, Some(first))
+            .await
+            .err()
+            .expect("it is refused")
+    }
+
+    async fn stop(self) {
+        assert_eq!(self.tasks.shut_down(PATIENCE).await, 0);
+    }
+}
+
+fn hello(node: &str, environment: &str, held: Vec<Held>) -> NodeMessage {
+    word(Message::Hello(Hello {
+        node: node.to_owned(),
+        environment: environment.to_owned(),
+        software: "0.1".to_owned(),
+        number: 0,
+        held,
+    }))
+}
+
+fn word(message: Message) -> NodeMessage {
+    NodeMessage {
+        message: Some(message),
+    }
+}
+
+/// A gateway node of which only the stream is real.
+struct Node {
+    words: mpsc::Sender<NodeMessage>,
+    batches: Streaming<Batch>,
+}
+
+impl Node {
+    async fn batch(&mut self) -> Batch {
+        self.next().await.expect("a batch comes")
+    }
+
+    async fn next(&mut self) -> Result<Batch, Status> {
+        let batch = timeout(PATIENCE, self.batches.message()).await;
+        batch
+            .expect("something comes")
+            .map(|batch| batch.expect("the stream goes on"))
+    }
+
+    async fn say(&self, message: Message) {
+        self.words.send(word(message)).await.unwrap();
+    }
+
+    async fn ack(&self, number: u64, rejections: Vec<Rejection>) {
+        self.say(Message::Ack(Ack { number, rejections })).await;
+    }
+
+    /// Takes batches until it runs a number; gives what came on the way.
+    async fn reach(&mut self, number: u64) -> Batch {
+        let mut all = Batch::default();
+        while all.number < number {
+            let batch = self.batch().await;
+            assert!(!batch.more);
+            self.ack(batch.number, vec![]).await;
+            all.number = batch.number;
+            all.upserts.extend(batch.upserts);
+            all.removals.extend(batch.removals);
+        }
+        all
+    }
+}
+
+fn holds(batch: &Batch) -> Vec<Held> {
+    let upserts = batch.upserts.iter();
+    upserts
+        .map(|resource| Held {
+            name: resource.name.clone(),
+            version: resource.version,
+        })
+        .collect()
+}
+
+fn names(batch: &Batch) -> Vec<&str> {
+    batch
+        .upserts
+        .iter()
+        .map(|resource| resource.name.as_str())
+        .collect()
+}
+
+fn subscription() -> String {
+    format!("subscriptions/{}", subscription_id(1))
+}
+
+#[tokio::test]
+async fn a_new_node_gets_everything_and_then_only_what_changes() {
+    let mut plane = Plane::start().await;
+    let mut node = plane.join("n", vec![]).await;
+    let first = node.batch().await;
+    assert_eq!((first.upserts.len(), first.number), (9, plane.latest()));
+    node.ack(first.number, vec![]).await;
+    plane.commit(|world| {
+        world.change_subscription(1, |it| it.state = SubscriptionState::Blocked);
+    });
+    let change = node.reach(plane.latest()).await;
+    assert_eq!(names(&change), [subscription()]);
+    plane.commit(|world| world.undeploy(1, "default"));
+    let gone = node.reach(plane.latest()).await;
+    assert_eq!(gone.upserts, vec![]);
+    assert_eq!(
+        gone.removals,
+        [format!("apis/{}", api_id(1)), subscription()]
+    );
+    let latest = plane.world.0.number();
+    let view = plane.sees("n", |view| view.number == latest).await;
+    assert_eq!((view.lag(latest), view.connected), (0, true));
+    plane.stop().await;
+}
+
+#[tokio::test]
+async fn a_node_that_comes_back_is_sent_only_what_differs() {
+    let mut plane = Plane::start().await;
+    let mut node = plane.join("n", vec![]).await;
+    let mut held = holds(&node.reach(plane.latest()).await);
+    drop(node);
+    plane.commit(|world| world.change_subscription(1, |it| it.plan = plan_name("Silver")));
+    held.push(Held {
+        name: "applications/00000000-0000-0000-0000-00000000ffff".to_owned(),
+        version: 1,
+    });
+    held.push(Held {
+        name: "of/another/kind".to_owned(),
+        version: 1,
+    });
+    let mut node = plane.join("n", held).await;
+    let difference = node.batch().await;
+    assert_eq!(names(&difference), [subscription()]);
+    assert_eq!(difference.removals.len(), 2);
+    node.ack(difference.number, vec![]).await;
+    plane.stop().await;
+}
+
+#[tokio::test]
+async fn a_node_that_is_up_to_date_is_told_so() {
+    let plane = Plane::start().await;
+    let mut node = plane.join("n", vec![]).await;
+    let held = holds(&node.reach(plane.latest()).await);
+    let mut again = plane.join("n", held).await;
+    let nothing = again.batch().await;
+    assert_eq!((nothing.upserts.len(), nothing.removals.len()), (0, 0));
+    assert_eq!(nothing.number, plane.latest());
+    // The stream before is ended: the node has given it up.
+    assert_eq!(node.next().await.unwrap_err().code(), Code::Aborted);
+    plane.stop().await;
+}
+
+#[tokio::test]
+async fn while_a_batch_is_unacknowledged_changes_gather_for_the_next() {
+    let mut plane = Plane::start().await;
+    let mut node = plane.join("n", vec![]).await;
+    let first = node.batch().await;
+    for plan in ["Silver", "Bronze", "Gold", "Silver"] {
+        plane.commit(|world| world.change_subscription(1, |it| it.plan = plan_name(plan)));
+    }
+    plane.commit(|world| world.register(7));
+    node.say(Message::Beat(Beat {
+        number: 0,
+        open_sessions: 3,
+    }))
+    .await;
+    let view = plane.sees("n", |view| view.open_sessions == 3).await;
+    assert_eq!(view.number, RevisionNumber::ZERO);
+    node.ack(first.number, vec![]).await;
+    let next = node.reach(plane.latest()).await;
+    let mut changed = names(&next);
+    changed.sort_unstable();
+    changed.dedup();
+    assert_eq!(changed.len(), next.upserts.len(), "a resource is sent once");
+    assert_eq!(next.upserts.len(), 3);
+    plane.stop().await;
+}
+
+#[tokio::test]
+async fn the_first_change_goes_at_once_and_those_that_follow_closely_are_folded() {
+    let debounce = Duration::from_secs(1);
+    let mut plane = Plane::with_debounce(debounce).await;
+    let mut node = plane.join("n", vec![]).await;
+    node.reach(plane.latest()).await;
+    let started = Instant::now();
+    plane.commit(|world| world.register(2));
+    assert_eq!(node.reach(plane.latest()).await.upserts.len(), 2);
+    assert!(started.elapsed() < debounce, "the first waited");
+    for n in 3..13 {
+        plane.commit(|world| world.register(n));
+    }
+    let folded = node.batch().await;
+    assert_eq!((folded.number, folded.upserts.len()), (plane.latest(), 20));
+    plane.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_node_rejects_is_seen_in_the_fleet_and_sent_again_only_when_it_changes() {
+    let mut plane = Plane::start().await;
+    let (mut bad, mut good) = (
+        plane.join("bad", vec![]).await,
+        plane.join("good", vec![]).await,
+    );
+    good.reach(plane.latest()).await;
+    let first = bad.batch().await;
+    let refused = first.upserts.iter().find(|it| it.name == subscription());
+    let refused = refused.unwrap().clone();
+    let rejection = Rejection {
+        name: refused.name.clone(),
+        version: refused.version,
+        reason: "I do not like it".to_owned(),
+    };
+    bad.ack(first.number, vec![rejection]).await;
+    let view = plane.sees("bad", |view| !view.rejections.is_empty()).await;
+    assert_eq!(view.rejections[0].resource, subscription());
+    assert_eq!(view.rejections[0].version.get(), refused.version);
+    assert_eq!(view.rejections[0].reason, "I do not like it");
+    assert_eq!(plane.view("good").unwrap().rejections, vec![]);
+    // Another change does not bring it back, a change of it does.
+    plane.commit(|world| world.register(2));
+    let other = bad.reach(plane.latest()).await;
+    assert_eq!(other.upserts.len(), 2);
+    assert!(!plane.view("bad").unwrap().rejections.is_empty());
+    plane.commit(|world| world.change_subscription(1, |it| it.plan = plan_name("Silver")));
+    let changed = bad.reach(plane.latest()).await;
+    assert_eq!(names(&changed), [subscription()]);
+    plane.sees("bad", |view| view.rejections.is_empty()).await;
+    let latest = plane.latest();
+    good.reach(latest).await;
+    plane.sees("good", |view| view.number.get() == latest).await;
+    plane.stop().await;
+}
+
+#[tokio::test]
+async fn a_large_configuration_comes_in_parts() {
+    let mut plane = Plane::start().await;
+    plane.commit(|world| {
+        for n in 0..12_000 {
+            world.subscribe(n + 100, n + 100, 1, "Gold");
+        }
+    });
+    let mut node = plane.join("n", vec![]).await;
+    let (mut parts, mut resources) = (0, 0);
+    loop {
+        let part = node.batch().await;
+        assert_eq!(part.number, plane.latest());
+        parts += 1;
+        resources += part.upserts.len();
+        if !part.more {
+            break;
+        }
+    }
+    assert_eq!(resources, 12_009);
+    assert!(parts > 1, "{parts}");
+    node.ack(plane.latest(), vec![]).await;
+    plane.commit(|world| world.register(2));
+    assert_eq!(node.reach(plane.latest()).await.upserts.len(), 2);
+    plane.stop().await;
+}
+
+#[tokio::test]
+async fn who_may_not_join_is_told_why() {
+    let plane = Plane::start().await;
+    let beat = word(Message::Beat(Beat::default()));
+    for (token, first, code, text) in [
+        (
+            "wrong",
+            hello("n", "default", vec![]),
+            Code::Unauthenticated,
+            "join token",
+        ),
+        (
+            "",
+            hello("n", "default", vec![]),
+            Code::Unauthenticated,
+            "join token",
+        ),
+        (
+            "let-me-in",
+            hello("n", "nowhere", vec![]),
+            Code::NotFound,
+            "`nowhere`",
+        ),
+        (
+            "let-me-in",
+            hello("n", "", vec![]),
+            Code::NotFound,
+            "environment",
+        ),
+        (
+            "let-me-in",
+            hello("", "default", vec![]),
+            Code::InvalidArgument,
+            "name",
+        ),
+        (
+            "let-me-in",
+            hello("a/b", "default", vec![]),
+            Code::InvalidArgument,
+            "name",
+        ),
+        ("let-me-in", beat, Code::InvalidArgument, "Hello"),
+    ] {
+        let status = plane.refusal(token, first).await;
+        assert_eq!(status.code(), code, "{status}");
+        assert!(status.message().contains(text), "{status}");
+    }
+    assert_eq!(plane.fleet.nodes(None), vec![]);
+    plane.stop().await;
+}
+
+#[tokio::test]
+async fn a_node_that_breaks_the_protocol_is_disconnected() {
+    let plane = Plane::start().await;
+    for nonsense in [
+        Message::Ack(Ack {
+            number: 999,
+            rejections: vec![],
+        }),
+        Message::Hello(Hello::default()),
+    ] {
+        let mut node = plane.join("n", vec![]).await;
+        node.batch().await;
+        node.say(nonsense).await;
+        let status = node.next().await.unwrap_err();
+        assert_eq!(status.code(), Code::InvalidArgument, "{status}");
+        plane.sees("n", |view| !view.connected).await;
+    }
+    plane.stop().await;
+}
+
+#[tokio::test]
+async fn a_node_of_an_environment_that_goes_is_told() {
+    let mut plane = Plane::start().await;
+    let first = hello("n", "other", vec![]);
+    let mut node = plane.open("let-me-in", Some(first)).await.unwrap();
+    node.reach(plane.latest()).await;
+    plane.commit(|world| {
+        world.take(&crate::domain::object::ObjectKey::Environment(environment(
+            "other",
+        )));
+    });
+    assert_eq!(node.next().await.unwrap_err().code(), Code::NotFound);
+    plane.stop().await;
+}
+
+#[tokio::test]
+async fn nodes_are_told_when_the_control_plane_stops() {
+    let plane = Plane::start().await;
+    let mut node = plane.join("n", vec![]).await;
+    node.reach(plane.latest()).await;
+    let tasks = plane.tasks.clone();
+    let stopping = tokio::join!(tasks.shut_down(PATIENCE), node.next());
+    assert_eq!(stopping.0, 0);
+    assert_eq!(stopping.1.unwrap_err().code(), Code::Unavailable);
+}

@@ -1,0 +1,97 @@
+//! An API in one version: who it is (fixed), how it is designed (editable, copied into revisions), and what takes effect
+//! at once (plans, lifecycle, default version, visibility).
+
+use std::collections::BTreeSet;
+
+use tidegate_proto::{
+    ids::{ApiId, UserId},
+    path::{Context, Version},
+};
+
+use super::{
+    endpoint::Endpoints,
+    lifecycle::{Lifecycle, LifecycleEvent},
+    name::{ApiName, PlanName, UserName},
+    object::Etag,
+    time::Timestamp,
+    topic::Topic,
+    user::Roles,
+};
+
+/// An API in one version: the working copy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Api {
+    /// The id. Another version of the API has another one.
+    pub id: ApiId,
+    /// The name; versions share it. Does not change.
+    pub name: ApiName,
+    /// Where the API lives at the gateway; versions share it. Does not change.
+    pub context: Context,
+    /// The version, unique under the name. Does not change.
+    pub version: Version,
+    /// The user who made it. Does not change.
+    pub owner: Option<UserId>,
+    /// The name of the user who made it. Does not change.
+    pub provider: UserName,
+    /// What a revision copies.
+    pub design: Design,
+    /// The plans it is offered under; takes effect at once.
+    pub plans: BTreeSet<PlanName>,
+    /// Who sees it in the developer portal; takes effect at once.
+    pub visibility: Visibility,
+    /// Whether paths without a version lead here; takes effect at once. At most one version of a name has it.
+    pub default_version: bool,
+    /// The lifecycle state; takes effect at once.
+    pub state: Lifecycle,
+    /// The newest steps of its lifecycle, oldest first.
+    pub history: Vec<LifecycleEvent>,
+    /// The number of the newest revision ever made; the next one gets the next number.
+    pub last_revision: u32,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+    /// Changes with each change of the API.
+    pub etag: Etag,
+}
+
+/// What a revision copies and a restore brings back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Design {
+    /// What people read; the name when it is empty.
+    pub display_name: String,
+    /// What the API is for.
+    pub description: String,
+    /// Words to find it by.
+    pub tags: BTreeSet<String>,
+    /// Where it leads.
+    pub endpoints: Endpoints,
+    /// What paths it answers to; never empty.
+    pub topics: Vec<Topic>,
+}
+
+/// Who sees an API in the developer portal.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Visibility {
+    /// Everybody.
+    #[default]
+    Public,
+    /// Who has one of these roles (and whoever may see all APIs).
+    Restricted(Roles),
+}
+
+// === impl Api ===
+
+impl Api {
+    /// The path under which this version answers, for example `/echowebsocket/1.0`.
+    #[must_use]
+    pub fn base_path(&self) -> String {
+        self.context.base_path(&self.version)
+    }
+
+    /// `apis/{id}`.
+    #[must_use]
+    pub fn resource(&self) -> String {
+        format!("apis/{}", self.id)
+    }
+}

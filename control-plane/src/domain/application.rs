@@ -1,0 +1,74 @@
+//! Applications, which are clients that somebody registered, and the keys they get tokens with.
+
+use tidegate_proto::{
+    claims::KeyType,
+    ids::{ApplicationId, UserId},
+};
+
+use super::{
+    credential::SecretHash,
+    name::{ApplicationName, ClientId, UserName},
+    object::Etag,
+    time::Timestamp,
+};
+
+/// A client that somebody registered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Application {
+    /// The id.
+    pub id: ApplicationId,
+    /// The name, unique per owner but for letter case.
+    pub name: ApplicationName,
+    /// What it is for.
+    pub description: String,
+    /// Who registered it.
+    pub owner: UserId,
+    /// The owner's name.
+    pub owner_name: UserName,
+    /// When it was registered.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+    /// Changes with each change of the application.
+    pub etag: Etag,
+}
+
+/// A key of an application; at most [`KEYS_MAX`] of each type.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApplicationKey {
+    /// The OAuth client id.
+    pub client_id: ClientId,
+    /// The application it belongs to.
+    pub application: ApplicationId,
+    /// Which endpoints its tokens reach.
+    pub key_type: KeyType,
+    /// The hash of the client secret.
+    pub secret: SecretHash,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When its secret was last made.
+    pub secret_made_at: Timestamp,
+}
+
+/// How many keys of each type an application may have at a time, so that a key can be replaced without a gap.
+pub const KEYS_MAX: usize = 5;
+
+// === impl Application ===
+
+impl Application {
+    /// `applications/{id}`.
+    #[must_use]
+    pub fn resource(&self) -> String {
+        format!("applications/{}", self.id)
+    }
+}
+
+// === impl ApplicationKey ===
+
+impl ApplicationKey {
+    /// `applications/{id}/keys/{client id}`.
+    #[must_use]
+    pub fn resource(&self) -> String {
+        format!("applications/{}/keys/{}", self.application, self.client_id)
+    }
+}

@@ -1,0 +1,60 @@
+//! Business plans: what a subscription may consume.
+
+use std::num::NonZeroU64;
+
+use tidegate_proto::quota::{Quota, Window};
+
+use super::{name::PlanName, object::Etag, time::Timestamp};
+
+/// A business plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// The name, unique but for letter case. Does not change.
+    pub name: PlanName,
+    /// What people read.
+    pub display_name: String,
+    /// What it is for.
+    pub description: String,
+    /// What it allows.
+    pub quota: Quota,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+    /// Changes with each change of the plan.
+    pub etag: Etag,
+}
+
+/// The plans that ship: name and messages a day.
+const SHIPPED: [(&str, Option<NonZeroU64>); 4] = [
+    ("Unlimited", None),
+    ("Gold", NonZeroU64::new(50_000)),
+    ("Silver", NonZeroU64::new(25_000)),
+    ("Bronze", NonZeroU64::new(5_000)),
+];
+
+// === impl Plan ===
+
+impl Plan {
+    /// The plans of a new store.
+    pub fn shipped(now: Timestamp) -> impl Iterator<Item = Self> {
+        SHIPPED.into_iter().map(move |(name, limit)| Self {
+            name: PlanName::parse(name).expect("shipped names are valid"),
+            display_name: name.to_owned(),
+            description: match limit {
+                Some(limit) => format!("{limit} messages a day"),
+                None => "no limit".to_owned(),
+            },
+            quota: match limit {
+                Some(limit) => Quota::Messages {
+                    limit,
+                    window: Window::DAY,
+                },
+                None => Quota::Unlimited,
+            },
+            created_at: now,
+            updated_at: now,
+            etag: Etag::FIRST,
+        })
+    }
+}

@@ -1,0 +1,72 @@
+//! Subscriptions: an application on an API under a plan.
+
+use std::fmt;
+
+use tidegate_proto::ids::{ApiId, ApplicationId, SubscriptionId};
+
+use super::{name::PlanName, object::Etag, time::Timestamp};
+
+/// An application on an API under a plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subscription {
+    /// The id.
+    pub id: SubscriptionId,
+    /// The application. Does not change.
+    pub application: ApplicationId,
+    /// The API. Does not change.
+    pub api: ApiId,
+    /// The plan.
+    pub plan: PlanName,
+    /// Whether it lets anybody in.
+    pub state: SubscriptionState,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+    /// Changes with each change of the subscription.
+    pub etag: Etag,
+}
+
+/// Whether a subscription lets anybody in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SubscriptionState {
+    /// In use.
+    Active,
+    /// Blocked for every key.
+    Blocked,
+    /// Blocked for production keys; sandbox keys still pass.
+    ProductionBlocked,
+}
+
+// === impl Subscription ===
+
+impl Subscription {
+    /// `subscriptions/{id}`.
+    #[must_use]
+    pub fn resource(&self) -> String {
+        format!("subscriptions/{}", self.id)
+    }
+}
+
+// === impl SubscriptionState ===
+
+impl SubscriptionState {
+    /// Every state.
+    pub const ALL: [Self; 3] = [Self::Active, Self::Blocked, Self::ProductionBlocked];
+
+    /// The name, as filters and the admin API write it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "ACTIVE",
+            Self::Blocked => "BLOCKED",
+            Self::ProductionBlocked => "PRODUCTION_BLOCKED",
+        }
+    }
+}
+
+impl fmt::Display for SubscriptionState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

@@ -1,0 +1,285 @@
+//! A door: TLS, connections and their limits, and the HTTP requests that come in. What answers them is a router that is
+//! handed in; both doors are opened here, by `app`.
+//!
+//! Everything a stranger can hold on to has a bound: connections (in all and for each address), the time for the TLS
+//! handshake and for a request's head, streams and headers of a connection, a request's body and its time, and the life
+//! of a connection.
+
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use axum::Router;
+use hyper::body::Incoming;
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::conn::auto::Builder,
+};
+use rustls::ServerConfig;
+use tidegate_kit::{backoff::Backoff, tasks::Tasks};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    time::timeout,
+};
+use tokio_rustls::TlsAcceptor;
+use tower::ServiceExt as _;
+
+pub mod accept;
+pub mod deadline;
+pub mod people;
+
+use accept::{Fault, Gate, Pass};
+
+use crate::config::LimitsConfig;
+
+/// What the protocols of a door are called in TLS (RFC 7301), most wanted first.
+pub const ALPN: &[&str] = &["h2", "http/1.1"];
+
+/// The streams that one HTTP/2 connection may have open.
+const STREAMS: u32 = 128;
+/// The bytes that the head of a request may have.
+const HEAD_BYTES: u32 = 32 * 1024;
+/// HTTP/2 connections on which nothing is heard for so long are asked for a sign of life.
+const PING_AFTER: Duration = Duration::from_secs(30);
+/// How long that sign may take.
+const PONG_WITHIN: Duration = Duration::from_secs(20);
+
+/// A door that is bound and not open yet.
+pub struct Door {
+    name: &'static str,
+    listener: TcpListener,
+    address: SocketAddr,
+    tls: TlsAcceptor,
+    limits: Limits,
+}
+
+/// What a connection may take.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Open connections at the door.
+    pub connections: usize,
+    /// Open connections from one address.
+    pub connections_per_address: usize,
+    /// For the TLS handshake, and then for the head of each request.
+    pub handshake: Duration,
+    /// How long a connection may live before it is told to go; `None` where long streams are the purpose.
+    pub age: Option<Duration>,
+}
+
+/// A door that cannot be opened.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address} for {name}: {cause}; free the port or set `listen.{name}`")]
+pub struct BindError {
+    name: &'static str,
+    address: String,
+    cause: io::Error,
+}
+
+// === impl Limits ===
+
+impl Limits {
+    /// The limits of the people's door.
+    #[must_use]
+    pub fn people(config: &LimitsConfig) -> Self {
+        Self {
+            connections: config.connections,
+            connections_per_address: config.connections_per_address,
+            handshake: Duration::from_secs(config.handshake_seconds),
+            age: Some(Duration::from_secs(3600)),
+        }
+    }
+
+    /// The limits of the gateways' door, whose streams never end by themselves.
+    #[must_use]
+    pub fn gateways(config: &LimitsConfig) -> Self {
+        Self {
+            age: None,
+            ..Self::people(config)
+        }
+    }
+}
+
+// === impl Door ===
+
+impl Door {
+    /// Takes the address; nothing is accepted before [`Self::serve`].
+    ///
+    /// # Errors
+    /// When the address does not resolve or is taken.
+    pub async fn bind(
+        name: &'static str,
+        address: &str,
+        tls: Arc<ServerConfig>,
+        limits: Limits,
+    ) -> Result<Self, BindError> {
+        let refused = |cause| BindError {
+            name,
+            address: address.to_owned(),
+            cause,
+        };
+        let listener = TcpListener::bind(address).await.map_err(refused)?;
+        let address = listener.local_addr().map_err(refused)?;
+        Ok(Self {
+            name,
+            listener,
+            address,
+            tls: TlsAcceptor::from(tls),
+            limits,
+        })
+    }
+
+    /// Where the door really is.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Accepts until the tasks are told to stop, each connection in a task of its own.
+    pub async fn serve(self, router: Router, tasks: Tasks) {
+        let stopping = tasks.stopping();
+        let gate = Gate::new(self.limits.connections, self.limits.connections_per_address);
+        let mut backoff = Backoff::new(Duration::from_millis(5), Duration::from_secs(1));
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                () = stopping.cancelled() => return,
+                accepted = self.listener.accept() => accepted,
+            };
+            let (stream, peer) = match accepted {
+                Ok(accepted) => accepted,
+                Err(cause) => {
+                    match Fault::of(&cause) {
+                        Fault::Connection => {}
+                        Fault::Exhausted => {
+                            let wait = backoff.wait();
+                            tracing::warn!(door = self.name, %cause, ?wait, "cannot accept for now");
+                            tokio::time::sleep(wait).await;
+                        }
+                        Fault::Fatal => {
+                            tracing::error!(door = self.name, %cause, "the door is closed");
+                            return;
+                        }
+                    }
+                    continue;
+                }
+            };
+            backoff.reset();
+            let Some(pass) = gate.enter(peer.ip()) else {
+                tracing::debug!(door = self.name, %peer, "too many connections");
+                continue;
+            };
+            let connection = Connection {
+                door: self.name,
+                tls: self.tls.clone(),
+                limits: self.limits.clone(),
+                peer,
+                router: router.clone(),
+                tasks: tasks.clone(),
+                pass,
+            };
+            tasks.spawn_bare(connection.run(stream));
+        }
+    }
+}
+
+struct Connection {
+    door: &'static str,
+    tls: TlsAcceptor,
+    limits: Limits,
+    peer: SocketAddr,
+    router: Router,
+    tasks: Tasks,
+    pass: Pass,
+}
+
+impl Connection {
+    async fn run(self, stream: TcpStream) {
+        let Self {
+            door, peer, tasks, ..
+        } = self;
+        // Small answers must not wait for the peer's acknowledgement of the ones before.
+        drop(stream.set_nodelay(true));
+        let stopping = tasks.stopping();
+        let shaken = tokio::select! {
+            biased;
+            () = stopping.cancelled() => return,
+            shaken = timeout(self.limits.handshake, self.tls.accept(stream)) => shaken,
+        };
+        let stream = match shaken {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(cause)) => {
+                tracing::debug!(door, %peer, %cause, "TLS handshake failed");
+                return;
+            }
+            Err(_) => {
+                tracing::debug!(door, %peer, "TLS handshake took too long");
+                return;
+            }
+        };
+        let router = self.router;
+        let service = hyper::service::service_fn(move |mut request: http::Request<Incoming>| {
+            request
+                .extensions_mut()
+                .insert(Peer(accept::subscriber(peer.ip())));
+            router.clone().oneshot(request)
+        });
+        let builder = protocol(&self.limits);
+        let mut connection =
+            std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
+        let aged = async {
+            match self.limits.age {
+                Some(age) => tokio::time::sleep(age).await,
+                None => std::future::pending().await,
+            }
+        };
+        let ended = tokio::select! {
+            biased;
+            () = stopping.cancelled() => None,
+            () = aged => None,
+            ended = connection.as_mut() => Some(ended),
+        };
+        let ended = match ended {
+            Some(ended) => ended,
+            None => {
+                connection.as_mut().graceful_shutdown();
+                // Streams that never end by themselves are cut: whoever holds one comes back.
+                match timeout(self.limits.handshake, connection).await {
+                    Ok(ended) => ended,
+                    Err(_) => Ok(()),
+                }
+            }
+        };
+        if let Err(cause) = ended {
+            tracing::debug!(door, %peer, %cause, "connection ended");
+        }
+        drop(self.pass);
+    }
+}
+
+/// Who is at the other end of the connection, as an extension of each request: the address, or of IPv6 the network that
+/// one subscriber has, because attempts are counted by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer(pub IpAddr);
+
+fn protocol(limits: &Limits) -> Builder<TokioExecutor> {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.handshake)
+        .max_buf_size(HEAD_BYTES as usize);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS)
+        .max_header_list_size(HEAD_BYTES)
+        .keep_alive_interval(PING_AFTER)
+        .keep_alive_timeout(PONG_WITHIN);
+    builder
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,177 @@
+//! The door against clients that behave and clients that do not, over real sockets.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use axum::{Router, routing::get};
+use rustls_pki_types::ServerName;
+use tidegate_kit::{
+    tasks::Tasks,
+    tls::{Authority, Roots, client_config},
+};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    time::timeout,
+};
+use tokio_rustls::{TlsConnector, client::TlsStream};
+
+use super::{ALPN, Door, Limits, Peer};
+
+const SOON: Duration = Duration::from_secs(10);
+
+struct Opened {
+    address: SocketAddr,
+    ca_pem: String,
+    tasks: Tasks,
+    _dir: tempfile::TempDir,
+}
+
+async fn open(limits: Limits) -> Opened {
+    let dir = tempfile::tempdir().unwrap();
+    let authority = Authority::load_or_create(dir.path()).unwrap();
+    let identity = authority.issue(&["localhost".to_owned()]).unwrap();
+    let tls = identity.server_config(ALPN).unwrap();
+    let door = Door::bind("people", "127.0.0.1:0", tls, limits)
+        .await
+        .unwrap();
+    let address = door.address();
+    let router =
+        Router::new().route(
+            "/",
+            get(
+                |axum::Extension(Peer(peer)): axum::Extension<Peer>| async move {
+                    format!("hello {peer}")
+                },
+            ),
+        );
+    let tasks = Tasks::current();
+    tasks.spawn("door", door.serve(router, tasks.clone()));
+    Opened {
+        address,
+        ca_pem: authority.ca_pem,
+        tasks,
+        _dir: dir,
+    }
+}
+
+fn limits() -> Limits {
+    Limits {
+        connections: 16,
+        connections_per_address: 16,
+        handshake: Duration::from_millis(200),
+        age: None,
+    }
+}
+
+async fn connect(opened: &Opened, alpn: &[&str]) -> std::io::Result<TlsStream<TcpStream>> {
+    let config = client_config(&Roots::Only(opened.ca_pem.clone()), alpn).unwrap();
+    let stream = TcpStream::connect(opened.address).await?;
+    TlsConnector::from(config)
+        .connect(ServerName::try_from("localhost").unwrap(), stream)
+        .await
+}
+
+/// What the server says until it closes.
+async fn rest(stream: &mut (impl tokio::io::AsyncRead + Unpin)) -> String {
+    let mut said = Vec::new();
+    // A connection that is cut without a TLS goodbye is an error with the bytes before it.
+    let read = timeout(SOON, stream.read_to_end(&mut said)).await;
+    assert!(read.is_ok(), "the server did not close");
+    String::from_utf8_lossy(&said).into_owned()
+}
+
+#[tokio::test]
+async fn requests_are_answered_with_their_peer_known() {
+    let opened = open(limits()).await;
+    let mut stream = connect(&opened, &["http/1.1"]).await.unwrap();
+    stream
+        .write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
+        .await
+        .unwrap();
+    let said = rest(&mut stream).await;
+    assert!(said.starts_with("HTTP/1.1 200"), "{said}");
+    assert!(said.ends_with("hello 127.0.0.1"), "{said}");
+}
+
+#[tokio::test]
+async fn a_tls_handshake_that_does_not_move_is_cut() {
+    let opened = open(limits()).await;
+    let mut stream = TcpStream::connect(opened.address).await.unwrap();
+    assert_eq!(rest(&mut stream).await, "");
+}
+
+#[tokio::test]
+async fn what_is_not_tls_is_cut() {
+    let opened = open(limits()).await;
+    let mut stream = TcpStream::connect(opened.address).await.unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+    let said = rest(&mut stream).await;
+    assert!(!said.contains("HTTP"), "{said}");
+}
+
+#[tokio::test]
+async fn a_request_head_that_trickles_in_is_cut() {
+    let opened = open(limits()).await;
+    let mut stream = connect(&opened, &["http/1.1"]).await.unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\nhost: ").await.unwrap();
+    let said = rest(&mut stream).await;
+    assert!(!said.contains(" 200 "), "{said}");
+}
+
+#[tokio::test]
+async fn one_connection_too_many_is_closed_and_a_free_place_is_given_again() {
+    let opened = open(Limits {
+        connections: 1,
+        ..limits()
+    })
+    .await;
+    let first = connect(&opened, &["h2"]).await.unwrap();
+    assert!(connect(&opened, &["h2"]).await.is_err());
+    drop(first);
+    let again = async {
+        while connect(&opened, &["h2"]).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(SOON, again).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_connection_that_is_old_is_told_to_go() {
+    let opened = open(Limits {
+        age: Some(Duration::from_millis(50)),
+        handshake: SOON,
+        ..limits()
+    })
+    .await;
+    let mut stream = connect(&opened, &["http/1.1"]).await.unwrap();
+    assert_eq!(rest(&mut stream).await, "");
+}
+
+#[tokio::test]
+async fn a_door_that_is_told_to_stop_leaves_nothing_running() {
+    let opened = open(limits()).await;
+    let _idle = connect(&opened, &["http/1.1"]).await.unwrap();
+    let _mute = TcpStream::connect(opened.address).await.unwrap();
+    assert_eq!(opened.tasks.shut_down(SOON).await, 0);
+}
+
+#[tokio::test]
+async fn an_address_that_is_taken_is_an_error_that_names_it() {
+    let opened = open(limits()).await;
+    let address = opened.address.to_string();
+    let identity = Authority::load_or_create(opened._dir.path())
+        .unwrap()
+        .issue(&["localhost".to_owned()])
+        .unwrap();
+    let tls: Arc<_> = identity.server_config(ALPN).unwrap();
+    let error = Door::bind("people", &address, tls, limits())
+        .await
+        .err()
+        .unwrap()
+        .to_string();
+    assert!(
+        error.contains(&address) && error.contains("listen.people"),
+        "{error}"
+    );
+}

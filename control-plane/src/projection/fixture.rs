@@ -1,0 +1,224 @@
+//! States for tests of what reaches gateways: an API deployed to `default`, an application subscribed to it, and the ways
+//! in which all that changes.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use tidegate_kit::secret::Secret;
+use tidegate_proto::{
+    claims::KeyType,
+    ids::{ApiId, ApplicationId, RevisionId, SubscriptionId, UserId},
+    path::{Context, Version},
+};
+use uuid::Uuid;
+
+use crate::domain::{
+    api::{Api, Design, Visibility},
+    application::{Application, ApplicationKey},
+    credential::SecretHash,
+    endpoint::{EndpointUrl, Endpoints},
+    environment::Environment,
+    lifecycle::Lifecycle,
+    name::{ApiName, ApplicationName, ClientId, EnvironmentName, KeyId, PlanName, UserName},
+    object::{Etag, Object, ObjectKey},
+    plan::Plan,
+    revision::{Deployment, Revision},
+    settings::Settings,
+    signing::{Algorithm, SigningKey, SigningKeyState},
+    state::State,
+    subscription::{Subscription, SubscriptionState},
+    time::Timestamp,
+    topic::Topic,
+};
+
+/// A state that a test changes; each change is a commit.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct World(pub(crate) State);
+
+const NOW: Timestamp = Timestamp::from_millis(0);
+
+fn uuid(n: u32) -> Uuid {
+    Uuid::from_u128(u128::from(n))
+}
+
+pub(crate) fn api_id(n: u32) -> ApiId {
+    ApiId::new(uuid(n))
+}
+
+pub(crate) fn revision_id(n: u32) -> RevisionId {
+    RevisionId::new(uuid(n))
+}
+
+pub(crate) fn application_id(n: u32) -> ApplicationId {
+    ApplicationId::new(uuid(n))
+}
+
+pub(crate) fn subscription_id(n: u32) -> SubscriptionId {
+    SubscriptionId::new(uuid(n))
+}
+
+pub(crate) fn environment(name: &str) -> EnvironmentName {
+    EnvironmentName::parse(name).unwrap()
+}
+
+pub(crate) fn plan_name(name: &str) -> PlanName {
+    PlanName::parse(name).unwrap()
+}
+
+impl World {
+    /// Environments `default` and `other`, the plans that ship, a key manager with one key.
+    pub(crate) fn new() -> Self {
+        let mut world = Self::default();
+        let mut shipped = Environment::shipped(NOW);
+        world.put(shipped.clone());
+        shipped.name = environment("other");
+        world.put(shipped);
+        for plan in Plan::shipped(NOW) {
+            world.put(plan);
+        }
+        world.put(Settings {
+            issuer: "https://issuer".to_owned(),
+            audiences: vec!["tidegate".to_owned()],
+        });
+        world.sign_with("k1", SigningKeyState::Active);
+        world
+    }
+
+    /// A new world in which API 1 is published and deployed, and application 1 is subscribed to it under Gold.
+    pub(crate) fn with_one_api() -> Self {
+        let mut world = Self::new();
+        world.publish(1);
+        world.deploy(1, 1, "default");
+        world.register(1);
+        world.subscribe(1, 1, 1, "Gold");
+        world
+    }
+
+    pub(crate) fn state(&self) -> Arc<State> {
+        Arc::new(self.0.clone())
+    }
+
+    pub(crate) fn put(&mut self, object: impl Into<Object>) {
+        self.0.put(object.into());
+        self.0.set_number(self.0.number().next());
+    }
+
+    pub(crate) fn take(&mut self, key: &ObjectKey) {
+        self.0.take(key).expect("what is taken is there");
+        self.0.set_number(self.0.number().next());
+    }
+
+    pub(crate) fn sign_with(&mut self, kid: &str, state: SigningKeyState) {
+        self.put(SigningKey {
+            id: KeyId::parse(kid).unwrap(),
+            algorithm: Algorithm::Es256,
+            private_key: Secret::new("private-part".to_owned()),
+            public_jwk: format!(r#"{{"kid":"{kid}"}}"#),
+            state,
+            created_at: NOW,
+        });
+    }
+
+    pub(crate) fn publish(&mut self, n: u32) {
+        self.put(Api {
+            id: api_id(n),
+            name: ApiName::parse(&format!("Api{n}")).unwrap(),
+            context: Context::parse(&format!("/api{n}")).unwrap(),
+            version: Version::parse("1.0").unwrap(),
+            owner: None,
+            provider: UserName::parse("admin").unwrap(),
+            design: design(n),
+            plans: BTreeSet::from([plan_name("Gold")]),
+            visibility: Visibility::Public,
+            default_version: false,
+            state: Lifecycle::Published,
+            history: Vec::new(),
+            last_revision: 0,
+            created_at: NOW,
+            updated_at: NOW,
+            etag: Etag::FIRST,
+        });
+    }
+
+    pub(crate) fn change_api(&mut self, n: u32, change: impl FnOnce(&mut Api)) {
+        let mut api = Api::clone(&self.0.apis()[&api_id(n)]);
+        change(&mut api);
+        self.put(api);
+    }
+
+    pub(crate) fn deploy(&mut self, n: u32, revision: u32, on: &str) {
+        self.put(Revision {
+            id: revision_id(revision),
+            api: api_id(n),
+            number: revision,
+            description: String::new(),
+            design: design(revision),
+            created_by: "admin".to_owned(),
+            created_at: NOW,
+        });
+        self.put(Deployment {
+            api: api_id(n),
+            environment: environment(on),
+            revision: revision_id(revision),
+            deployed_by: "admin".to_owned(),
+            deployed_at: NOW,
+        });
+    }
+
+    pub(crate) fn undeploy(&mut self, n: u32, from: &str) {
+        self.take(&ObjectKey::Deployment(api_id(n), environment(from)));
+    }
+
+    /// An application with a production key.
+    pub(crate) fn register(&mut self, n: u32) {
+        self.put(Application {
+            id: application_id(n),
+            name: ApplicationName::parse(&format!("App {n}")).unwrap(),
+            description: "a description".to_owned(),
+            owner: UserId::new(uuid(1)),
+            owner_name: UserName::parse("somebody").unwrap(),
+            created_at: NOW,
+            updated_at: NOW,
+            etag: Etag::FIRST,
+        });
+        self.put(ApplicationKey {
+            client_id: ClientId::parse(&format!("client-{n}")).unwrap(),
+            application: application_id(n),
+            key_type: KeyType::Production,
+            secret: SecretHash::of("secret"),
+            created_at: NOW,
+            secret_made_at: NOW,
+        });
+    }
+
+    pub(crate) fn subscribe(&mut self, n: u32, application: u32, api: u32, plan: &str) {
+        self.put(Subscription {
+            id: subscription_id(n),
+            application: application_id(application),
+            api: api_id(api),
+            plan: plan_name(plan),
+            state: SubscriptionState::Active,
+            created_at: NOW,
+            updated_at: NOW,
+            etag: Etag::FIRST,
+        });
+    }
+
+    pub(crate) fn change_subscription(&mut self, n: u32, change: impl FnOnce(&mut Subscription)) {
+        let mut subscription = Subscription::clone(&self.0.subscriptions()[&subscription_id(n)]);
+        change(&mut subscription);
+        self.put(subscription);
+    }
+}
+
+fn design(n: u32) -> Design {
+    Design {
+        display_name: String::new(),
+        description: String::new(),
+        tags: BTreeSet::new(),
+        endpoints: Endpoints {
+            production: Some(EndpointUrl::parse(&format!("ws://backend-{n}:8080")).unwrap()),
+            sandbox: None,
+        },
+        topics: vec![Topic::everything()],
+    }
+}

@@ -1,0 +1,137 @@
+//! How each object looks on the wire. Secrets, people and everything else that a node has no use for stay behind.
+
+use tidegate_proto::{
+    claims::KeyType,
+    discovery::v1::{self, resource::Body},
+    ids::ApiId,
+    quota::Quota,
+};
+
+use super::{
+    key::{RESIDENT, ResourceKey},
+    runs,
+};
+use crate::domain::{
+    endpoint::EndpointUrl, lifecycle::Lifecycle, name::EnvironmentName, plan::Plan, state::State,
+    subscription::SubscriptionState,
+};
+
+/// The object behind a key; `None` for what nodes of the environment should not hold.
+pub(super) fn body(
+    state: &State,
+    environment: &EnvironmentName,
+    key: &ResourceKey,
+) -> Option<Body> {
+    Some(match key {
+        ResourceKey::KeyManager => Body::KeyManager(key_manager(state)?),
+        ResourceKey::Plan(name) => Body::Plan(plan(state.plans().get(name)?)),
+        ResourceKey::Api(id) => Body::Api(api(state, environment, *id)?),
+        ResourceKey::Application(id) => {
+            let application = state.applications().get(id)?;
+            Body::Application(v1::Application {
+                id: application.id.to_string(),
+                name: application.name.to_string(),
+            })
+        }
+        ResourceKey::ApplicationKey(id) => {
+            let key = state.keys().get(id)?;
+            let key_type = match key.key_type {
+                KeyType::Production => v1::KeyType::Production,
+                KeyType::Sandbox => v1::KeyType::Sandbox,
+            };
+            Body::ApplicationKey(v1::ApplicationKey {
+                client_id: key.client_id.to_string(),
+                application: key.application.to_string(),
+                key_type: key_type.into(),
+            })
+        }
+        ResourceKey::Subscription(id) => {
+            let subscription = state.subscriptions().get(id)?;
+            if !runs(state, environment, subscription.api) {
+                return None;
+            }
+            let state = match subscription.state {
+                SubscriptionState::Active => v1::SubscriptionState::Active,
+                SubscriptionState::Blocked => v1::SubscriptionState::Blocked,
+                SubscriptionState::ProductionBlocked => v1::SubscriptionState::ProductionBlocked,
+            };
+            Body::Subscription(v1::Subscription {
+                id: subscription.id.to_string(),
+                application: subscription.application.to_string(),
+                api: subscription.api.to_string(),
+                plan: subscription.plan.to_string(),
+                state: state.into(),
+            })
+        }
+    })
+}
+
+fn api(state: &State, environment: &EnvironmentName, id: ApiId) -> Option<v1::Api> {
+    if !runs(state, environment, id) {
+        return None;
+    }
+    let api = state.apis().get(&id)?;
+    let deployment = state.deployment(id, environment)?;
+    let revision = state.revisions().get(&deployment.revision)?;
+    let blocked = api.state == Lifecycle::Blocked;
+    let endpoints = &revision.design.endpoints;
+    let url = |url: Option<&EndpointUrl>| url.map_or_else(String::new, ToString::to_string);
+    Some(v1::Api {
+        id: api.id.to_string(),
+        name: api.name.to_string(),
+        context: api.context.to_string(),
+        version: api.version.to_string(),
+        default_version: api.default_version,
+        revision: revision.id.to_string(),
+        state: if blocked {
+            v1::ApiState::Blocked.into()
+        } else {
+            v1::ApiState::Open.into()
+        },
+        production_endpoint: url(endpoints.production.as_ref()),
+        // An API with one endpoint is reached with either kind of key.
+        sandbox_endpoint: url(endpoints.sandbox.as_ref().or(endpoints.production.as_ref())),
+        topics: revision
+            .design
+            .topics
+            .iter()
+            .map(|topic| v1::Topic {
+                template: topic.template.to_string(),
+                mapping: topic
+                    .mapping
+                    .as_ref()
+                    .map_or_else(String::new, ToString::to_string),
+            })
+            .collect(),
+    })
+}
+
+fn plan(plan: &Plan) -> v1::Plan {
+    let (message_limit, window_seconds) = match plan.quota {
+        Quota::Unlimited => (0, 0),
+        Quota::Messages { limit, window } => (limit.get(), window.seconds()),
+    };
+    v1::Plan {
+        name: plan.name.to_string(),
+        message_limit,
+        window_seconds,
+    }
+}
+
+/// Every key is sent: those that sign, those that signed, and those that will, so that no token comes before its key.
+fn key_manager(state: &State) -> Option<v1::KeyManager> {
+    let settings = state.settings();
+    if settings.issuer.is_empty() {
+        return None;
+    }
+    Some(v1::KeyManager {
+        name: RESIDENT.to_owned(),
+        issuer: settings.issuer.clone(),
+        audiences: settings.audiences.clone(),
+        jwks: state
+            .signing_keys()
+            .values()
+            .map(|key| key.public_jwk.clone())
+            .collect(),
+    })
+}

@@ -1,0 +1,234 @@
+//! The use cases: each authorises the actor, validates the input, decides on the current state, and commits. Surfaces
+//! call nothing else; they never touch the store, and decide nothing themselves.
+//!
+//! Reads take the current state and return at once. Changes are decided one after another by a single writer, stored and
+//! flushed, then seen by readers, and only then answered.
+
+pub mod error;
+mod draft;
+mod guard;
+mod mask;
+mod password;
+mod slowing;
+pub mod listing;
+pub mod apis;
+pub mod lifecycle;
+pub mod revisions;
+pub mod plans;
+pub mod environments;
+pub mod nodes;
+pub mod applications;
+pub mod subscriptions;
+pub mod users;
+pub mod sessions;
+pub mod signing;
+pub mod audit;
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use arc_swap::ArcSwap;
+use tidegate_kit::clock::Clock;
+use tidegate_proto::revision::RevisionNumber;
+use tokio::{
+    sync::{Mutex, watch},
+    task::spawn_blocking,
+    time::timeout,
+};
+
+use crate::{
+    domain::{actor::Actor, environment::Environment, plan::Plan, state::State, time::Timestamp},
+    store::{Store, StoreError, load::load},
+};
+use draft::Draft;
+use error::ServiceError;
+use password::Passwords;
+use slowing::Slowing;
+
+/// The use cases over one store. A clone is another handle on the same.
+#[derive(Clone)]
+pub struct Service {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    state: ArcSwap<State>,
+    changes: watch::Sender<RevisionNumber>,
+    clock: Clock,
+    store: Arc<dyn Store>,
+    writer: Arc<Mutex<Writer>>,
+    passwords: Passwords,
+    slowing: Slowing,
+}
+
+/// Whoever holds it may commit.
+#[derive(Debug, Default)]
+struct Writer {
+    /// Whether a commit failed, so that the store may or may not have taken it.
+    in_doubt: bool,
+}
+
+/// How long a change waits for those before it. A commit takes a millisecond; a queue this long means that the disk
+/// hangs, and callers are better told.
+const WRITER_DEADLINE: Duration = Duration::from_secs(10);
+
+// === impl Service ===
+
+impl Service {
+    /// Opens the use cases over a store. An empty one gets what ships: the plans and the environment `default`; an older
+    /// one is migrated.
+    ///
+    /// # Errors
+    /// When the store is newer than this software, damaged, or cannot be read or written.
+    pub async fn open(store: Arc<dyn Store>, clock: Clock) -> Result<Self, StoreError> {
+        let now = Timestamp::from_millis(clock.now_millis());
+        let loading = store.clone();
+        let state = spawn_blocking(move || match load(&*loading)? {
+            Some(state) => Ok(state),
+            None => first_state(&*loading, now),
+        })
+        .await
+        .unwrap_or_else(|_| Err(StoreError::corrupt("it could not be loaded")))?;
+        let (changes, _) = watch::channel(state.number());
+        Ok(Self {
+            shared: Arc::new(Shared {
+                state: ArcSwap::from_pointee(state),
+                changes,
+                clock,
+                store,
+                writer: Arc::default(),
+                passwords: Passwords::new(),
+                slowing: Slowing::new(),
+            }),
+        })
+    }
+
+    /// The current state. Hold it for one decision, so that all of it sees the same.
+    #[must_use]
+    pub fn state(&self) -> Arc<State> {
+        self.shared.state.load_full()
+    }
+
+    /// The number of the current state, latest wins: whoever is slow misses numbers in between.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<RevisionNumber> {
+        self.shared.changes.subscribe()
+    }
+
+    /// The time, as this service sees it.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        Timestamp::from_millis(self.shared.clock.now_millis())
+    }
+
+    /// Decides and commits, one change at a time. Once begun it goes on even when the caller has gone. A decision that
+    /// writes nothing commits nothing.
+    async fn commit<T: Send + 'static>(
+        &self,
+        actor: &Actor,
+        action: &'static str,
+        decide: impl FnOnce(&mut Draft) -> Result<T, ServiceError> + Send + 'static,
+    ) -> Result<T, ServiceError> {
+        let waiting = timeout(WRITER_DEADLINE, self.shared.writer.clone().lock_owned());
+        let mut writer = waiting
+            .await
+            .map_err(|_| ServiceError::Unavailable("too many changes wait; try again"))?;
+        let shared = self.shared.clone();
+        let actor = actor.clone();
+        let committing = spawn_blocking(move || shared.write(&mut writer, actor, action, decide));
+        committing
+            .await
+            .unwrap_or(Err(ServiceError::Unavailable("the change failed")))
+    }
+}
+
+impl fmt::Debug for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Service")
+            .field("number", &self.shared.state.load().number())
+            .finish_non_exhaustive()
+    }
+}
+
+// === impl Shared ===
+
+impl Shared {
+    fn write<T>(
+        &self,
+        writer: &mut Writer,
+        actor: Actor,
+        action: &'static str,
+        decide: impl FnOnce(&mut Draft) -> Result<T, ServiceError>,
+    ) -> Result<T, ServiceError> {
+        if writer.in_doubt {
+            self.settle().map_err(|error| storage(&error))?;
+            writer.in_doubt = false;
+        }
+        let now = Timestamp::from_millis(self.clock.now_millis());
+        let before = self.state.load_full();
+        refuse_outdated(&before, &actor)?;
+        let mut draft = Draft::new(&before, actor, now);
+        let decided = decide(&mut draft)?;
+        let Some((change, state)) = draft.finish(action) else {
+            return Ok(decided);
+        };
+        if let Err(error) = self.store.commit(&change) {
+            writer.in_doubt = error.leaves_doubt();
+            return Err(storage(&error));
+        }
+        self.publish(state);
+        Ok(decided)
+    }
+
+    /// After a failed commit: what the store holds is the truth, whether it took the change or not.
+    fn settle(&self) -> Result<(), StoreError> {
+        self.store.recover()?;
+        let kept = load(&*self.store)?.ok_or_else(|| StoreError::corrupt("it became empty"))?;
+        if kept.number() != self.state.load().number() {
+            tracing::warn!(number = %kept.number(), "the store had taken a change whose commit failed");
+            self.publish(kept);
+        }
+        Ok(())
+    }
+
+    fn publish(&self, state: State) {
+        let number = state.number();
+        self.state.store(Arc::new(state));
+        self.changes.send_replace(number);
+    }
+}
+
+/// Commits what ships into an empty store.
+fn first_state(store: &dyn Store, now: Timestamp) -> Result<State, StoreError> {
+    let mut draft = Draft::new(&Arc::default(), Actor::system(), now);
+    draft.put(Environment::shipped(now));
+    for plan in Plan::shipped(now) {
+        draft.put(plan);
+    }
+    let (change, state) = draft
+        .finish("CreateStore")
+        .expect("what ships is not nothing");
+    store.commit(&change)?;
+    Ok(state)
+}
+
+/// Refuses who was deleted or got other roles while the change waited: what they may do was judged before.
+fn refuse_outdated(state: &State, actor: &Actor) -> Result<(), ServiceError> {
+    let Some(id) = actor.user else {
+        return Ok(());
+    };
+    match state.users().get(&id) {
+        None => Err(ServiceError::Unauthenticated("the user does not exist")),
+        Some(user) if user.roles != actor.roles => {
+            Err(ServiceError::Aborted(format!("users/{}", user.name)))
+        }
+        Some(_) => Ok(()),
+    }
+}
+
+fn storage(error: &StoreError) -> ServiceError {
+    tracing::error!(%error, "a change could not be stored");
+    ServiceError::Storage(error.to_string())
+}
+
+#[cfg(test)]
+mod tests;

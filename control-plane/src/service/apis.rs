@@ -1,0 +1,415 @@
+//! Use cases of APIs: create, read, change, delete, and make new versions. Lifecycle and revisions have files of their own.
+
+use std::sync::Arc;
+
+use tidegate_proto::ids::ApiId;
+
+mod conflict;
+mod validate;
+
+use super::{
+    Service,
+    draft::Draft,
+    error::{ServiceError, reason},
+    guard::{check_etag, demand},
+    lifecycle,
+    listing::{self, Field, ListQuery, Page, Schema},
+    revisions,
+};
+use crate::domain::{
+    actor::Actor,
+    api::{Api, Visibility},
+    lifecycle::{Action, Lifecycle, LifecycleEvent},
+    name::{DEFAULT_ENVIRONMENT, EnvironmentName, UserName},
+    object::{Etag, ObjectKey},
+    state::State,
+    topic::Verbs,
+    user::Permission,
+};
+
+/// An API as somebody typed it. Fields of the admin API's message, not validated yet.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ApiInput {
+    /// `api_name`.
+    pub name: String,
+    /// `context`.
+    pub context: String,
+    /// `version`.
+    pub version: String,
+    /// `display_name`.
+    pub display_name: String,
+    /// `description`.
+    pub description: String,
+    /// `tags`.
+    pub tags: Vec<String>,
+    /// `production_endpoint`; empty for none.
+    pub production_endpoint: String,
+    /// `sandbox_endpoint`; empty for none.
+    pub sandbox_endpoint: String,
+    /// `topics`; `/*` when empty.
+    pub topics: Vec<TopicInput>,
+    /// `plans`, by name without `plans/`.
+    pub plans: Vec<String>,
+    /// `default_version`.
+    pub default_version: bool,
+    /// `visible_roles`: everybody when it is `Public`.
+    pub visibility: Visibility,
+    /// `creator`: the user's name without `users/`; only to find out attempts to change it. Empty when not given.
+    pub provider: String,
+}
+
+/// A topic as somebody typed it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopicInput {
+    /// `template`.
+    pub template: String,
+    /// `mapping`; empty for none.
+    pub mapping: String,
+    /// `verbs`; both when neither is set.
+    pub verbs: Verbs,
+    /// `description`.
+    pub description: String,
+}
+
+/// A change of an API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiUpdate {
+    /// Which API.
+    pub id: ApiId,
+    /// The new values.
+    pub input: ApiInput,
+    /// The fields to change, as in the admin API's message; empty for those that are not empty in `input`; `*` for all.
+    pub mask: Vec<String>,
+    /// When not empty, it must be the current one.
+    pub etag: String,
+}
+
+impl Service {
+    /// Creates an API in the state Created. With `publish` it is also made a first revision of, deployed to the default
+    /// environment and published, all in one commit; that needs a publisher, an endpoint and a plan.
+    ///
+    /// # Errors
+    /// `PermissionDenied`, `Invalid`, `AlreadyExists` for a name, context or path that is taken, `FailedPrecondition`
+    /// (`NO_ENDPOINT`, `NO_PLAN`), `Storage`, `Unavailable`.
+    pub async fn create_api(
+        &self,
+        actor: &Actor,
+        input: ApiInput,
+        publish: bool,
+    ) -> Result<Arc<Api>, ServiceError> {
+        demand(actor, Permission::DesignApis)?;
+        if publish {
+            demand(actor, Permission::PublishApis)?;
+            demand(actor, Permission::DeployApis)?;
+        }
+        self.commit(actor, "CreateApi", move |draft| {
+            let valid = validate::new(&input, draft.state())?;
+            conflict::check(draft.state(), &valid.name, &valid.context, &valid.version)?;
+            let by = draft.actor.name.to_string();
+            let api = Api {
+                id: ApiId::generate(),
+                name: valid.name,
+                context: valid.context,
+                version: valid.version,
+                owner: draft.actor.user,
+                provider: UserName::parse(&by).expect("actors have valid names"),
+                design: valid.design,
+                plans: valid.plans,
+                visibility: input.visibility,
+                default_version: input.default_version,
+                state: Lifecycle::Created,
+                history: vec![created(draft.now, by)],
+                last_revision: 0,
+                created_at: draft.now,
+                updated_at: draft.now,
+                etag: Etag::FIRST,
+            };
+            let api = draft.put(api);
+            if !publish {
+                return Ok(api);
+            }
+            lifecycle::publishable(&api)?;
+            let revision = revisions::copy(draft, &api, "Initial Revision".to_owned())?;
+            let environment =
+                EnvironmentName::parse(DEFAULT_ENVIRONMENT).expect("shipped names are valid");
+            revisions::put_deployment(draft, &revision, environment);
+            lifecycle::step(draft, api.id, Action::Publish)
+        })
+        .await
+    }
+
+    /// Gets an API that the actor may see.
+    ///
+    /// # Errors
+    /// `NotFound`, also when the actor may not see it.
+    pub fn get_api(&self, actor: &Actor, id: ApiId) -> Result<Arc<Api>, ServiceError> {
+        let state = self.state();
+        visible(&state, actor, id).cloned()
+    }
+
+    /// Lists the APIs that the actor may see. Filter fields: `name` (or `api_name`), `context`, `version`, `state`,
+    /// `tag`, `provider`, `display_name`, `description`, `default_version`, `plan`. Order fields: `name`, `context`,
+    /// `version`, `state`, `create_time`, `update_time`.
+    ///
+    /// # Errors
+    /// `Invalid` for a filter, order, page size or page token that does not read.
+    pub fn list_apis(
+        &self,
+        actor: &Actor,
+        query: &ListQuery,
+    ) -> Result<Page<Arc<Api>>, ServiceError> {
+        let state = self.state();
+        let seen = state
+            .apis()
+            .values()
+            .filter(|api| may_see(&state, actor, api));
+        listing::page(seen, query, &SCHEMA)
+    }
+
+    /// Changes an API's working copy. Plans alone need only a publisher.
+    ///
+    /// # Errors
+    /// `PermissionDenied`, `NotFound`, `Invalid` (with `IMMUTABLE` for name, context, version and provider), `Aborted`,
+    /// `FailedPrecondition` (`PLAN_IN_USE` for a plan that subscriptions to it use, `API_RETIRED`), `Storage`, `Unavailable`.
+    pub async fn update_api(
+        &self,
+        actor: &Actor,
+        update: ApiUpdate,
+    ) -> Result<Arc<Api>, ServiceError> {
+        if !actor.may(Permission::DesignApis) {
+            demand(actor, Permission::AssignPlans)?;
+        }
+        self.commit(actor, "UpdateApi", move |draft| {
+            let api = visible(draft.state(), &draft.actor, update.id)?.clone();
+            check_etag(&update.etag, api.etag, || api.resource())?;
+            let change = validate::change(&update, &api, draft.state())?;
+            if !change.only_plans() {
+                demand(&draft.actor, Permission::DesignApis)?;
+            }
+            if api.state == Lifecycle::Retired {
+                return Err(ServiceError::FailedPrecondition {
+                    reason: reason::API_RETIRED,
+                    resource: api.resource(),
+                    description: "the API is retired and cannot be changed; make a new version"
+                        .to_owned(),
+                });
+            }
+            let mut next = Api::clone(&api);
+            change.apply(&mut next);
+            keep_plans_in_use(draft.state(), &api, &next)?;
+            if next == *api {
+                return Ok(api);
+            }
+            next.updated_at = draft.now;
+            next.etag = api.etag.next();
+            let moved = next.default_version && !api.default_version;
+            let next = draft.put(next);
+            if moved {
+                take_default_from_others(draft, &next);
+            }
+            Ok(next)
+        })
+        .await
+    }
+
+    /// Deletes an API with its revisions and deployments.
+    ///
+    /// # Errors
+    /// `PermissionDenied`, `NotFound`, `Aborted`, `FailedPrecondition` (`API_HAS_SUBSCRIPTIONS`), `Storage`, `Unavailable`.
+    pub async fn delete_api(
+        &self,
+        actor: &Actor,
+        id: ApiId,
+        etag: &str,
+    ) -> Result<(), ServiceError> {
+        demand(actor, Permission::DesignApis)?;
+        let etag = etag.to_owned();
+        self.commit(actor, "DeleteApi", move |draft| {
+            let api = visible(draft.state(), &draft.actor, id)?.clone();
+            check_etag(&etag, api.etag, || api.resource())?;
+            let n_subscriptions = draft.state().subscribers_of(id).count();
+            if n_subscriptions > 0 {
+                return Err(ServiceError::FailedPrecondition {
+                    reason: reason::API_HAS_SUBSCRIPTIONS,
+                    resource: api.resource(),
+                    description: format!(
+                        "the API has {n_subscriptions} subscriptions; end them, or retire the API instead"
+                    ),
+                });
+            }
+            draft.remove(ObjectKey::Api(id));
+            lifecycle::undeploy_everywhere(draft, id);
+            let revisions: Vec<_> = draft.state().revisions_of(id).map(|r| r.id).collect();
+            for revision in revisions {
+                draft.remove(ObjectKey::Revision(revision));
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// Copies an API into a new version in the state Created; with `default_version` the flag moves to it.
+    ///
+    /// # Errors
+    /// `PermissionDenied`, `NotFound`, `Invalid`, `AlreadyExists` for a version that exists, `Storage`, `Unavailable`.
+    pub async fn create_api_version(
+        &self,
+        actor: &Actor,
+        id: ApiId,
+        version: &str,
+        default_version: bool,
+    ) -> Result<Arc<Api>, ServiceError> {
+        demand(actor, Permission::DesignApis)?;
+        let version = version.to_owned();
+        self.commit(actor, "CreateApiVersion", move |draft| {
+            let api = visible(draft.state(), &draft.actor, id)?.clone();
+            let version = validate::version("version", &version)?;
+            conflict::check_version(draft.state(), &api, &version)?;
+            let by = draft.actor.name.to_string();
+            let next = Api {
+                id: ApiId::generate(),
+                version,
+                owner: draft.actor.user,
+                provider: UserName::parse(&by).expect("actors have valid names"),
+                default_version,
+                state: Lifecycle::Created,
+                history: vec![created(draft.now, by)],
+                last_revision: 0,
+                created_at: draft.now,
+                updated_at: draft.now,
+                etag: Etag::FIRST,
+                ..Api::clone(&api)
+            };
+            let next = draft.put(next);
+            if default_version {
+                take_default_from_others(draft, &next);
+            }
+            Ok(next)
+        })
+        .await
+    }
+}
+
+const SCHEMA: Schema<Api> = Schema {
+    filter: &[
+        "api_name",
+        "name",
+        "context",
+        "version",
+        "display_name",
+        "description",
+        "tags",
+        "state",
+        "plans",
+        "creator",
+        "default_version",
+        "create_time",
+        "update_time",
+    ],
+    order: &[
+        "api_name",
+        "name",
+        "context",
+        "version",
+        "state",
+        "create_time",
+        "update_time",
+    ],
+    default_order: "create_time",
+    get: |api, field| match field {
+        "api_name" | "name" => Field::text(&api.name),
+        "context" => Field::text(&api.context),
+        "version" => Field::text(&api.version),
+        "display_name" => Field::text(&api.design.display_name),
+        "description" => Field::text(&api.design.description),
+        "tags" => Field::Texts(api.design.tags.iter().cloned().collect()),
+        "state" => Field::text(api.state),
+        "plans" => Field::Texts(api.plans.iter().map(|p| format!("plans/{p}")).collect()),
+        "creator" => Field::text(format_args!("users/{}", api.provider)),
+        "default_version" => Field::Bool(api.default_version),
+        "create_time" => Field::time(api.created_at),
+        _ => Field::time(api.updated_at),
+    },
+    id: |api| api.id.to_string(),
+};
+
+/// Whether an actor may see an API: designers all; others what is listed for their roles, and what their own
+/// applications are subscribed to, unless it is retired.
+pub(super) fn may_see(state: &State, actor: &Actor, api: &Api) -> bool {
+    if actor.may(Permission::ViewApis) {
+        return true;
+    }
+    let for_roles = match api.visibility {
+        Visibility::Public => true,
+        Visibility::Restricted(roles) => roles.intersects(actor.roles),
+    };
+    if api.state.is_listed() && for_roles {
+        return true;
+    }
+    let keeps = matches!(api.state, Lifecycle::Deprecated) || api.state.is_listed();
+    keeps
+        && actor.user.is_some_and(|user| {
+            state
+                .applications_of(user)
+                .any(|application| state.subscription_between(application.id, api.id).is_some())
+        })
+}
+
+/// The API of an id, when the actor may see it.
+pub(super) fn visible<'a>(
+    state: &'a State,
+    actor: &Actor,
+    id: ApiId,
+) -> Result<&'a Arc<Api>, ServiceError> {
+    state
+        .apis()
+        .get(&id)
+        .filter(|api| may_see(state, actor, api))
+        .ok_or_else(|| ServiceError::NotFound(format!("apis/{id}")))
+}
+
+fn created(at: crate::domain::time::Timestamp, by: String) -> LifecycleEvent {
+    LifecycleEvent {
+        at,
+        by,
+        action: None,
+        from: None,
+        to: Lifecycle::Created,
+    }
+}
+
+/// Only one version of a name is the default.
+fn take_default_from_others(draft: &mut Draft, keeper: &Api) {
+    let others: Vec<_> = draft
+        .state()
+        .versions_of(keeper.name.as_str())
+        .filter(|api| api.id != keeper.id && api.default_version)
+        .cloned()
+        .collect();
+    for other in others {
+        let mut next = Api::clone(&other);
+        next.default_version = false;
+        next.updated_at = draft.now;
+        next.etag = other.etag.next();
+        draft.put(next);
+    }
+}
+
+/// A plan that subscriptions of the API are under cannot be taken away from it.
+fn keep_plans_in_use(state: &State, before: &Api, after: &Api) -> Result<(), ServiceError> {
+    let used = before.plans.difference(&after.plans).find(|plan| {
+        state
+            .subscribers_of(before.id)
+            .any(|subscription| subscription.plan == **plan)
+    });
+    match used {
+        None => Ok(()),
+        Some(plan) => Err(ServiceError::FailedPrecondition {
+            reason: reason::PLAN_IN_USE,
+            resource: format!("plans/{plan}"),
+            description: format!(
+                "subscriptions to the API are under the plan `{plan}`; move them to another one first"
+            ),
+        }),
+    }
+}

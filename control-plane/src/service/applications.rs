@@ -1,0 +1,404 @@
+//! Use cases of applications and their keys. Subscribers see and change their own; admins all.
+
+use std::sync::Arc;
+
+use tidegate_kit::secret::Secret;
+use tidegate_proto::{
+    claims::KeyType,
+    ids::{ApplicationId, UserId},
+};
+
+use super::{
+    Service,
+    error::{ServiceError, reason},
+    guard::{check_etag, demand, fixed},
+    listing::{self, Field, ListQuery, Page, Schema},
+    mask,
+    password::{random_id, random_secret},
+};
+use crate::domain::{
+    actor::Actor,
+    application::{Application, ApplicationKey, KEYS_MAX},
+    credential::SecretHash,
+    invalid::{Faults, Invalid},
+    name::{ApplicationName, ClientId, UserName, free_text},
+    object::{Etag, ObjectKey},
+    state::State,
+    user::Permission,
+};
+
+/// A key whose secret was just made; it is not shown again.
+#[derive(Clone, Debug)]
+pub struct NewKey {
+    /// The key.
+    pub key: Arc<ApplicationKey>,
+    /// The client secret.
+    pub secret: Secret,
+}
+
+impl Service {
+    /// Registers an application of the actor. `name` is `application.display_name` of the admin API.
+    ///
+    /// # Errors
+    /// `PermissionDenied`, `Invalid`, `AlreadyExists`, `Storage`, `Unavailable`.
+    pub async fn create_application(
+        &self,
+        actor: &Actor,
+        name: &str,
+        description: &str,
+    ) -> Result<Arc<Application>, ServiceError> {
+        demand(actor, Permission::Subscribe)?;
+        let owner = actor.user.ok_or_else(|| {
+            ServiceError::PermissionDenied("a user, who then owns the application".to_owned())
+        })?;
+        let (name, description) = read(name, description)?;
+        self.commit(actor, "CreateApplication", move |draft| {
+            refuse_duplicate(draft.state(), owner, &name, None)?;
+            Ok(draft.put(Application {
+                id: ApplicationId::generate(),
+                name,
+                description,
+                owner,
+                owner_name: UserName::parse(&draft.actor.name).expect("users have valid names"),
+                created_at: draft.now,
+                updated_at: draft.now,
+                etag: Etag::FIRST,
+            }))
+        })
+        .await
+    }
+
+    /// Gets an application that the actor may see.
+    ///
+    /// # Errors
+    /// `PermissionDenied`, `NotFound`.
+    pub fn get_application(
+        &self,
+        actor: &Actor,
+        id: ApplicationId,
+    ) -> Result<Arc<Application>, ServiceError> {
+        demand(actor, Permission::Subscribe)?;
+        owned(&self.state(), actor, id).cloned()
+    }
+
+    /// Lists the actor's applications, or for an admin all. Filter fields: `display_name`, `description`, `owner`
+    /// (`users/{name}`). Order fields: `display_name`, `owner`, `create_time`, `update_time`.
+    ///
+    /// # Errors
+    /// `PermissionDenied`, `Invalid`.
+    pub fn list_applications(
+        &self,
+        actor: &Actor,
+        query: &ListQuery,
+    ) -> Result<Page<Arc<Application>>, ServiceError> {
+        demand(actor, Permission::Subscribe)?;
+        let state = self.state();
+        match actor.user {
+            _ if actor.may(Permission::ManageEverything) => {
+                listing::page(state.applications().values(), query, &SCHEMA)
+            }
+            Some(user) => listing::page(state.applications_of(user), query, &SCHEMA),
+            None => listing::page([].iter(), query, &SCHEMA),
+        }
+    }
+
+    /// Changes `display_name` or `description`; mask and etag as in [`super::apis::ApiUpdate`].
+    ///
+    /// # Errors
+    /// `PermissionDenied`, `NotFound`, `Invalid`, `AlreadyExists`, `Aborted`, `Storage`, `Unavailable`.
+    pub async fn update_application(
+        &self,
+        actor: &Actor,
+        update: ApplicationUpdate,
+    ) -> Result<Arc<Application>, ServiceError> {
+        demand(actor, Permission::Subscribe)?;
+        self.commit(actor, "UpdateApplication", move |draft| {
+            let application = owned(draft.state(), &draft.actor, update.id)?.clone();
+            check_etag(&update.etag, application.etag, || application.resource())?;
+            let mut faults = Faults::new();
+            let owner = application.owner_name.as_str();
+            fixed(&mut faults, "application.owner", &update.owner, owner);
+            let populated = |field: &str| match field {
+                "display_name" => !update.name.is_empty(),
+                _ => !update.description.is_empty(),
+            };
+            let known = ["display_name", "description"];
+            let fields = mask::resolve(&update.mask, &known, &["owner"], populated, &mut faults);
+            let mut next = Application::clone(&application);
+            for field in fields {
+                if field == "display_name" {
+                    let name = ApplicationName::parse(&update.name);
+                    if let Some(name) = faults.take("application.display_name", name) {
+                        next.name = name;
+                    }
+                } else {
+                    let text = free_text(&update.description, 512);
+                    next.description = faults
+                        .take("application.description", text)
+                        .unwrap_or_default();
+                }
+            }
+            faults.finish()?;
+            if next == *application {
+                return Ok(application);
+            }
+            refuse_duplicate(draft.state(), next.owner, &next.name, Some(next.id))?;
+            next.updated_at = draft.now;
+            next.etag = application.etag.next();
+            Ok(draft.put(next))
+        })
+        .await
+    }
+
+    /// Deletes an application with its keys and subscriptions.
+    ///
+    /// # Errors
+    /// `PermissionDenied`, `NotFound`, `Aborted`, `Storage`, `Unavailable`.
+    pub async fn delete_application(
+        &self,
+        actor: &Actor,
+        id: ApplicationId,
+        etag: &str,
+    ) -> Result<(), ServiceError> {
+        demand(actor, Permission::Subscribe)?;
+        let etag = etag.to_owned();
+        self.commit(actor, "DeleteApplication", move |draft| {
+            let application = owned(draft.state(), &draft.actor, id)?.clone();
+            check_etag(&etag, application.etag, || application.resource())?;
+            draft.remove(ObjectKey::Application(id));
+            let keys: Vec<_> = draft
+                .state()
+                .keys_of(id)
+                .map(|key| key.client_id.clone())
+                .collect();
+            for key in keys {
+                draft.remove(ObjectKey::Key(key));
+            }
+            let subscriptions: Vec<_> = draft.state().subscriptions_of(id).map(|s| s.id).collect();
+            for subscription in subscriptions {
+                draft.remove(ObjectKey::Subscription(subscription));
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// Makes a key; its secret is shown this once.
+    ///
+    /// # Errors
+    /// `PermissionDenied`, `NotFound`, `FailedPrecondition` (`KEY_LIMIT`), `Storage`, `Unavailable`.
+    pub async fn create_key(
+        &self,
+        actor: &Actor,
+        application: ApplicationId,
+        key_type: KeyType,
+    ) -> Result<NewKey, ServiceError> {
+        demand(actor, Permission::Subscribe)?;
+        let secret = random_secret();
+        let hash = SecretHash::of(secret.expose());
+        let key = self
+            .commit(actor, "CreateApplicationKey", move |draft| {
+                let owner = owned(draft.state(), &draft.actor, application)?.clone();
+                let n_keys = draft
+                    .state()
+                    .keys_of(application)
+                    .filter(|key| key.key_type == key_type)
+                    .count();
+                if n_keys >= KEYS_MAX {
+                    return Err(ServiceError::FailedPrecondition {
+                        reason: reason::KEY_LIMIT,
+                        resource: owner.resource(),
+                        description: format!(
+                            "the application has {KEYS_MAX} keys of this type, as many as it may; delete one first"
+                        ),
+                    });
+                }
+                Ok(draft.put(ApplicationKey {
+                    client_id: ClientId::parse(&random_id()).expect("random ids are valid"),
+                    application,
+                    key_type,
+                    secret: hash,
+                    created_at: draft.now,
+                    secret_made_at: draft.now,
+                }))
+            })
+            .await?;
+        Ok(NewKey { key, secret })
+    }
+
+    /// Lists the keys of an application.
+    ///
+    /// # Errors
+    /// `PermissionDenied`, `NotFound`, `Invalid`.
+    pub fn list_keys(
+        &self,
+        actor: &Actor,
+        application: ApplicationId,
+        query: &ListQuery,
+    ) -> Result<Page<Arc<ApplicationKey>>, ServiceError> {
+        demand(actor, Permission::Subscribe)?;
+        let state = self.state();
+        owned(&state, actor, application)?;
+        listing::page(state.keys_of(application), query, &KEY_SCHEMA)
+    }
+
+    /// Deletes a key; tokens got with it are refused from then on.
+    ///
+    /// # Errors
+    /// `PermissionDenied`, `NotFound`, `Storage`, `Unavailable`.
+    pub async fn delete_key(
+        &self,
+        actor: &Actor,
+        application: ApplicationId,
+        client_id: &str,
+    ) -> Result<(), ServiceError> {
+        demand(actor, Permission::Subscribe)?;
+        let client_id = client_id.to_owned();
+        self.commit(actor, "DeleteApplicationKey", move |draft| {
+            owned(draft.state(), &draft.actor, application)?;
+            let key = find_key(draft.state(), application, &client_id)?.clone();
+            draft.remove(ObjectKey::Key(key.client_id.clone()));
+            Ok(())
+        })
+        .await
+    }
+
+    /// Makes a new secret for a key, in the place of the one before.
+    ///
+    /// # Errors
+    /// `PermissionDenied`, `NotFound`, `Storage`, `Unavailable`.
+    pub async fn regenerate_secret(
+        &self,
+        actor: &Actor,
+        application: ApplicationId,
+        client_id: &str,
+    ) -> Result<NewKey, ServiceError> {
+        demand(actor, Permission::Subscribe)?;
+        let secret = random_secret();
+        let hash = SecretHash::of(secret.expose());
+        let client_id = client_id.to_owned();
+        let key = self
+            .commit(actor, "RegenerateSecret", move |draft| {
+                owned(draft.state(), &draft.actor, application)?;
+                let key = find_key(draft.state(), application, &client_id)?;
+                let mut next = ApplicationKey::clone(key);
+                next.secret = hash;
+                next.secret_made_at = draft.now;
+                Ok(draft.put(next))
+            })
+            .await?;
+        Ok(NewKey { key, secret })
+    }
+
+    /// The key and application of OAuth client credentials, for the token endpoint; `None` when they are wrong.
+    #[must_use]
+    pub fn authenticate_client(
+        &self,
+        client_id: &str,
+        secret: &Secret,
+    ) -> Option<(Arc<ApplicationKey>, Arc<Application>)> {
+        let state = self.state();
+        let key = state.keys().get(&ClientId::parse(client_id).ok()?)?;
+        // What is compared are digests, so how far they agree tells nothing about the secret.
+        if key.secret != SecretHash::of(secret.expose()) {
+            return None;
+        }
+        let application = state.applications().get(&key.application)?;
+        Some((key.clone(), application.clone()))
+    }
+}
+
+/// A change of an application.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApplicationUpdate {
+    /// Which application.
+    pub id: ApplicationId,
+    /// `display_name`.
+    pub name: String,
+    /// `description`.
+    pub description: String,
+    /// `owner`: the user's name without `users/`; only to find out attempts to change it. Empty when not given.
+    pub owner: String,
+    /// The fields to change.
+    pub mask: Vec<String>,
+    /// When not empty, it must be the current one.
+    pub etag: String,
+}
+
+const SCHEMA: Schema<Application> = Schema {
+    filter: &["display_name", "description", "owner"],
+    order: &["display_name", "owner", "create_time", "update_time"],
+    default_order: "create_time",
+    get: |application, field| match field {
+        "display_name" => Field::text(&application.name),
+        "description" => Field::text(&application.description),
+        "owner" => Field::text(format_args!("users/{}", application.owner_name)),
+        "create_time" => Field::time(application.created_at),
+        _ => Field::time(application.updated_at),
+    },
+    id: |application| application.id.to_string(),
+};
+
+const KEY_SCHEMA: Schema<ApplicationKey> = Schema {
+    filter: &["client_id"],
+    order: &["client_id", "create_time"],
+    default_order: "create_time",
+    get: |key, field| match field {
+        "client_id" => Field::text(&key.client_id),
+        _ => Field::time(key.created_at),
+    },
+    id: |key| key.client_id.to_string(),
+};
+
+/// The application of an id, when it is the actor's own or the actor may manage everything.
+pub(super) fn owned<'a>(
+    state: &'a State,
+    actor: &Actor,
+    id: ApplicationId,
+) -> Result<&'a Arc<Application>, ServiceError> {
+    state
+        .applications()
+        .get(&id)
+        .filter(|it| actor.is(it.owner) || actor.may(Permission::ManageEverything))
+        .ok_or_else(|| ServiceError::NotFound(format!("applications/{id}")))
+}
+
+fn find_key<'a>(
+    state: &'a State,
+    application: ApplicationId,
+    client_id: &str,
+) -> Result<&'a Arc<ApplicationKey>, ServiceError> {
+    ClientId::parse(client_id)
+        .ok()
+        .and_then(|id| state.keys().get(&id))
+        .filter(|key| key.application == application)
+        .ok_or_else(|| {
+            ServiceError::NotFound(format!("applications/{application}/keys/{client_id}"))
+        })
+}
+
+fn read(name: &str, description: &str) -> Result<(ApplicationName, String), Invalid> {
+    let mut faults = Faults::new();
+    let name = faults.take("application.display_name", ApplicationName::parse(name));
+    let description = faults.take("application.description", free_text(description, 512));
+    faults.finish()?;
+    let (Some(name), Some(description)) = (name, description) else {
+        unreachable!("a value that is missing has left a fault");
+    };
+    Ok((name, description))
+}
+
+fn refuse_duplicate(
+    state: &State,
+    owner: UserId,
+    name: &ApplicationName,
+    except: Option<ApplicationId>,
+) -> Result<(), ServiceError> {
+    match state.application_named(owner, name) {
+        Some(other) if Some(other.id) != except => Err(ServiceError::AlreadyExists {
+            resource: other.resource(),
+            description: format!("its owner has it under the name `{}`", other.name),
+        }),
+        _ => Ok(()),
+    }
+}

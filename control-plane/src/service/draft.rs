@@ -1,0 +1,119 @@
+//! A change while it is decided: the next state, what it writes, and what the audit log will say. Made and finished by
+//! the writer; use cases put and remove objects.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use crate::{
+    domain::{
+        actor::Actor,
+        audit::AuditEntry,
+        object::{Object, ObjectKey},
+        state::State,
+        time::Timestamp,
+    },
+    store::{
+        change::{Change, Meta},
+        migrate, record,
+    },
+};
+
+/// A change while it is decided.
+#[derive(Debug)]
+pub(super) struct Draft {
+    before: Arc<State>,
+    state: State,
+    written: BTreeSet<ObjectKey>,
+    /// What the audit entry is about: the first object written.
+    subject: Option<ObjectKey>,
+    /// Who decides.
+    pub(super) actor: Actor,
+    /// When.
+    pub(super) now: Timestamp,
+}
+
+/// How many other resources an audit entry names.
+const TOUCHED_MAX: usize = 100;
+
+// === impl Draft ===
+
+impl Draft {
+    pub(super) fn new(before: &Arc<State>, actor: Actor, now: Timestamp) -> Self {
+        Self {
+            before: before.clone(),
+            state: State::clone(before),
+            written: BTreeSet::new(),
+            subject: None,
+            actor,
+            now,
+        }
+    }
+
+    /// The state as it will be.
+    pub(super) const fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Writes an object; gives it back as it is kept.
+    pub(super) fn put<T>(&mut self, object: T) -> Arc<T>
+    where
+        Arc<T>: Into<Object>,
+    {
+        let kept = Arc::new(object);
+        let object: Object = kept.clone().into();
+        self.note(object.key());
+        self.state.put(object);
+        kept
+    }
+
+    /// Removes an object.
+    pub(super) fn remove(&mut self, key: ObjectKey) {
+        if self.state.take(&key).is_some() {
+            self.note(key);
+        }
+    }
+
+    /// The change and the state after it, or `None` when nothing was written.
+    pub(super) fn finish(mut self, action: &str) -> Option<(Change, State)> {
+        let subject = self.subject.take()?;
+        let number = self.before.number().next();
+        self.state.set_number(number);
+        let resource = |key: &ObjectKey| {
+            let object = self.state.get(key).or_else(|| self.before.get(key));
+            object.map_or_else(String::new, |object| object.resource())
+        };
+        let others = self.written.iter().filter(|key| **key != subject);
+        let entry = AuditEntry {
+            number,
+            at: self.now,
+            actor: self.actor.name.to_string(),
+            action: action.to_owned(),
+            resource: resource(&subject),
+            before: self.before.get(&subject).map(|it| record::audit_view(&it)),
+            after: self.state.get(&subject).map(|it| record::audit_view(&it)),
+            touched: others.take(TOUCHED_MAX).map(resource).collect(),
+        };
+        let writes = self
+            .written
+            .iter()
+            .map(|key| {
+                let framed = self.state.get(key).map(|object| record::encode(&object));
+                (record::key(key), framed)
+            })
+            .collect();
+        let change = Change {
+            meta: Meta {
+                format: migrate::FORMAT,
+                number,
+                records: self.state.len() as u64,
+            },
+            writes,
+            audit: record::encode_audit(&entry),
+        };
+        Some((change, self.state))
+    }
+
+    fn note(&mut self, key: ObjectKey) {
+        self.subject.get_or_insert_with(|| key.clone());
+        self.written.insert(key);
+    }
+}

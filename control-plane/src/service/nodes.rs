@@ -1,0 +1,26 @@
+//! Use cases of gateway nodes: who may see them. What they are doing is in the fleet view (`discovery`).
+
+use super::{Service, error::ServiceError};
+use crate::domain::{actor::Actor, user::Permission};
+
+impl Service {
+    /// Whether the actor may see the nodes of an environment, or of all.
+    ///
+    /// # Errors
+    /// `PermissionDenied`, `NotFound` for the environment.
+    pub fn may_view_nodes(
+        &self,
+        actor: &Actor,
+        environment: Option<&str>,
+    ) -> Result<(), ServiceError> {
+        if !actor.may(Permission::ViewGateways) {
+            return Err(ServiceError::PermissionDenied(
+                "one of the roles admin, creator, publisher".to_owned(),
+            ));
+        }
+        if let Some(name) = environment {
+            self.get_environment(actor, name)?;
+        }
+        Ok(())
+    }
+}

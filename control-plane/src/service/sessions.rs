@@ -1,0 +1,140 @@
+//! Use cases of signing in and out, and who a bearer token speaks for.
+
+use std::{net::IpAddr, sync::Arc, time::Duration};
+
+use tidegate_kit::secret::Secret;
+use tidegate_proto::ids::UserId;
+
+use super::{Service, error::ServiceError, password::random_secret};
+use crate::domain::{
+    actor::Actor,
+    credential::{SecretHash, Session},
+    object::ObjectKey,
+    state::State,
+    time::Timestamp,
+    user::User,
+};
+
+/// Somebody who just signed in.
+#[derive(Clone, Debug)]
+pub struct SignedIn {
+    /// The bearer token; it is not shown again.
+    pub token: Secret,
+    /// When it stops being valid.
+    pub expires_at: Timestamp,
+    /// Who signed in.
+    pub user: Arc<User>,
+}
+
+/// How long a sign-in lasts: a working day and a bit.
+const LIFETIME: Duration = Duration::from_secs(12 * 3600);
+/// How many sessions a user may have; the oldest ends when there is one more.
+const SESSIONS_MAX: usize = 100;
+const WRONG: ServiceError = ServiceError::Unauthenticated("the user name or the password is wrong");
+
+impl Service {
+    /// Signs a user in. Wrong attempts slow down further ones under the same name and from the same address.
+    ///
+    /// # Errors
+    /// `Unauthenticated`, `ResourceExhausted`, `Storage`, `Unavailable`.
+    pub async fn sign_in(
+        &self,
+        name: &str,
+        password: &Secret,
+        peer: Option<IpAddr>,
+    ) -> Result<SignedIn, ServiceError> {
+        let wait = self.shared.slowing.begin(name, peer, self.now());
+        if !wait.is_zero() {
+            return Err(ServiceError::ResourceExhausted { retry_after: wait });
+        }
+        let user = self.state().user_named(name).cloned();
+        let hash = user.as_ref().map(|user| user.password.clone());
+        if !self.shared.passwords.verify(password, hash).await? {
+            return Err(WRONG);
+        }
+        let user = user.ok_or(WRONG)?;
+        self.shared.slowing.succeeded(name, peer, self.now());
+        let token = random_secret();
+        let hash = SecretHash::of(token.expose());
+        let actor = Actor::of(&user);
+        let (user, expires_at) = self
+            .commit(&actor, "SignIn", move |draft| {
+                // The user may be gone, or have another password, since the password was checked.
+                let current = draft.state().users().get(&user.id);
+                let current = current
+                    .filter(|it| it.password == user.password)
+                    .ok_or(WRONG)?;
+                let current = current.clone();
+                let session = draft.put(Session {
+                    token: hash,
+                    user: current.id,
+                    created_at: draft.now,
+                    expires_at: draft.now.after(LIFETIME),
+                });
+                for token in surplus(draft.state(), current.id, draft.now) {
+                    draft.remove(ObjectKey::Session(token));
+                }
+                Ok((current, session.expires_at))
+            })
+            .await?;
+        Ok(SignedIn {
+            token,
+            expires_at,
+            user,
+        })
+    }
+
+    /// Ends the session of a bearer token; an unknown one is no fault.
+    ///
+    /// # Errors
+    /// `Storage`, `Unavailable`.
+    pub async fn sign_out(&self, token: &Secret) -> Result<(), ServiceError> {
+        let hash = SecretHash::of(token.expose());
+        let Ok(actor) = self.authenticate(token) else {
+            return Ok(());
+        };
+        self.commit(&actor, "SignOut", move |draft| {
+            draft.remove(ObjectKey::Session(hash));
+            Ok(())
+        })
+        .await
+    }
+
+    /// Who a bearer token speaks for, with the roles of this moment.
+    ///
+    /// # Errors
+    /// `Unauthenticated`.
+    pub fn authenticate(&self, token: &Secret) -> Result<Actor, ServiceError> {
+        const UNKNOWN: ServiceError =
+            ServiceError::Unauthenticated("the token is unknown or has expired");
+        let state = self.state();
+        let session = state
+            .sessions()
+            .get(&SecretHash::of(token.expose()))
+            .filter(|session| session.is_live(self.now()))
+            .ok_or(UNKNOWN)?;
+        let user = state.users().get(&session.user).ok_or(UNKNOWN)?;
+        Ok(Actor::of(user))
+    }
+}
+
+/// The sessions of a user that are over, and the oldest of those that are too many.
+fn surplus(state: &State, user: UserId, now: Timestamp) -> Vec<SecretHash> {
+    let mut sessions: Vec<_> = state
+        .sessions_of(user)
+        .filter_map(|token| state.sessions().get(token))
+        .collect();
+    sessions.sort_by_key(|session| session.created_at);
+    let n_over = sessions.iter().filter(|s| !s.is_live(now)).count();
+    let mut too_many = (sessions.len() - n_over).saturating_sub(SESSIONS_MAX);
+    let mut surplus = Vec::new();
+    for session in sessions {
+        if !session.is_live(now) {
+            surplus.push(session.token);
+        } else if too_many > 0 {
+            too_many -= 1;
+            surplus.push(session.token);
+        }
+    }
+    surplus
+}

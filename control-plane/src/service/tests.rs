@@ -1,0 +1,7 @@
+//! The use cases over a store in memory: every rule a sentence.
+
+mod world;
+mod apis;
+mod clients;
+mod people;
+mod commits;

@@ -1,0 +1,297 @@
+//! Plans, applications, keys and subscriptions.
+
+use tidegate_kit::secret::Secret;
+use tidegate_proto::claims::KeyType;
+
+use super::world::{World, denied, exists, faults, not_found, refused};
+use crate::{
+    domain::{
+        application::KEYS_MAX, invalid::reason as invalid, lifecycle::Action,
+        subscription::SubscriptionState,
+    },
+    service::{
+        applications::ApplicationUpdate,
+        error::{ServiceError, reason},
+        listing::ListQuery,
+        plans::PlanInput,
+        subscriptions::SubscriptionUpdate,
+    },
+};
+
+fn plan(name: &str, message_limit: u64, window_seconds: u32) -> PlanInput {
+    PlanInput {
+        name: name.to_owned(),
+        message_limit,
+        window_seconds,
+        ..PlanInput::default()
+    }
+}
+
+#[tokio::test]
+async fn four_plans_and_one_environment_ship() {
+    let world = World::new().await;
+    let plans = world
+        .service
+        .list_plans(&world.subscriber, &ListQuery::default());
+    let names: Vec<_> = plans
+        .unwrap()
+        .items
+        .iter()
+        .map(|p| p.name.to_string())
+        .collect();
+    assert_eq!(names, ["Bronze", "Gold", "Silver", "Unlimited"]);
+    world
+        .service
+        .get_environment(&world.subscriber, "default")
+        .unwrap();
+}
+
+#[tokio::test]
+async fn plans_are_made_changed_and_kept_while_in_use() {
+    let world = World::new().await;
+    let service = &world.service;
+    denied(
+        service
+            .create_plan(&world.publisher, plan("Tin", 1, 60))
+            .await,
+    );
+    exists(service.create_plan(&world.admin, plan("gold", 1, 60)).await);
+    for (limit, window, reason) in [
+        (1, 0, invalid::OUT_OF_RANGE),
+        (1, 2_678_401, invalid::OUT_OF_RANGE),
+        (0, 60, invalid::CONTRADICTION),
+    ] {
+        let made = service
+            .create_plan(&world.admin, plan("Tin", limit, window))
+            .await;
+        assert_eq!(faults(made), [("plan.window_seconds".to_owned(), reason)]);
+    }
+    let tin = service
+        .create_plan(&world.admin, plan("Tin", 10, 60))
+        .await
+        .unwrap();
+    let etag = tin.etag.to_string();
+    let changed = service
+        .update_plan(&world.admin, plan("Tin", 20, 0), Vec::new(), &etag)
+        .await
+        .unwrap();
+    assert_ne!(changed.quota, tin.quota);
+    let stale = service.update_plan(&world.admin, plan("Tin", 30, 0), Vec::new(), &etag);
+    assert!(matches!(stale.await, Err(ServiceError::Aborted(_))));
+    service.delete_plan(&world.admin, "Tin", "").await.unwrap();
+    world.published("Echo").await;
+    let in_use = service.delete_plan(&world.admin, "Gold", "").await;
+    assert_eq!(refused(in_use), reason::PLAN_IN_USE);
+    service
+        .delete_plan(&world.admin, "Bronze", "")
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn application_names_are_unique_for_their_owner_whatever_their_case() {
+    let world = World::new().await;
+    let service = &world.service;
+    let own = world.application(&world.subscriber, "My app").await;
+    exists(
+        service
+            .create_application(&world.subscriber, "my APP", "")
+            .await,
+    );
+    let theirs = world.application(&world.other, "My app").await;
+    not_found(service.get_application(&world.subscriber, theirs));
+    service.get_application(&world.admin, theirs).unwrap();
+    let list = |actor| {
+        service
+            .list_applications(actor, &ListQuery::default())
+            .unwrap()
+            .total_size
+    };
+    assert_eq!((list(&world.subscriber), list(&world.admin)), (1, 2));
+    denied(service.create_application(&world.creator, "x", "").await);
+    let update = |name: &str, owner: &str| ApplicationUpdate {
+        id: own,
+        name: name.to_owned(),
+        description: String::new(),
+        owner: owner.to_owned(),
+        mask: Vec::new(),
+        etag: String::new(),
+    };
+    let moved = service
+        .update_application(&world.subscriber, update("", "sam"))
+        .await;
+    assert_eq!(faults(moved)[0].1, invalid::IMMUTABLE);
+    let renamed = service.update_application(&world.subscriber, update("MY app", "sue"));
+    assert_eq!(renamed.await.unwrap().name.as_str(), "MY app");
+}
+
+#[tokio::test]
+async fn a_secret_is_shown_once_and_a_new_one_replaces_it() {
+    let world = World::new().await;
+    let service = &world.service;
+    let application = world.application(&world.subscriber, "app").await;
+    let made = service
+        .create_key(&world.subscriber, application, KeyType::Production)
+        .await
+        .unwrap();
+    let id = made.key.client_id.as_str();
+    let (key, owner) = service.authenticate_client(id, &made.secret).unwrap();
+    assert_eq!((key.key_type, owner.id), (KeyType::Production, application));
+    let wrong = Secret::new("wrong".to_owned());
+    assert!(service.authenticate_client(id, &wrong).is_none());
+    assert!(
+        service
+            .authenticate_client("nobody", &made.secret)
+            .is_none()
+    );
+    not_found(
+        service
+            .regenerate_secret(&world.other, application, id)
+            .await,
+    );
+    let again = service
+        .regenerate_secret(&world.subscriber, application, id)
+        .await
+        .unwrap();
+    assert!(service.authenticate_client(id, &made.secret).is_none());
+    assert!(service.authenticate_client(id, &again.secret).is_some());
+    service
+        .delete_key(&world.subscriber, application, id)
+        .await
+        .unwrap();
+    assert!(service.authenticate_client(id, &again.secret).is_none());
+    for _ in 0..KEYS_MAX {
+        let key = service.create_key(&world.subscriber, application, KeyType::Sandbox);
+        key.await.unwrap();
+    }
+    let more = service
+        .create_key(&world.subscriber, application, KeyType::Sandbox)
+        .await;
+    assert_eq!(refused(more), reason::KEY_LIMIT);
+}
+
+#[tokio::test]
+async fn one_subscription_for_each_application_and_api_and_only_to_what_is_offered() {
+    let world = World::new().await;
+    let service = &world.service;
+    let api = world.published("Echo").await;
+    let application = world.application(&world.subscriber, "app").await;
+    let subscribe =
+        |plan| service.create_subscription(&world.subscriber, application, api.id, plan);
+    assert_eq!(refused(subscribe("Bronze").await), reason::PLAN_NOT_OFFERED);
+    assert_eq!(faults(subscribe("Tin").await)[0].1, invalid::NOT_FOUND);
+    let theirs = service
+        .create_subscription(&world.other, application, api.id, "Gold")
+        .await;
+    not_found(theirs);
+    subscribe("Gold").await.unwrap();
+    exists(subscribe("Silver").await);
+    service
+        .change_lifecycle(&world.publisher, api.id, Action::Block, "")
+        .await
+        .unwrap();
+    let second = world.application(&world.subscriber, "second").await;
+    let blocked = service
+        .create_subscription(&world.subscriber, second, api.id, "Gold")
+        .await;
+    assert_eq!(refused(blocked), reason::API_NOT_PUBLISHED);
+}
+
+#[tokio::test]
+async fn a_subscription_changes_its_plan_and_a_publisher_blocks_it() {
+    let world = World::new().await;
+    let service = &world.service;
+    let api = world.published("Echo").await;
+    let application = world.application(&world.subscriber, "app").await;
+    let made = service
+        .create_subscription(&world.subscriber, application, api.id, "Gold")
+        .await
+        .unwrap();
+    let update = |plan: &str, other| SubscriptionUpdate {
+        id: made.id,
+        plan: plan.to_owned(),
+        application: other,
+        api: None,
+        mask: Vec::new(),
+        etag: String::new(),
+    };
+    let silver = service.update_subscription(&world.subscriber, update("Silver", None));
+    assert_eq!(silver.await.unwrap().plan.as_str(), "Silver");
+    let bronze = service
+        .update_subscription(&world.publisher, update("Bronze", None))
+        .await;
+    assert_eq!(refused(bronze), reason::PLAN_NOT_OFFERED);
+    let second = world.application(&world.subscriber, "second").await;
+    let moved = service.update_subscription(&world.subscriber, update("Gold", Some(second)));
+    assert_eq!(faults(moved.await)[0].1, invalid::IMMUTABLE);
+    let block = |actor| {
+        service.set_subscription_state(actor, made.id, SubscriptionState::ProductionBlocked, "")
+    };
+    denied(block(&world.subscriber).await);
+    let blocked = block(&world.publisher).await.unwrap();
+    assert_eq!(blocked.state, SubscriptionState::ProductionBlocked);
+    let query = ListQuery {
+        filter: format!("api = \"apis/{}\" AND state = PRODUCTION_BLOCKED", api.id),
+        ..ListQuery::default()
+    };
+    let list = |actor| {
+        service
+            .list_subscriptions(actor, &query)
+            .unwrap()
+            .total_size
+    };
+    assert_eq!((list(&world.publisher), list(&world.other)), (1, 0));
+    not_found(service.delete_subscription(&world.other, made.id, "").await);
+}
+
+#[tokio::test]
+async fn a_blocked_subscription_is_not_ended_by_its_owner_who_would_subscribe_anew() {
+    let world = World::new().await;
+    let service = &world.service;
+    let api = world.published("Echo").await;
+    let application = world.application(&world.subscriber, "app").await;
+    let made = service
+        .create_subscription(&world.subscriber, application, api.id, "Gold")
+        .await
+        .unwrap();
+    for state in [
+        SubscriptionState::Blocked,
+        SubscriptionState::ProductionBlocked,
+    ] {
+        service
+            .set_subscription_state(&world.publisher, made.id, state, "")
+            .await
+            .unwrap();
+        let ended = service
+            .delete_subscription(&world.subscriber, made.id, "")
+            .await;
+        assert_eq!(refused(ended), reason::SUBSCRIPTION_BLOCKED);
+    }
+    service
+        .delete_subscription(&world.admin, made.id, "")
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn an_application_goes_with_its_keys_and_subscriptions() {
+    let world = World::new().await;
+    let service = &world.service;
+    let api = world.published("Echo").await;
+    let application = world.application(&world.subscriber, "app").await;
+    service
+        .create_key(&world.subscriber, application, KeyType::Production)
+        .await
+        .unwrap();
+    service
+        .create_subscription(&world.subscriber, application, api.id, "Gold")
+        .await
+        .unwrap();
+    service
+        .delete_application(&world.subscriber, application, "")
+        .await
+        .unwrap();
+    let state = world.state();
+    assert!(state.keys().is_empty() && state.subscriptions().is_empty());
+    assert_eq!(state.subscribers_of(api.id).count(), 0);
+}

@@ -1,0 +1,342 @@
+//! Use cases of users: who may sign in, their roles and passwords.
+
+use std::sync::Arc;
+
+use tidegate_kit::secret::Secret;
+use tidegate_proto::ids::UserId;
+
+use super::{
+    Service,
+    draft::Draft,
+    error::{ServiceError, reason},
+    guard::{check_etag, demand},
+    listing::{self, Field, ListQuery, Page, Schema},
+    mask, password,
+};
+use crate::domain::{
+    actor::Actor,
+    credential::SecretHash,
+    invalid::{self, Faults, Invalid},
+    name::UserName,
+    object::{Etag, ObjectKey},
+    state::State,
+    user::{PasswordHash, Permission, Role, Roles, User},
+};
+
+impl Service {
+    /// Makes sure that somebody is admin: when nobody is, makes a user with that name and role, with the given password
+    /// or a random one. Returns the random password, to be shown once.
+    ///
+    /// # Errors
+    /// `Invalid`, `AlreadyExists`, `Storage`, `Unavailable`.
+    pub async fn ensure_admin(
+        &self,
+        name: &str,
+        password: Option<Secret>,
+    ) -> Result<Option<Secret>, ServiceError> {
+        if self.state().users().values().any(|user| is_admin(user)) {
+            return Ok(None);
+        }
+        let (password, shown) = match password {
+            Some(password) => (password, None),
+            None => {
+                let made = password::random_secret();
+                (made.clone(), Some(made))
+            }
+        };
+        password::check("admin.password", &password)?;
+        let name = read_name("admin.username", name)?;
+        let hash = self.shared.passwords.hash(&password).await?;
+        self.commit(&Actor::system(), "CreateUser", move |draft| {
+            add(draft, name, hash, Roles::NONE.with(Role::Admin))
+        })
+        .await?;
+        Ok(shown)
+    }
+
+    /// Creates a user.
+    ///
+    /// # Errors
+    /// `PermissionDenied`, `Invalid`, `AlreadyExists`, `Storage`, `Unavailable`.
+    pub async fn create_user(
+        &self,
+        actor: &Actor,
+        name: &str,
+        password: &Secret,
+        roles: Roles,
+    ) -> Result<Arc<User>, ServiceError> {
+        demand(actor, Permission::ManageUsers)?;
+        let mut faults = Faults::new();
+        let name = faults.take("user_id", UserName::parse(name));
+        read_roles(roles, &mut faults);
+        if let Err(fault) = password::check("password", password) {
+            faults.extend(fault);
+        }
+        faults.finish()?;
+        let Some(name) = name else {
+            unreachable!("a value that is missing has left a fault");
+        };
+        let hash = self.shared.passwords.hash(password).await?;
+        self.commit(actor, "CreateUser", move |draft| {
+            add(draft, name, hash, roles)
+        })
+        .await
+    }
+
+    /// Gets a user by name: oneself, or anybody for an admin.
+    ///
+    /// # Errors
+    /// `PermissionDenied`, `NotFound`.
+    pub fn get_user(&self, actor: &Actor, name: &str) -> Result<Arc<User>, ServiceError> {
+        let state = self.state();
+        let found = find(&state, name);
+        let own = found.as_ref().is_ok_and(|user| actor.is(user.id));
+        if !own {
+            demand(actor, Permission::ManageUsers)?;
+        }
+        found
+    }
+
+    /// Lists users. Filter fields: `name`, `role`. Order fields: `name`, `create_time`, `update_time`.
+    ///
+    /// # Errors
+    /// `PermissionDenied`, `Invalid`.
+    pub fn list_users(
+        &self,
+        actor: &Actor,
+        query: &ListQuery,
+    ) -> Result<Page<Arc<User>>, ServiceError> {
+        demand(actor, Permission::ManageUsers)?;
+        listing::page(self.state().users().values(), query, &SCHEMA)
+    }
+
+    /// Changes the roles of a user; mask (`roles`) and etag as in [`super::apis::ApiUpdate`].
+    ///
+    /// # Errors
+    /// `PermissionDenied`, `NotFound`, `Invalid`, `Aborted`, `FailedPrecondition` (`LAST_ADMIN`), `Storage`, `Unavailable`.
+    pub async fn update_user(
+        &self,
+        actor: &Actor,
+        name: &str,
+        roles: Roles,
+        mask: Vec<String>,
+        etag: &str,
+    ) -> Result<Arc<User>, ServiceError> {
+        demand(actor, Permission::ManageUsers)?;
+        let (name, etag) = (name.to_owned(), etag.to_owned());
+        self.commit(actor, "UpdateUser", move |draft| {
+            let user = find(draft.state(), &name)?;
+            check_etag(&etag, user.etag, || format!("users/{}", user.name))?;
+            let mut faults = Faults::new();
+            let populated = |_: &str| !roles.is_empty();
+            let fields = mask::resolve(&mask, &["roles"], &["name"], populated, &mut faults);
+            if fields.contains("roles") {
+                read_roles(roles, &mut faults);
+            }
+            faults.finish()?;
+            if fields.is_empty() || roles == user.roles {
+                return Ok(user);
+            }
+            let mut next = User::clone(&user);
+            next.roles = roles;
+            next.updated_at = draft.now;
+            next.etag = user.etag.next();
+            let next = draft.put(next);
+            keep_an_admin(draft.state())?;
+            Ok(next)
+        })
+        .await
+    }
+
+    /// Deletes a user and ends the user's sessions.
+    ///
+    /// # Errors
+    /// `PermissionDenied`, `NotFound`, `Aborted`, `FailedPrecondition` (`LAST_ADMIN`, `USER_OWNS_APPLICATIONS`),
+    /// `Storage`, `Unavailable`.
+    pub async fn delete_user(
+        &self,
+        actor: &Actor,
+        name: &str,
+        etag: &str,
+    ) -> Result<(), ServiceError> {
+        demand(actor, Permission::ManageUsers)?;
+        let (name, etag) = (name.to_owned(), etag.to_owned());
+        self.commit(actor, "DeleteUser", move |draft| {
+            let user = find(draft.state(), &name)?;
+            let resource = format!("users/{}", user.name);
+            check_etag(&etag, user.etag, || resource.clone())?;
+            let n_applications = draft.state().applications_of(user.id).count();
+            if n_applications > 0 {
+                return Err(ServiceError::FailedPrecondition {
+                    reason: reason::USER_OWNS_APPLICATIONS,
+                    resource,
+                    description: format!(
+                        "the user owns {n_applications} applications; delete them first"
+                    ),
+                });
+            }
+            draft.remove(ObjectKey::User(user.id));
+            keep_an_admin(draft.state())?;
+            end_sessions(draft, user.id, None);
+            Ok(())
+        })
+        .await
+    }
+
+    /// Changes a password and ends the user's sessions but the calling one.
+    ///
+    /// # Errors
+    /// `PermissionDenied`, `NotFound`, `Invalid` (also for a wrong old password), `ResourceExhausted`, `Storage`,
+    /// `Unavailable`.
+    pub async fn change_password(
+        &self,
+        actor: &Actor,
+        change: PasswordChange,
+    ) -> Result<(), ServiceError> {
+        let user = {
+            let state = self.state();
+            let own = find(&state, &change.name)
+                .ok()
+                .filter(|user| actor.is(user.id));
+            match own {
+                Some(user) => user,
+                None => {
+                    demand(actor, Permission::ManageUsers)?;
+                    find(&state, &change.name)?
+                }
+            }
+        };
+        password::check("new_password", &change.new)?;
+        if actor.is(user.id) {
+            let old = change
+                .old
+                .clone()
+                .unwrap_or_else(|| Secret::new(String::new()));
+            let wait = self
+                .shared
+                .slowing
+                .begin(user.name.as_str(), None, self.now());
+            if !wait.is_zero() {
+                return Err(ServiceError::ResourceExhausted { retry_after: wait });
+            }
+            let hash = Some(user.password.clone());
+            if !self.shared.passwords.verify(&old, hash).await? {
+                let wrong = "is not the password up to now";
+                return Err(Invalid::one("old_password", invalid::reason::MALFORMED, wrong).into());
+            }
+            self.shared
+                .slowing
+                .succeeded(user.name.as_str(), None, self.now());
+        }
+        let hash = self.shared.passwords.hash(&change.new).await?;
+        let keep = change.keep.map(|token| SecretHash::of(token.expose()));
+        self.commit(actor, "ChangePassword", move |draft| {
+            let user = find(draft.state(), &change.name)?;
+            let mut next = User::clone(&user);
+            next.password = hash;
+            next.updated_at = draft.now;
+            next.etag = user.etag.next();
+            draft.put(next);
+            end_sessions(draft, user.id, keep);
+            Ok(())
+        })
+        .await
+    }
+}
+
+/// A change of a password.
+#[derive(Clone, Debug)]
+pub struct PasswordChange {
+    /// Whose.
+    pub name: String,
+    /// The password up to now; required of users who change their own.
+    pub old: Option<Secret>,
+    /// The password from now on.
+    pub new: Secret,
+    /// The calling session's bearer token, which stays valid.
+    pub keep: Option<Secret>,
+}
+
+const SCHEMA: Schema<User> = Schema {
+    filter: &["name", "role"],
+    order: &["name", "create_time", "update_time"],
+    default_order: "name",
+    get: |user, field| match field {
+        "name" => Field::text(&user.name),
+        "role" => Field::Texts(user.roles.iter().map(|r| r.as_str().to_owned()).collect()),
+        "create_time" => Field::time(user.created_at),
+        _ => Field::time(user.updated_at),
+    },
+    id: |user| user.name.to_string(),
+};
+
+const fn is_admin(user: &User) -> bool {
+    user.roles.contains(Role::Admin)
+}
+
+fn find(state: &State, name: &str) -> Result<Arc<User>, ServiceError> {
+    state
+        .user_named(name)
+        .cloned()
+        .ok_or_else(|| ServiceError::NotFound(format!("users/{name}")))
+}
+
+fn read_name(field: &str, name: &str) -> Result<UserName, Invalid> {
+    UserName::parse(name).map_err(|rule| Invalid::one(field, rule.reason, rule.description))
+}
+
+fn read_roles(roles: Roles, faults: &mut Faults) {
+    if roles.is_empty() {
+        faults.add(
+            "user.roles",
+            invalid::reason::REQUIRED,
+            "must name at least one role",
+        );
+    }
+}
+
+fn add(
+    draft: &mut Draft,
+    name: UserName,
+    password: PasswordHash,
+    roles: Roles,
+) -> Result<Arc<User>, ServiceError> {
+    if let Some(other) = draft.state().user_named(name.as_str()) {
+        return Err(ServiceError::AlreadyExists {
+            resource: format!("users/{}", other.name),
+            description: "letter case does not tell names apart".to_owned(),
+        });
+    }
+    Ok(draft.put(User {
+        id: UserId::generate(),
+        name,
+        password,
+        roles,
+        created_at: draft.now,
+        updated_at: draft.now,
+        etag: Etag::FIRST,
+    }))
+}
+
+fn keep_an_admin(state: &State) -> Result<(), ServiceError> {
+    if state.users().values().any(|user| is_admin(user)) {
+        return Ok(());
+    }
+    Err(ServiceError::FailedPrecondition {
+        reason: reason::LAST_ADMIN,
+        resource: "users".to_owned(),
+        description: "no admin would be left; make another user admin first".to_owned(),
+    })
+}
+
+fn end_sessions(draft: &mut Draft, user: UserId, keep: Option<SecretHash>) {
+    let ended: Vec<_> = draft
+        .state()
+        .sessions_of(user)
+        .filter(|token| Some(**token) != keep)
+        .copied()
+        .collect();
+    for token in ended {
+        draft.remove(ObjectKey::Session(token));
+    }
+}

@@ -1,0 +1,180 @@
+//! The records of applications, their keys and their subscriptions.
+
+use serde::{Deserialize, Serialize};
+use tidegate_proto::{
+    claims::KeyType,
+    ids::{ApiId, ApplicationId, SubscriptionId, UserId},
+};
+
+use super::{
+    Unreadable,
+    frame::{hex, unhex},
+    part,
+};
+use crate::domain::{
+    application::{Application, ApplicationKey},
+    credential::SecretHash,
+    name::{ApplicationName, ClientId, PlanName, UserName},
+    object::Etag,
+    subscription::{Subscription, SubscriptionState},
+    time::Timestamp,
+};
+
+#[derive(Serialize, Deserialize)]
+pub(super) enum ApplicationRecord {
+    V1(ApplicationV1),
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) enum KeyRecord {
+    V1(KeyV1),
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) enum SubscriptionRecord {
+    V1(SubscriptionV1),
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct ApplicationV1 {
+    id: ApplicationId,
+    name: String,
+    description: String,
+    owner: UserId,
+    owner_name: String,
+    created_at: u64,
+    updated_at: u64,
+    etag: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct KeyV1 {
+    client_id: String,
+    application: ApplicationId,
+    key_type: String,
+    secret: String,
+    created_at: u64,
+    secret_made_at: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct SubscriptionV1 {
+    id: SubscriptionId,
+    application: ApplicationId,
+    api: ApiId,
+    plan: String,
+    state: String,
+    created_at: u64,
+    updated_at: u64,
+    etag: u64,
+}
+
+const PRODUCTION: &str = "PRODUCTION";
+const SANDBOX: &str = "SANDBOX";
+
+// === impl ApplicationRecord ===
+
+impl From<&Application> for ApplicationRecord {
+    fn from(it: &Application) -> Self {
+        Self::V1(ApplicationV1 {
+            id: it.id,
+            name: it.name.to_string(),
+            description: it.description.clone(),
+            owner: it.owner,
+            owner_name: it.owner_name.to_string(),
+            created_at: it.created_at.millis(),
+            updated_at: it.updated_at.millis(),
+            etag: it.etag.get(),
+        })
+    }
+}
+
+impl ApplicationRecord {
+    pub(super) fn object(self) -> Result<Application, Unreadable> {
+        let Self::V1(it) = self;
+        Ok(Application {
+            id: it.id,
+            name: part("name", ApplicationName::parse(&it.name))?,
+            description: it.description,
+            owner: it.owner,
+            owner_name: part("owner_name", UserName::parse(&it.owner_name))?,
+            created_at: Timestamp::from_millis(it.created_at),
+            updated_at: Timestamp::from_millis(it.updated_at),
+            etag: Etag::new(it.etag),
+        })
+    }
+}
+
+// === impl KeyRecord ===
+
+impl From<&ApplicationKey> for KeyRecord {
+    fn from(it: &ApplicationKey) -> Self {
+        Self::V1(KeyV1 {
+            client_id: it.client_id.to_string(),
+            application: it.application,
+            key_type: match it.key_type {
+                KeyType::Production => PRODUCTION.to_owned(),
+                KeyType::Sandbox => SANDBOX.to_owned(),
+            },
+            secret: hex(it.secret.as_bytes()),
+            created_at: it.created_at.millis(),
+            secret_made_at: it.secret_made_at.millis(),
+        })
+    }
+}
+
+impl KeyRecord {
+    pub(super) fn object(self) -> Result<ApplicationKey, Unreadable> {
+        let Self::V1(it) = self;
+        Ok(ApplicationKey {
+            client_id: part("client_id", ClientId::parse(&it.client_id))?,
+            application: it.application,
+            key_type: match it.key_type.as_str() {
+                PRODUCTION => KeyType::Production,
+                SANDBOX => KeyType::Sandbox,
+                other => return Err(format!("its `key_type` does not read: `{other}`")),
+            },
+            secret: SecretHash::from_bytes(
+                unhex(&it.secret).ok_or_else(|| "its `secret` does not read".to_owned())?,
+            ),
+            created_at: Timestamp::from_millis(it.created_at),
+            secret_made_at: Timestamp::from_millis(it.secret_made_at),
+        })
+    }
+}
+
+// === impl SubscriptionRecord ===
+
+impl From<&Subscription> for SubscriptionRecord {
+    fn from(it: &Subscription) -> Self {
+        Self::V1(SubscriptionV1 {
+            id: it.id,
+            application: it.application,
+            api: it.api,
+            plan: it.plan.to_string(),
+            state: it.state.to_string(),
+            created_at: it.created_at.millis(),
+            updated_at: it.updated_at.millis(),
+            etag: it.etag.get(),
+        })
+    }
+}
+
+impl SubscriptionRecord {
+    pub(super) fn object(self) -> Result<Subscription, Unreadable> {
+        let Self::V1(it) = self;
+        Ok(Subscription {
+            id: it.id,
+            application: it.application,
+            api: it.api,
+            plan: part("plan", PlanName::parse(&it.plan))?,
+            state: SubscriptionState::ALL
+                .into_iter()
+                .find(|state| state.as_str() == it.state)
+                .ok_or_else(|| format!("its `state` does not read: `{}`", it.state))?,
+            created_at: Timestamp::from_millis(it.created_at),
+            updated_at: Timestamp::from_millis(it.updated_at),
+            etag: Etag::new(it.etag),
+        })
+    }
+}

@@ -1,0 +1,221 @@
+//! The records of what admins look after: environments, plans, signing keys, settings.
+
+use serde::{Deserialize, Serialize};
+use tidegate_kit::secret::Secret;
+use tidegate_proto::quota::Quota;
+
+use super::{Unreadable, part};
+use crate::domain::{
+    endpoint::EndpointUrl,
+    environment::Environment,
+    name::{EnvironmentName, KeyId, PlanName},
+    object::Etag,
+    plan::Plan,
+    settings::Settings,
+    signing::{Algorithm, SigningKey, SigningKeyState},
+    time::Timestamp,
+};
+
+#[derive(Serialize, Deserialize)]
+pub(super) enum EnvironmentRecord {
+    V1(EnvironmentV1),
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) enum PlanRecord {
+    V1(PlanV1),
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) enum SigningKeyRecord {
+    V1(SigningKeyV1),
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) enum SettingsRecord {
+    V1(SettingsV1),
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct EnvironmentV1 {
+    name: String,
+    display_name: String,
+    description: String,
+    ws_url: Option<String>,
+    wss_url: Option<String>,
+    created_at: u64,
+    updated_at: u64,
+    etag: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct PlanV1 {
+    name: String,
+    display_name: String,
+    description: String,
+    quota: Quota,
+    created_at: u64,
+    updated_at: u64,
+    etag: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct SigningKeyV1 {
+    id: String,
+    algorithm: String,
+    private_key: String,
+    public_jwk: String,
+    state: StateV1,
+    created_at: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum StateV1 {
+    Next { signs_from: u64 },
+    Active,
+    Retiring { until: u64 },
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct SettingsV1 {
+    issuer: String,
+    audiences: Vec<String>,
+}
+
+// === impl EnvironmentRecord ===
+
+impl From<&Environment> for EnvironmentRecord {
+    fn from(it: &Environment) -> Self {
+        Self::V1(EnvironmentV1 {
+            name: it.name.to_string(),
+            display_name: it.display_name.clone(),
+            description: it.description.clone(),
+            ws_url: it.ws_url.as_ref().map(ToString::to_string),
+            wss_url: it.wss_url.as_ref().map(ToString::to_string),
+            created_at: it.created_at.millis(),
+            updated_at: it.updated_at.millis(),
+            etag: it.etag.get(),
+        })
+    }
+}
+
+impl EnvironmentRecord {
+    pub(super) fn object(self) -> Result<Environment, Unreadable> {
+        let Self::V1(it) = self;
+        let url = |name, url: Option<String>| {
+            url.map(|url| part(name, EndpointUrl::parse(&url)))
+                .transpose()
+        };
+        Ok(Environment {
+            name: part("name", EnvironmentName::parse(&it.name))?,
+            display_name: it.display_name,
+            description: it.description,
+            ws_url: url("ws_url", it.ws_url)?,
+            wss_url: url("wss_url", it.wss_url)?,
+            created_at: Timestamp::from_millis(it.created_at),
+            updated_at: Timestamp::from_millis(it.updated_at),
+            etag: Etag::new(it.etag),
+        })
+    }
+}
+
+// === impl PlanRecord ===
+
+impl From<&Plan> for PlanRecord {
+    fn from(it: &Plan) -> Self {
+        Self::V1(PlanV1 {
+            name: it.name.to_string(),
+            display_name: it.display_name.clone(),
+            description: it.description.clone(),
+            quota: it.quota,
+            created_at: it.created_at.millis(),
+            updated_at: it.updated_at.millis(),
+            etag: it.etag.get(),
+        })
+    }
+}
+
+impl PlanRecord {
+    pub(super) fn object(self) -> Result<Plan, Unreadable> {
+        let Self::V1(it) = self;
+        Ok(Plan {
+            name: part("name", PlanName::parse(&it.name))?,
+            display_name: it.display_name,
+            description: it.description,
+            quota: it.quota,
+            created_at: Timestamp::from_millis(it.created_at),
+            updated_at: Timestamp::from_millis(it.updated_at),
+            etag: Etag::new(it.etag),
+        })
+    }
+}
+
+// === impl SigningKeyRecord ===
+
+impl From<&SigningKey> for SigningKeyRecord {
+    fn from(it: &SigningKey) -> Self {
+        Self::V1(SigningKeyV1 {
+            id: it.id.to_string(),
+            algorithm: it.algorithm.to_string(),
+            private_key: it.private_key.expose().to_owned(),
+            public_jwk: it.public_jwk.clone(),
+            state: match it.state {
+                SigningKeyState::Next { signs_from } => StateV1::Next {
+                    signs_from: signs_from.millis(),
+                },
+                SigningKeyState::Active => StateV1::Active,
+                SigningKeyState::Retiring { until } => StateV1::Retiring {
+                    until: until.millis(),
+                },
+            },
+            created_at: it.created_at.millis(),
+        })
+    }
+}
+
+impl SigningKeyRecord {
+    pub(super) fn object(self) -> Result<SigningKey, Unreadable> {
+        let Self::V1(it) = self;
+        Ok(SigningKey {
+            id: part("id", KeyId::parse(&it.id))?,
+            algorithm: [Algorithm::Es256, Algorithm::Rs256]
+                .into_iter()
+                .find(|algorithm| algorithm.as_str() == it.algorithm)
+                .ok_or_else(|| format!("its `algorithm` does not read: `{}`", it.algorithm))?,
+            private_key: Secret::new(it.private_key),
+            public_jwk: it.public_jwk,
+            state: match it.state {
+                StateV1::Next { signs_from } => SigningKeyState::Next {
+                    signs_from: Timestamp::from_millis(signs_from),
+                },
+                StateV1::Active => SigningKeyState::Active,
+                StateV1::Retiring { until } => SigningKeyState::Retiring {
+                    until: Timestamp::from_millis(until),
+                },
+            },
+            created_at: Timestamp::from_millis(it.created_at),
+        })
+    }
+}
+
+// === impl SettingsRecord ===
+
+impl From<&Settings> for SettingsRecord {
+    fn from(it: &Settings) -> Self {
+        Self::V1(SettingsV1 {
+            issuer: it.issuer.clone(),
+            audiences: it.audiences.clone(),
+        })
+    }
+}
+
+impl SettingsRecord {
+    pub(super) fn object(self) -> Settings {
+        let Self::V1(it) = self;
+        Settings {
+            issuer: it.issuer,
+            audiences: it.audiences,
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! Golden files: how each kind of record looks on disk, version by version. `TIDEGATE_UPDATE_GOLDEN=1` writes missing
+//! and changed ones; a changed one means that stores out there no longer read, so it needs a new version instead.
+
+use std::{env, fs, path::PathBuf, sync::Arc};
+
+use tidegate_kit::secret::Secret;
+use tidegate_proto::{
+    claims::KeyType,
+    ids::{ApiId, ApplicationId, RevisionId, SubscriptionId, UserId},
+    path::{Context, TopicTemplate, Version},
+    revision::RevisionNumber,
+};
+use uuid::Uuid;
+
+use crate::{
+    domain::{
+        api::{Api, Design, Visibility},
+        application::{Application, ApplicationKey},
+        audit::AuditEntry,
+        credential::{SecretHash, Session},
+        endpoint::{EndpointUrl, Endpoints},
+        environment::Environment,
+        lifecycle::{Action, Lifecycle, LifecycleEvent},
+        name::{ApiName, ApplicationName, ClientId, EnvironmentName, KeyId, PlanName, UserName},
+        object::{Etag, Object},
+        plan::Plan,
+        revision::{Deployment, Revision},
+        settings::Settings,
+        signing::{Algorithm, SigningKey, SigningKeyState},
+        subscription::{Subscription, SubscriptionState},
+        time::Timestamp,
+        topic::{Mapping, Topic, Verbs},
+        user::{PasswordHash, Role, Roles, User},
+    },
+    store::record,
+};
+
+const AT: Timestamp = Timestamp::from_millis(1_700_000_000_000);
+
+fn uuid(n: u128) -> Uuid {
+    Uuid::from_u128(n)
+}
+
+fn design() -> Design {
+    let rooms = TopicTemplate::parse("/rooms/{room}").unwrap();
+    Design {
+        display_name: "Echo".to_owned(),
+        description: "says it again".to_owned(),
+        tags: ["chat".to_owned()].into(),
+        endpoints: Endpoints {
+            production: Some(EndpointUrl::parse("ws://echo:8080/v2").unwrap()),
+            sandbox: None,
+        },
+        topics: vec![
+            Topic::everything(),
+            Topic {
+                mapping: Some(Mapping::parse("/r?room={uri.var.room}", &rooms).unwrap()),
+                template: rooms,
+                verbs: Verbs {
+                    publish: false,
+                    subscribe: true,
+                },
+                description: "one room".to_owned(),
+            },
+        ],
+    }
+}
+
+fn api() -> Api {
+    Api {
+        id: ApiId::new(uuid(1)),
+        name: ApiName::parse("EchoWebSocket").unwrap(),
+        context: Context::parse("/echowebsocket").unwrap(),
+        version: Version::parse("1.0").unwrap(),
+        owner: Some(UserId::new(uuid(2))),
+        provider: UserName::parse("ann@example.org").unwrap(),
+        design: design(),
+        plans: [PlanName::parse("Gold").unwrap()].into(),
+        visibility: Visibility::Restricted(Roles::NONE.with(Role::Subscriber)),
+        default_version: true,
+        state: Lifecycle::Published,
+        history: vec![LifecycleEvent {
+            at: AT,
+            by: "ann@example.org".to_owned(),
+            action: Some(Action::Publish),
+            from: Some(Lifecycle::Created),
+            to: Lifecycle::Published,
+        }],
+        last_revision: 3,
+        created_at: AT,
+        updated_at: AT,
+        etag: Etag::new(4),
+    }
+}
+
+/// One of every kind of object.
+#[expect(clippy::too_many_lines, reason = "a table of values")]
+pub(crate) fn samples() -> Vec<Object> {
+    let environment = EnvironmentName::parse("default").unwrap();
+    vec![
+        api().into(),
+        Revision {
+            id: RevisionId::new(uuid(3)),
+            api: ApiId::new(uuid(1)),
+            number: 3,
+            description: "Initial Revision".to_owned(),
+            design: design(),
+            created_by: "ann@example.org".to_owned(),
+            created_at: AT,
+        }
+        .into(),
+        Deployment {
+            api: ApiId::new(uuid(1)),
+            environment,
+            revision: RevisionId::new(uuid(3)),
+            deployed_by: "ann@example.org".to_owned(),
+            deployed_at: AT,
+        }
+        .into(),
+        Environment::shipped(AT).into(),
+        Plan::shipped(AT).nth(1).unwrap().into(),
+        Application {
+            id: ApplicationId::new(uuid(4)),
+            name: ApplicationName::parse("My app").unwrap(),
+            description: String::new(),
+            owner: UserId::new(uuid(2)),
+            owner_name: UserName::parse("ann@example.org").unwrap(),
+            created_at: AT,
+            updated_at: AT,
+            etag: Etag::FIRST,
+        }
+        .into(),
+        ApplicationKey {
+            client_id: ClientId::parse("client-1").unwrap(),
+            application: ApplicationId::new(uuid(4)),
+            key_type: KeyType::Sandbox,
+            secret: SecretHash::of("secret"),
+            created_at: AT,
+            secret_made_at: AT,
+        }
+        .into(),
+        Subscription {
+            id: SubscriptionId::new(uuid(5)),
+            application: ApplicationId::new(uuid(4)),
+            api: ApiId::new(uuid(1)),
+            plan: PlanName::parse("Gold").unwrap(),
+            state: SubscriptionState::ProductionBlocked,
+            created_at: AT,
+            updated_at: AT,
+            etag: Etag::FIRST,
+        }
+        .into(),
+        User {
+            id: UserId::new(uuid(2)),
+            name: UserName::parse("ann@example.org").unwrap(),
+            password: PasswordHash("$argon2id$v=19$m=19456,t=2,p=1$c2FsdA$aGFzaA".to_owned()),
+            roles: Roles::NONE.with(Role::Creator).with(Role::Publisher),
+            created_at: AT,
+            updated_at: AT,
+            etag: Etag::FIRST,
+        }
+        .into(),
+        Session {
+            token: SecretHash::of("token"),
+            user: UserId::new(uuid(2)),
+            created_at: AT,
+            expires_at: AT,
+        }
+        .into(),
+        SigningKey {
+            id: KeyId::parse("kid-1").unwrap(),
+            algorithm: Algorithm::Es256,
+            private_key: Secret::new("cHJpdmF0ZQ==".to_owned()),
+            public_jwk: "{}".to_owned(),
+            state: SigningKeyState::Retiring { until: AT },
+            created_at: AT,
+        }
+        .into(),
+        Settings {
+            issuer: "https://localhost:9443".to_owned(),
+            audiences: vec!["tidegate".to_owned()],
+        }
+        .into(),
+    ]
+}
+
+fn entry() -> AuditEntry {
+    AuditEntry {
+        number: RevisionNumber::new(12),
+        at: AT,
+        actor: "ann@example.org".to_owned(),
+        action: "CreatePlan".to_owned(),
+        resource: "plans/Gold".to_owned(),
+        before: None,
+        after: Some(serde_json::json!({"name": "Gold"})),
+        touched: vec!["apis/1".to_owned()],
+    }
+}
+
+fn check(kind: &str, framed: &[u8]) {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/golden")
+        .join(format!("{kind}.v1.record"));
+    if env::var_os("TIDEGATE_UPDATE_GOLDEN").is_some() {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, framed).unwrap();
+    }
+    let golden = fs::read(&path).unwrap_or_default();
+    assert_eq!(
+        String::from_utf8_lossy(framed),
+        String::from_utf8_lossy(&golden),
+        "{} is not what is written; a record that changes needs a new version",
+        path.display()
+    );
+}
+
+#[test]
+fn every_kind_of_record_is_written_as_its_golden_file_and_reads_back() {
+    for object in samples() {
+        let key = record::key(&object.key());
+        let framed = record::encode(&object);
+        check(key.split('/').next().unwrap(), &framed);
+        assert_eq!(record::decode(&key, &framed).unwrap(), object);
+    }
+    let framed = record::encode_audit(&entry());
+    check("audit", &framed);
+    assert_eq!(record::decode_audit(12, &framed).unwrap(), entry());
+}
+
+#[test]
+fn no_secret_and_no_hash_of_one_is_in_the_audit_view() {
+    for object in samples() {
+        let view = record::audit_view(&object).to_string();
+        for secret in ["argon2", "cHJpdmF0ZQ==", "2bb80d537b1da3e3"] {
+            assert!(!view.contains(secret), "{view}");
+        }
+        let token = record::hex(SecretHash::of("token").as_bytes());
+        assert!(!view.contains(&token), "{view}");
+    }
+    let key = Object::Key(Arc::new(ApplicationKey {
+        client_id: ClientId::parse("c").unwrap(),
+        application: ApplicationId::new(uuid(4)),
+        key_type: KeyType::Production,
+        secret: SecretHash::of("secret"),
+        created_at: AT,
+        secret_made_at: AT,
+    }));
+    let view = record::audit_view(&key);
+    assert_eq!(view["secret"], "[redacted]");
+    assert_eq!(view["client_id"], "c");
+}
