@@ -1,0 +1,92 @@
+//! `cargo xtask bench`: what the data plane costs, beside the proxies that it is held to. Measures; judges nothing, and
+//! is no part of any test. Called by the command line.
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::Context as _;
+use clap::Subcommand;
+use tokio::task::LocalSet;
+
+mod machine;
+mod wire;
+mod backend;
+mod target;
+mod relay;
+mod handshake;
+mod config;
+mod table;
+
+use crate::up::build;
+use target::Site;
+
+/// The arguments of `cargo xtask bench`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Messages: CPU, throughput, latency, and the memory of idle sessions.
+    Relay(relay::Args),
+    /// Handshakes: the CPU of one, with a token seen before and at first sight, beside bare ones through the peers.
+    Handshake(handshake::Args),
+    /// Configuration: start-up and single changes with many APIs and subscriptions.
+    Config(config::Args),
+}
+
+/// Runs one benchmark.
+///
+/// # Errors
+/// When a proxy does not start, or does not do what is measured.
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let folder = scratch()?;
+    let result = match &args.what {
+        What::Relay(args) => beside_peers(&folder, args.no_build, async |site| {
+            relay::run(args, &site).await
+        }),
+        What::Handshake(args) => beside_peers(&folder, args.no_build, async |site| {
+            handshake::run(args, &site).await
+        }),
+        What::Config(args) => {
+            println!("{}", machine::describe());
+            config::run(args, &folder)
+        }
+    };
+    // What a killed run leaves is the system's to clean.
+    let _ = std::fs::remove_dir_all(&folder);
+    result.map(|()| ExitCode::SUCCESS)
+}
+
+/// Runs a benchmark in which proxies take turns on a core of their own, and the load is on another.
+fn beside_peers(
+    folder: &Path,
+    no_build: bool,
+    measure: impl AsyncFnOnce(Site) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    // While both cores may be used.
+    build::binaries(true, no_build)?;
+    let files = machine::raise_file_limit()?;
+    let cores = machine::Cores::choose()?;
+    println!("{}; {files} files", machine::describe());
+    machine::bind_to(cores.load)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    LocalSet::new().block_on(&runtime, async {
+        let site = Site::prepare(folder.to_owned(), cores.proxy).await?;
+        measure(site).await
+    })
+}
+
+/// A folder for the proxies' files.
+fn scratch() -> anyhow::Result<PathBuf> {
+    let folder = std::env::temp_dir().join(format!("tidegate-bench-{}", std::process::id()));
+    std::fs::create_dir_all(&folder)
+        .with_context(|| format!("cannot create {}", folder.display()))?;
+    Ok(folder)
+}

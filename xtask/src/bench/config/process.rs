@@ -1,0 +1,252 @@
+//! The two planes as processes of their own, with what the benchmark must know of them.
+
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, bail, ensure};
+use serde::{Deserialize, de::DeserializeOwned};
+use tidegate_proto::admin::v1::{SignInRequest, session_service_client::SessionServiceClient};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    process::{Child, Command},
+    time::{interval, timeout},
+};
+
+use super::PATIENCE;
+use crate::client::{self, Bearer, Channel};
+
+/// A running control plane.
+#[derive(Debug)]
+pub(super) struct ControlPlane {
+    /// The gateways' door.
+    pub(super) gateways: SocketAddr,
+    program: PathBuf,
+    folder: PathBuf,
+    said: Said,
+    process: Child,
+}
+
+/// A running data plane.
+#[derive(Debug)]
+pub(super) struct DataPlane {
+    /// From the start of the process until it said that it is ready.
+    pub(super) ready_after: Duration,
+    process: Child,
+}
+
+/// What a control plane's ready file says.
+#[derive(Clone, Debug, Deserialize)]
+struct Said {
+    people: SocketAddr,
+    gateways: SocketAddr,
+    ca_cert: PathBuf,
+    join_token_file: PathBuf,
+}
+
+#[derive(Debug, Deserialize)]
+struct NodeSaid {
+    admin: SocketAddr,
+}
+
+const USERNAME: &str = "admin";
+const PASSWORD: &str = "only-for-this-benchmark";
+
+// === impl ControlPlane ===
+
+impl ControlPlane {
+    pub(super) async fn start(program: &Path, folder: &Path) -> anyhow::Result<Self> {
+        let any = "127.0.0.1:0".to_owned();
+        let (process, said) = Self::spawn(program, folder, &any, &any).await?;
+        Ok(Self {
+            gateways: said.gateways,
+            program: program.to_owned(),
+            folder: folder.to_owned(),
+            said,
+            process,
+        })
+    }
+
+    /// Starts it again where it was.
+    pub(super) async fn start_again(&mut self) -> anyhow::Result<()> {
+        let (people, gateways) = (self.said.people.to_string(), self.said.gateways.to_string());
+        (self.process, self.said) =
+            Self::spawn(&self.program, &self.folder, &people, &gateways).await?;
+        Ok(())
+    }
+
+    async fn spawn(
+        program: &Path,
+        folder: &Path,
+        people: &str,
+        gateways: &str,
+    ) -> anyhow::Result<(Child, Said)> {
+        let ready = folder.join("control-plane.json");
+        let mut command = quiet(program, &ready, folder, "control-plane")?;
+        set(
+            &mut command,
+            "data_dir",
+            &folder.join("control-plane").to_string_lossy(),
+        );
+        set(&mut command, "listen.people", people);
+        set(&mut command, "listen.gateways", gateways);
+        command.env("TIDEGATE_ADMIN__PASSWORD", PASSWORD);
+        let mut process = command.spawn().context("cannot start the control plane")?;
+        let said = said(&ready, &mut process).await?;
+        Ok((process, said))
+    }
+
+    pub(super) async fn sign_in(&self) -> anyhow::Result<Channel> {
+        let url = format!("https://{}", self.said.people);
+        let ca_cert = &self.said.ca_cert;
+        let anonymous = client::connect(&url, ca_cert, Bearer::default()).await?;
+        let session = SessionServiceClient::new(anonymous)
+            .sign_in(SignInRequest {
+                username: USERNAME.to_owned(),
+                password: PASSWORD.to_owned(),
+            })
+            .await?;
+        client::connect(&url, ca_cert, Bearer::new(&session.into_inner().token)?).await
+    }
+
+    pub(super) async fn kill(&mut self) -> anyhow::Result<()> {
+        Ok(self.process.kill().await?)
+    }
+
+    pub(super) async fn stop(&mut self) -> anyhow::Result<()> {
+        stop(&mut self.process).await
+    }
+}
+
+// === impl DataPlane ===
+
+impl DataPlane {
+    /// Starts it and waits until it is ready.
+    pub(super) async fn start(
+        program: &Path,
+        folder: &Path,
+        control_plane: &ControlPlane,
+        door: SocketAddr,
+    ) -> anyhow::Result<Self> {
+        let ready = folder.join("data-plane.json");
+        let mut command = quiet(program, &ready, folder, "data-plane")?;
+        set(
+            &mut command,
+            "data_dir",
+            &folder.join("data-plane").to_string_lossy(),
+        );
+        set(&mut command, "node", "bench");
+        for door in ["listen.ws", "listen.wss", "listen.admin"] {
+            set(&mut command, door, "127.0.0.1:0");
+        }
+        set(
+            &mut command,
+            "control_plane.address",
+            &format!("https://{door}"),
+        );
+        let said_by_plane = &control_plane.said;
+        set(
+            &mut command,
+            "control_plane.ca_cert",
+            &said_by_plane.ca_cert.to_string_lossy(),
+        );
+        let token = said_by_plane.join_token_file.to_string_lossy();
+        set(&mut command, "control_plane.join_token_file", &token);
+        let began = Instant::now();
+        let mut process = command.spawn().context("cannot start the data plane")?;
+        let said: NodeSaid = said(&ready, &mut process).await?;
+        let mut ticks = interval(Duration::from_millis(2));
+        while !is_ready(said.admin).await {
+            ensure!(began.elapsed() < PATIENCE, "the data plane is not ready");
+            ticks.tick().await;
+        }
+        Ok(Self {
+            ready_after: began.elapsed(),
+            process,
+        })
+    }
+
+    pub(super) fn pid(&self) -> anyhow::Result<u32> {
+        self.process.id().context("the data plane has ended")
+    }
+
+    pub(super) async fn stop(&mut self) -> anyhow::Result<()> {
+        stop(&mut self.process).await
+    }
+}
+
+/// A command whose log goes to a file, and which ends with us.
+fn quiet(program: &Path, ready: &Path, folder: &Path, name: &str) -> anyhow::Result<Command> {
+    if ready.exists() {
+        fs::remove_file(ready)?;
+    }
+    let log = fs::File::create(folder.join(format!("{name}.log")))?;
+    let mut command = Command::new(program);
+    command
+        .arg("--ready-file")
+        .arg(ready)
+        .stdin(Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log)
+        .kill_on_drop(true);
+    Ok(command)
+}
+
+fn set(command: &mut Command, key: &str, value: &str) {
+    // A JSON string is a TOML string, too.
+    let value = serde_json::Value::from(value);
+    command.arg("--set").arg(format!("{key}={value}"));
+}
+
+/// What a process says when it listens.
+async fn said<T: DeserializeOwned>(ready: &Path, process: &mut Child) -> anyhow::Result<T> {
+    let began = Instant::now();
+    let mut ticks = interval(Duration::from_millis(2));
+    loop {
+        ticks.tick().await;
+        if let Ok(text) = fs::read(ready) {
+            return serde_json::from_slice(&text)
+                .with_context(|| format!("cannot read {}", ready.display()));
+        }
+        if let Some(status) = process.try_wait()? {
+            let log = ready.with_extension("log");
+            let log = fs::read_to_string(log).unwrap_or_default();
+            bail!("a process ended at once ({status}): {log}");
+        }
+        ensure!(
+            began.elapsed() < PATIENCE,
+            "{} is not written",
+            ready.display()
+        );
+    }
+}
+
+async fn stop(process: &mut Child) -> anyhow::Result<()> {
+    let pid = process.id().context("the process has ended by itself")?;
+    let pid =
+        rustix::process::Pid::from_raw(i32::try_from(pid)?).context("there is no process 0")?;
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM)?;
+    timeout(PATIENCE, process.wait())
+        .await
+        .context("the process does not stop")??;
+    Ok(())
+}
+
+async fn is_ready(admin: SocketAddr) -> bool {
+    let asked = async {
+        let mut stream = TcpStream::connect(admin).await?;
+        let request = b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+        stream.write_all(request).await?;
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).await?;
+        std::io::Result::Ok(answer.ends_with(b" 200"))
+    };
+    timeout(Duration::from_secs(1), asked)
+        .await
+        .is_ok_and(|answer| answer.unwrap_or(false))
+}

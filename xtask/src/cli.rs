@@ -1,0 +1,58 @@
+//! The command line of `cargo xtask`: which commands there are, and which module runs each. Called by `main`.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::{bench, ci, conformance, docs, echo, leash, test, tidy, up};
+
+/// Development commands: start it, test it, check it, measure it.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", version)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Start a control plane, data planes and a demo, from nothing; Ctrl-C stops all of it.
+    Up(up::Args),
+    /// Run every test; installs first what the tests need and the machine lacks.
+    Test(test::Args),
+    /// Compare the Autobahn test suite's verdicts with and without the gateway.
+    Conformance(conformance::Args),
+    /// Everything that CI checks: formatting, lints, layers, generated documents, tests.
+    Ci,
+    /// Check the layers and the layout of the source; print file sizes.
+    Tidy,
+    /// Write the generated parts of the documents.
+    Docs(docs::Args),
+    /// Measure the data plane beside other proxies.
+    Bench(bench::Args),
+    /// The demo backend: a WebSocket server that sends back what it gets.
+    Echo(echo::Args),
+    /// Run a program that ends when its parent ends.
+    #[command(hide = true)]
+    Leash(leash::Args),
+}
+
+impl Cli {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// What the command could not do, for the terminal.
+    pub fn run(self) -> anyhow::Result<ExitCode> {
+        match self.command {
+            Command::Up(args) => up::run(&args),
+            Command::Test(args) => test::run(&args),
+            Command::Conformance(args) => conformance::run(&args),
+            Command::Ci => ci::run(),
+            Command::Tidy => tidy::run(),
+            Command::Docs(args) => docs::run(&args),
+            Command::Bench(args) => bench::run(&args),
+            Command::Echo(args) => echo::run(&args),
+            Command::Leash(args) => leash::run(&args),
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! The development commands of this repository: start it, test it, check it, measure it. Called by `cargo xtask`, and
+//! by the integration tests for what they share with `up` (the admin client).
+
+pub mod cli;
+pub mod up;
+pub mod leash;
+pub mod echo;
+pub mod client;
+pub mod test;
+pub mod conformance;
+pub mod ci;
+pub mod tidy;
+pub mod docs;
+pub mod bench;
+pub mod workspace;
+
+pub use cli::Cli;

@@ -1,0 +1,15 @@
+//! The entry of `cargo xtask`: reads the command line and calls the command. It decides nothing else.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    match xtask::Cli::parse().run() {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

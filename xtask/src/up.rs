@@ -1,0 +1,141 @@
+//! `cargo xtask up`: from nothing to an echo through a gateway. Builds both planes, starts them and a demo backend as
+//! processes of their own, seeds the demo through the admin API, says where everything is, and stops all of it again.
+
+mod ports;
+mod files;
+pub(crate) mod build;
+mod child;
+mod stack;
+mod seed;
+mod report;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use anyhow::Context as _;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use child::Child;
+use files::Files;
+use ports::{Choice, Ports};
+
+/// The arguments of `cargo xtask up`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// How many data planes to start. The n-th listens on ports 100 above those of the one before.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=9))]
+    pub data_planes: u16,
+    /// Where everything is kept: definitions, passwords, logs.
+    #[arg(long, default_value = ".tidegate")]
+    pub data_dir: PathBuf,
+    /// Forget what an earlier `up` kept in the data directory.
+    #[arg(long)]
+    pub fresh: bool,
+    /// Start no demo backend and create no demo API.
+    #[arg(long)]
+    pub no_demo: bool,
+    /// Put this backend, a `ws://` or `wss://` URL, behind the demo API instead of starting one.
+    #[arg(long, conflicts_with = "no_demo")]
+    pub backend: Option<String>,
+    /// Build with optimisation; do this before measuring anything.
+    #[arg(long)]
+    pub release: bool,
+    /// Print one line of JSON on stdout when all is ready; logs go to stderr.
+    #[arg(long)]
+    pub json: bool,
+    /// Which ports to listen on: the documented ones, or free ones.
+    #[arg(long, value_enum, default_value_t = Choice::Fixed)]
+    pub ports: Choice,
+    /// Start what was built last.
+    #[arg(long)]
+    pub no_build: bool,
+}
+
+/// Starts everything, waits for Ctrl-C, SIGTERM or the death of a process, and stops everything.
+///
+/// # Errors
+/// When something cannot be built, started or seeded; whatever had been started is stopped first.
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    // One thread: what `leash` ties to us is tied to the thread that started it.
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(up(args))
+}
+
+async fn up(args: &Args) -> anyhow::Result<ExitCode> {
+    let mut stop = Stop::listen()?;
+    let own_backend = !args.no_demo && args.backend.is_none();
+    let ports = Ports::choose(args.ports, args.data_planes, own_backend)?;
+    let files = Files::open(&args.data_dir, args.fresh)?;
+    let binaries = build::binaries(args.release, args.no_build)?;
+    let mut children = Vec::new();
+    let outcome = tokio::select! {
+        biased;
+        () = stop.requested() => Ok(ExitCode::SUCCESS),
+        outcome = start_and_watch(args, &ports, &files, &binaries, &mut children) => outcome,
+    };
+    eprintln!("stopping");
+    tokio::select! {
+        biased;
+        // Who asks twice does not want to wait; dropping the children kills them.
+        () = stop.requested() => eprintln!("killed what still ran"),
+        () = child::stop_all(&mut children) => {}
+    }
+    outcome
+}
+
+async fn start_and_watch(
+    args: &Args,
+    ports: &Ports,
+    files: &Files,
+    binaries: &build::Binaries,
+    children: &mut Vec<Child>,
+) -> anyhow::Result<ExitCode> {
+    let starter = stack::Starter {
+        files,
+        ports,
+        binaries,
+        backend: args.backend.as_deref(),
+        logs_to_stderr: args.json,
+    };
+    let stack = starter.start(children).await?;
+    let demo = match &stack.backend {
+        Some(backend) => Some(
+            seed::demo(files, &stack, backend)
+                .await
+                .context("cannot create the demo")?,
+        ),
+        None => None,
+    };
+    if args.json {
+        report::json(&stack, demo.as_ref())?;
+    } else {
+        report::people(&stack, demo.as_ref(), files);
+    }
+    Err(child::first_death(children).await)
+}
+
+/// What asks us to stop.
+struct Stop {
+    interrupt: Signal,
+    terminate: Signal,
+    hang_up: Signal,
+}
+
+impl Stop {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn requested(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+            _ = self.hang_up.recv() => {}
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! What `up` keeps between two runs, and where. Secrets are readable by their owner only.
+
+use std::{
+    fs,
+    io::{Read as _, Write as _},
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, bail};
+use serde::{Serialize, de::DeserializeOwned};
+
+/// The data directory.
+#[derive(Debug)]
+pub(super) struct Files {
+    root: PathBuf,
+    /// Held for as long as this `up` runs: another one would empty our folders and overwrite our logs.
+    _lock: fs::File,
+}
+
+const CONTROL_PLANE: &str = "control-plane";
+const DATA_PLANE: &str = "data-plane-";
+const LOGS: &str = "logs";
+const RUN: &str = "run";
+const PASSWORD: &str = "admin-password";
+const DEMO: &str = "demo.json";
+const LOCK: &str = "lock";
+
+// === impl Files ===
+
+impl Files {
+    /// Opens the data directory, made if it is missing, emptied of what an earlier run kept if `fresh`.
+    pub(super) fn open(folder: &Path, fresh: bool) -> anyhow::Result<Self> {
+        let within = |what: &str| format!("cannot {what} the data directory {}", folder.display());
+        let mut private = fs::DirBuilder::new();
+        private.recursive(true).mode(0o700);
+        private.create(folder).with_context(|| within("make"))?;
+        let root = folder.canonicalize().with_context(|| within("find"))?;
+        let lock = lock(&root)?;
+        if fresh {
+            forget(&root).with_context(|| within("empty"))?;
+        }
+        for part in [LOGS, RUN] {
+            private
+                .create(root.join(part))
+                .with_context(|| within("write to"))?;
+        }
+        Ok(Self { root, _lock: lock })
+    }
+
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub(super) fn logs(&self) -> PathBuf {
+        self.root.join(LOGS)
+    }
+
+    pub(super) fn control_plane(&self) -> PathBuf {
+        self.root.join(CONTROL_PLANE)
+    }
+
+    pub(super) fn data_plane(&self, node: usize) -> PathBuf {
+        self.root.join(format!("{DATA_PLANE}{node}"))
+    }
+
+    /// The ready file of a process, gone until that process writes it.
+    pub(super) fn ready(&self, process: &str) -> anyhow::Result<PathBuf> {
+        let path = self.root.join(RUN).join(format!("{process}.json"));
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(error).with_context(|| format!("cannot remove {}", path.display()))
+            }
+            _ => Ok(path),
+        }
+    }
+
+    /// The first admin's password, made at the first start.
+    pub(super) fn password(&self) -> anyhow::Result<String> {
+        let path = self.root.join(PASSWORD);
+        if let Ok(password) = fs::read_to_string(&path) {
+            return Ok(password.trim().to_owned());
+        }
+        let mut bytes = [0_u8; 16];
+        fs::File::open("/dev/urandom")
+            .and_then(|mut random| random.read_exact(&mut bytes))
+            .context("cannot make a password")?;
+        let password: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        write_secret(&path, &password)?;
+        Ok(password)
+    }
+
+    /// What the demo needs to know of an earlier run.
+    pub(super) fn demo<T: DeserializeOwned>(&self) -> Option<T> {
+        serde_json::from_str(&fs::read_to_string(self.root.join(DEMO)).ok()?).ok()
+    }
+
+    /// Keeps what the next run of the demo needs to know.
+    pub(super) fn keep_demo(&self, value: &impl Serialize) -> anyhow::Result<()> {
+        write_secret(&self.root.join(DEMO), &serde_json::to_string_pretty(value)?)
+    }
+}
+
+/// Takes the data directory for this `up` alone. The lock goes with the process, whatever ends it.
+fn lock(root: &Path) -> anyhow::Result<fs::File> {
+    let path = root.join(LOCK);
+    let file = fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(&path)
+        .with_context(|| format!("cannot write {}", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(fs::TryLockError::WouldBlock) => bail!(
+            "another `up` runs in {}; stop it, or choose another folder with `--data-dir`",
+            root.display()
+        ),
+        Err(fs::TryLockError::Error(error)) => {
+            Err(error).with_context(|| format!("cannot lock {}", path.display()))
+        }
+    }
+}
+
+/// Removes what `up` itself made and nothing else: somebody may have named a folder with more in it.
+fn forget(root: &Path) -> std::io::Result<()> {
+    for entry in fs::read_dir(root)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        let ours = matches!(&*name, CONTROL_PLANE | LOGS | RUN | PASSWORD | DEMO)
+            || name
+                .strip_prefix(DATA_PLANE)
+                .is_some_and(|number| number.parse::<u16>().is_ok());
+        match (ours, entry.file_type()?.is_dir()) {
+            (true, true) => fs::remove_dir_all(entry.path())?,
+            (true, false) => fs::remove_file(entry.path())?,
+            (false, _) => {}
+        }
+    }
+    Ok(())
+}
+
+fn write_secret(path: &Path, text: &str) -> anyhow::Result<()> {
+    fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)
+        .and_then(|mut file| writeln!(file, "{text}"))
+        .with_context(|| format!("cannot write {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::Files;
+
+    #[test]
+    fn a_data_directory_is_for_one_up_at_a_time() {
+        let folder = std::env::temp_dir().join(format!("tidegate-up-{}", std::process::id()));
+        let first = Files::open(&folder, false).unwrap();
+        let error = Files::open(&folder, true).unwrap_err().to_string();
+        assert!(error.contains("another `up`"), "{error}");
+        assert!(first.logs().is_dir(), "nothing is forgotten under it");
+        drop(first);
+        Files::open(&folder, true).unwrap();
+        fs::remove_dir_all(&folder).unwrap();
+    }
+}

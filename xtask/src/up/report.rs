@@ -1,0 +1,95 @@
+//! Says where everything is: to people, with lines to paste, or to programs, as one line of JSON.
+
+use std::io::Write as _;
+
+use serde_json::json;
+
+use super::{files::Files, seed::Demo, stack::Stack};
+
+/// One line of JSON on stdout.
+pub(super) fn json(stack: &Stack, demo: Option<&Demo>) -> anyhow::Result<()> {
+    let nodes: Vec<_> = stack
+        .nodes
+        .iter()
+        .map(|node| {
+            json!({
+                "ws": format!("ws://{}", node.ws),
+                "wss": node.wss.map(|wss| format!("wss://{wss}")),
+                "admin": format!("http://{}", node.admin),
+                "pid": node.pid,
+            })
+        })
+        .collect();
+    let mut line = json!({
+        "admin": {
+            "url": stack.admin_url(),
+            "username": stack.username,
+            "password": stack.password,
+            "ca_cert": stack.control_plane.ca_cert,
+        },
+        "control_plane": { "pid": stack.control_plane.pid },
+        "data_planes": nodes,
+    });
+    if let Some(demo) = demo {
+        line["demo"] = json!({
+            "url": demo.url,
+            "token": demo.gold_token,
+            "unlimited_token": demo.unlimited_token,
+            "backend": stack.backend,
+        });
+    }
+    let mut stdout = std::io::stdout().lock();
+    writeln!(stdout, "{line}")?;
+    Ok(stdout.flush()?)
+}
+
+/// A page for a terminal.
+pub(super) fn people(stack: &Stack, demo: Option<&Demo>, files: &Files) {
+    println!();
+    println!("Tidegate is up.");
+    println!();
+    println!(
+        "  admin API   {}  (gRPC with reflection; OAuth at /oauth2/token)",
+        stack.admin_url()
+    );
+    println!(
+        "              user {}, password {}",
+        stack.username, stack.password
+    );
+    println!(
+        "              CA certificate {}",
+        stack.control_plane.ca_cert.display()
+    );
+    for (index, node) in stack.nodes.iter().enumerate() {
+        print!("  gateway {}   ws://{}", index + 1, node.ws);
+        if let Some(wss) = node.wss {
+            print!("  wss://{wss}");
+        }
+        println!("  status and metrics http://{}", node.admin);
+    }
+    println!("  data        {}  (logs in logs/)", files.root().display());
+    if let (Some(demo), Some(backend)) = (demo, &stack.backend) {
+        println!();
+        println!(
+            "The demo: EchoWebSocket 1.0 at {}, in front of {backend}.",
+            demo.url
+        );
+        println!("Paste one of these, type a word, and it comes back:");
+        println!();
+        println!(
+            "  websocat -H 'Authorization: Bearer {}' {}",
+            demo.gold_token, demo.url
+        );
+        println!();
+        println!(
+            "  wscat -H 'Authorization: Bearer {}' -c {}",
+            demo.gold_token, demo.url
+        );
+        println!();
+        println!("That token's application is subscribed under Gold. One under Unlimited:");
+        println!();
+        println!("  {}", demo.unlimited_token);
+    }
+    println!();
+    println!("Ctrl-C stops all of it.");
+}

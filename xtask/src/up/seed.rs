@@ -1,0 +1,322 @@
+//! Creates the demo through the admin API: the tutorial's API, an application under Gold and one under Unlimited.
+//! Idempotent: what is there already is found again, so a second `up` changes nothing but what must change.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use futures_util::{SinkExt as _, StreamExt as _};
+use serde::{Deserialize, Serialize};
+use tidegate_proto::admin::v1::{
+    Api, Application, ApplicationKey, CreateApiRequest, CreateApplicationKeyRequest,
+    CreateApplicationRequest, CreateRevisionRequest, CreateSubscriptionRequest,
+    DeleteRevisionRequest, DeployRevisionRequest, ListApisRequest, ListApplicationKeysRequest,
+    ListApplicationsRequest, ListRevisionsRequest, ListSubscriptionsRequest, SignInRequest,
+    Subscription, UpdateApiRequest, api_service_client::ApiServiceClient,
+    application_service_client::ApplicationServiceClient,
+    session_service_client::SessionServiceClient,
+    subscription_service_client::SubscriptionServiceClient,
+};
+use tokio::time::{interval, timeout};
+use tokio_tungstenite::tungstenite::{
+    Error, Message,
+    client::IntoClientRequest as _,
+    http::{StatusCode, header::AUTHORIZATION},
+};
+
+use super::{files::Files, stack::Stack};
+use crate::client::{self, Bearer, Channel};
+
+/// What somebody needs to try the demo.
+#[derive(Debug)]
+pub(super) struct Demo {
+    /// The API's address at the first data plane.
+    pub(super) url: String,
+    /// A token of the application under Gold.
+    pub(super) gold_token: String,
+    /// A token of the application under Unlimited.
+    pub(super) unlimited_token: String,
+}
+
+/// What the next run must know: secrets are shown once.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Kept {
+    gold: Key,
+    unlimited: Key,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Key {
+    client_id: String,
+    client_secret: String,
+}
+
+const NAME: &str = "EchoWebSocket";
+const CONTEXT: &str = "/echowebsocket";
+const VERSION: &str = "1.0";
+const ENVIRONMENT: &str = "environments/default";
+
+/// What the demo's API offers.
+const PLANS: [&str; 3] = ["plans/Unlimited", "plans/Gold", "plans/Silver"];
+
+/// How many revisions an API may have.
+const REVISIONS_MAX: usize = 5;
+
+/// What a gateway answers by itself before it has heard of the demo.
+const MAY_BE_ITS_OWN: [StatusCode; 4] = [
+    StatusCode::UNAUTHORIZED,
+    StatusCode::FORBIDDEN,
+    StatusCode::NOT_FOUND,
+    StatusCode::SERVICE_UNAVAILABLE,
+];
+
+/// How long the data planes may take to serve what was just deployed.
+const SERVED: Duration = Duration::from_secs(20);
+
+/// Creates the demo, or finds it again, and waits until every data plane serves it.
+pub(super) async fn demo(files: &Files, stack: &Stack, backend: &str) -> anyhow::Result<Demo> {
+    eprintln!("seeding the demo");
+    let (url, ca_cert) = (stack.admin_url(), &stack.control_plane.ca_cert);
+    let anonymous = client::connect(&url, ca_cert, Bearer::default()).await?;
+    let session = SessionServiceClient::new(anonymous)
+        .sign_in(SignInRequest {
+            username: stack.username.to_owned(),
+            password: stack.password.clone(),
+        })
+        .await
+        .context("cannot sign in with the password that `up` made; `--fresh` makes a new one")?;
+    let channel = client::connect(&url, ca_cert, Bearer::new(&session.into_inner().token)?).await?;
+
+    let api = publish(&channel, backend).await?;
+    let mut kept: Kept = files.demo().unwrap_or_default();
+    for (plan, key) in [("Gold", &mut kept.gold), ("Unlimited", &mut kept.unlimited)] {
+        *key = subscribe(&channel, &api, plan, key).await?;
+    }
+    files.keep_demo(&kept)?;
+
+    let token =
+        async |key: &Key| client::token(&url, ca_cert, &key.client_id, &key.client_secret).await;
+    let gold_token = token(&kept.gold).await?;
+    let unlimited_token = token(&kept.unlimited).await?;
+    for node in &stack.nodes {
+        let url = format!("ws://{}{CONTEXT}/{VERSION}", node.ws);
+        served(&url, &gold_token, stack.own_backend).await?;
+    }
+    let first = stack.nodes.first().context("there is no data plane")?;
+    Ok(Demo {
+        url: format!("ws://{}{CONTEXT}/{VERSION}", first.ws),
+        gold_token,
+        unlimited_token,
+    })
+}
+
+/// The demo's API, published and deployed with the backend that runs now.
+async fn publish(channel: &Channel, backend: &str) -> anyhow::Result<Api> {
+    let mut apis = ApiServiceClient::new(channel.clone());
+    let found = apis
+        .list_apis(ListApisRequest {
+            filter: format!("api_name = {NAME} AND version = {VERSION}"),
+            ..Default::default()
+        })
+        .await?;
+    let Some(mut api) = found.into_inner().apis.pop() else {
+        let api = Api {
+            api_name: NAME.to_owned(),
+            context: CONTEXT.to_owned(),
+            version: VERSION.to_owned(),
+            description: "Sends back what it gets.".to_owned(),
+            production_endpoint: backend.to_owned(),
+            plans: PLANS.map(str::to_owned).into(),
+            ..Default::default()
+        };
+        let request = CreateApiRequest {
+            api: Some(api),
+            publish: true,
+        };
+        return Ok(apis.create_api(request).await?.into_inner());
+    };
+    // The tutorial makes the same API by hand, with fewer plans.
+    let lacking = PLANS
+        .iter()
+        .filter(|plan| !api.plans.iter().any(|has| has == *plan));
+    let lacking: Vec<_> = lacking.map(|plan| (*plan).to_owned()).collect();
+    if !lacking.is_empty() {
+        api.plans.extend(lacking);
+        api = update(&mut apis, api, "plans").await?;
+    }
+    if api.production_endpoint != backend {
+        backend.clone_into(&mut api.production_endpoint);
+        api = redeploy(&mut apis, api).await?;
+    }
+    Ok(api)
+}
+
+/// Changes one field of the working copy.
+async fn update(
+    apis: &mut ApiServiceClient<Channel>,
+    api: Api,
+    field: &str,
+) -> anyhow::Result<Api> {
+    let request = UpdateApiRequest {
+        api: Some(api),
+        update_mask: Some(prost_types::FieldMask {
+            paths: vec![field.to_owned()],
+        }),
+    };
+    Ok(apis.update_api(request).await?.into_inner())
+}
+
+/// Brings a changed working copy to the gateways.
+async fn redeploy(apis: &mut ApiServiceClient<Channel>, api: Api) -> anyhow::Result<Api> {
+    let api = update(apis, api, "production_endpoint").await?;
+    let parent = api.name.clone();
+    let request = ListRevisionsRequest {
+        parent: parent.clone(),
+        ..Default::default()
+    };
+    let revisions = apis.list_revisions(request).await?.into_inner().revisions;
+    if revisions.len() >= REVISIONS_MAX
+        && let Some(oldest) = revisions
+            .into_iter()
+            .rfind(|revision| revision.environments.is_empty())
+    {
+        let name = oldest.name;
+        apis.delete_revision(DeleteRevisionRequest { name }).await?;
+    }
+    let request = CreateRevisionRequest {
+        parent,
+        revision: None,
+    };
+    let revision = apis.create_revision(request).await?.into_inner();
+    apis.deploy_revision(DeployRevisionRequest {
+        name: revision.name,
+        environments: vec![ENVIRONMENT.to_owned()],
+    })
+    .await?;
+    Ok(api)
+}
+
+/// An application that is subscribed to the API under the plan, and a key of it whose secret is known.
+async fn subscribe(channel: &Channel, api: &Api, plan: &str, kept: &Key) -> anyhow::Result<Key> {
+    let mut applications = ApplicationServiceClient::new(channel.clone());
+    let display_name = format!("Demo {plan}");
+    let request = ListApplicationsRequest {
+        filter: format!("display_name = \"{display_name}\""),
+        ..Default::default()
+    };
+    let found = applications.list_applications(request).await?.into_inner();
+    let application = match found.applications.into_iter().next() {
+        Some(application) => application,
+        None => {
+            let application = Application {
+                display_name,
+                ..Default::default()
+            };
+            let request = CreateApplicationRequest {
+                application: Some(application),
+            };
+            applications.create_application(request).await?.into_inner()
+        }
+    };
+
+    let mut subscriptions = SubscriptionServiceClient::new(channel.clone());
+    let request = ListSubscriptionsRequest {
+        filter: format!(
+            "application = \"{}\" AND api = \"{}\"",
+            application.name, api.name
+        ),
+        ..Default::default()
+    };
+    let found = subscriptions
+        .list_subscriptions(request)
+        .await?
+        .into_inner();
+    if found.subscriptions.is_empty() {
+        let subscription = Subscription {
+            application: application.name.clone(),
+            api: api.name.clone(),
+            plan: format!("plans/{plan}"),
+            ..Default::default()
+        };
+        let request = CreateSubscriptionRequest {
+            subscription: Some(subscription),
+        };
+        subscriptions.create_subscription(request).await?;
+    }
+
+    let request = ListApplicationKeysRequest {
+        parent: application.name.clone(),
+        ..Default::default()
+    };
+    let keys = applications
+        .list_application_keys(request)
+        .await?
+        .into_inner()
+        .application_keys;
+    if keys.iter().any(|key| key.client_id == kept.client_id) {
+        return Ok(kept.clone());
+    }
+    let request = CreateApplicationKeyRequest {
+        parent: application.name,
+        application_key: Some(ApplicationKey::default()),
+    };
+    let key = applications
+        .create_application_key(request)
+        .await?
+        .into_inner();
+    Ok(Key {
+        client_id: key.client_id,
+        client_secret: key.client_secret,
+    })
+}
+
+/// Waits until a gateway serves the demo.
+async fn served(url: &str, token: &str, own_backend: bool) -> anyhow::Result<()> {
+    let mut last = anyhow::anyhow!("it was not tried");
+    let tried = async {
+        let mut ticks = interval(Duration::from_millis(50));
+        loop {
+            ticks.tick().await;
+            match echo(url, token, own_backend).await {
+                Ok(()) => return,
+                Err(error) => last = error,
+            }
+        }
+    };
+    if timeout(SERVED, tried).await.is_ok() {
+        return Ok(());
+    }
+    Err(last.context(format!(
+        "{url} did not serve the demo in {} s",
+        SERVED.as_secs()
+    )))
+}
+
+/// Sees an echo; of a backend that is not ours, sees that the gateway asked it.
+async fn echo(url: &str, token: &str, own_backend: bool) -> anyhow::Result<()> {
+    let mut request = url.into_client_request()?;
+    let bearer = format!("Bearer {token}").parse()?;
+    request.headers_mut().insert(AUTHORIZATION, bearer);
+    let mut socket = match tokio_tungstenite::connect_async(request).await {
+        Ok((socket, _)) => socket,
+        // The gateway's own refusals of an API or a token that it does not know yet are others.
+        Err(Error::Http(answer)) if !own_backend && !MAY_BE_ITS_OWN.contains(&answer.status()) => {
+            return Ok(());
+        }
+        Err(error) => return Err(error.into()),
+    };
+    if own_backend {
+        socket.send(Message::text("hello")).await?;
+        let answer = socket.next().await.context("closed before it echoed")??;
+        ensure!(
+            answer == Message::text("hello"),
+            "echoed something else: {answer}"
+        );
+    }
+    socket.close(None).await?;
+    if own_backend {
+        while socket.next().await.is_some() {}
+    }
+    Ok(())
+}

@@ -1,0 +1,63 @@
+//! Where the repository is, and how its commands are run and timed. Called by every other module here.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::Instant,
+};
+
+use anyhow::{Context as _, bail};
+
+/// What `cargo build` is told to build the programs together with the tests: what both need is then compiled once.
+pub const EVERYTHING: [&str; 3] = ["--workspace", "--bins", "--tests"];
+
+/// The folder of the workspace's `Cargo.toml`.
+#[must_use]
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("xtask is a folder of the workspace")
+        .to_owned()
+}
+
+/// The cargo that runs us, so that a toolchain override holds for what we start.
+#[must_use]
+pub fn cargo() -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root()).stdin(Stdio::null());
+    command
+}
+
+/// The folder that `cargo build` writes to.
+#[must_use]
+pub fn target() -> PathBuf {
+    match std::env::var_os("CARGO_TARGET_DIR") {
+        Some(dir) => root().join(dir),
+        None => root().join("target"),
+    }
+}
+
+/// Whether a program can be found on the `PATH`.
+#[must_use]
+pub fn has(program: &str) -> bool {
+    std::env::var_os("PATH").is_some_and(|path| {
+        std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+    })
+}
+
+/// Runs a step in the foreground, naming it and saying how long it took.
+///
+/// # Errors
+/// When the program cannot be started or ends with another status than 0.
+pub fn step(name: &str, command: &mut Command) -> anyhow::Result<()> {
+    eprintln!("==> {name}");
+    let began = Instant::now();
+    let status = command
+        .status()
+        .with_context(|| format!("{name}: cannot start {}", command.get_program().display()))?;
+    if !status.success() {
+        bail!("{name} failed ({status})");
+    }
+    eprintln!("    {name}: {:.1} s", began.elapsed().as_secs_f32());
+    Ok(())
+}
