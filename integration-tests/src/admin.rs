@@ -1,0 +1,184 @@
+//! The admin API as tests use it: signed in as the first admin, and the few steps from nothing to a token in one call
+//! each. Anything else goes through the generated clients on [`Admin::channel`].
+
+use std::path::PathBuf;
+
+use tidegate_proto::admin::v1::{
+    Api, Application, ApplicationKey, CreateApiRequest, CreateApplicationKeyRequest,
+    CreateApplicationRequest, CreateSubscriptionRequest, ListNodesRequest, Node, SignInRequest,
+    Subscription, api_service_client::ApiServiceClient,
+    application_service_client::ApplicationServiceClient,
+    gateway_service_client::GatewayServiceClient, session_service_client::SessionServiceClient,
+    subscription_service_client::SubscriptionServiceClient,
+};
+use xtask::client::{self, Bearer, Channel};
+
+use crate::control_plane::{ControlPlane, PASSWORD};
+
+/// A session with the admin API.
+#[derive(Clone, Debug)]
+pub struct Admin {
+    /// The connection, signed in.
+    pub channel: Channel,
+    /// The people's door.
+    pub url: String,
+    /// The authority of its certificate.
+    pub ca_cert: PathBuf,
+}
+
+/// A client that is subscribed to an API.
+#[derive(Clone, Debug)]
+pub struct Subscriber {
+    /// `applications/{uuid}`.
+    pub application: String,
+    /// `subscriptions/{uuid}`.
+    pub subscription: String,
+    /// The OAuth client id.
+    pub client_id: String,
+    /// The OAuth client secret.
+    pub client_secret: String,
+}
+
+// === impl Admin ===
+
+impl Admin {
+    /// Signs in as the first admin.
+    ///
+    /// # Panics
+    /// When that is refused.
+    pub async fn sign_in(control_plane: &ControlPlane) -> Self {
+        Self::try_sign_in(control_plane)
+            .await
+            .expect("the first admin can sign in")
+    }
+
+    /// Signs in as the first admin.
+    ///
+    /// # Errors
+    /// When the control plane does not answer, or refuses.
+    pub async fn try_sign_in(control_plane: &ControlPlane) -> anyhow::Result<Self> {
+        let (url, ca_cert) = (control_plane.url(), control_plane.ready.ca_cert.clone());
+        let anonymous = client::connect(&url, &ca_cert, Bearer::default()).await?;
+        let request = SignInRequest {
+            username: "admin".to_owned(),
+            password: PASSWORD.to_owned(),
+        };
+        let session = SessionServiceClient::new(anonymous)
+            .sign_in(request)
+            .await?
+            .into_inner();
+        Ok(Self {
+            channel: client::connect(&url, &ca_cert, Bearer::new(&session.token)?).await?,
+            url,
+            ca_cert,
+        })
+    }
+
+    /// A client of the API service.
+    #[must_use]
+    pub fn apis(&self) -> ApiServiceClient<Channel> {
+        ApiServiceClient::new(self.channel.clone())
+    }
+
+    /// A client of the subscription service.
+    #[must_use]
+    pub fn subscriptions(&self) -> SubscriptionServiceClient<Channel> {
+        SubscriptionServiceClient::new(self.channel.clone())
+    }
+
+    /// Creates, deploys and publishes an API at `/<context>/1.0` under Unlimited and Gold.
+    ///
+    /// # Panics
+    /// When the admin API refuses.
+    pub async fn publish(&self, context: &str, endpoint: &str) -> Api {
+        let api = Api {
+            api_name: format!("Api {context}"),
+            context: format!("/{context}"),
+            version: "1.0".to_owned(),
+            production_endpoint: endpoint.to_owned(),
+            plans: vec!["plans/Unlimited".to_owned(), "plans/Gold".to_owned()],
+            ..Api::default()
+        };
+        let request = CreateApiRequest {
+            api: Some(api),
+            publish: true,
+        };
+        let created = self.apis().create_api(request).await;
+        created
+            .unwrap_or_else(|status| panic!("cannot publish {context}: {status:?}"))
+            .into_inner()
+    }
+
+    /// Registers an application with a key, subscribed to the API under the plan.
+    ///
+    /// # Panics
+    /// When the admin API refuses.
+    pub async fn subscribe(&self, api: &Api, plan: &str) -> Subscriber {
+        let mut applications = ApplicationServiceClient::new(self.channel.clone());
+        let application = Application {
+            display_name: format!("{} {plan}", api.api_name),
+            ..Application::default()
+        };
+        let application = applications
+            .create_application(CreateApplicationRequest {
+                application: Some(application),
+            })
+            .await
+            .expect("an application can be made")
+            .into_inner();
+        let subscription = Subscription {
+            application: application.name.clone(),
+            api: api.name.clone(),
+            plan: format!("plans/{plan}"),
+            ..Subscription::default()
+        };
+        let subscription = self
+            .subscriptions()
+            .create_subscription(CreateSubscriptionRequest {
+                subscription: Some(subscription),
+            })
+            .await
+            .expect("an application can be subscribed")
+            .into_inner();
+        let key = applications
+            .create_application_key(CreateApplicationKeyRequest {
+                parent: application.name.clone(),
+                application_key: Some(ApplicationKey::default()),
+            })
+            .await
+            .expect("a key can be made")
+            .into_inner();
+        Subscriber {
+            application: application.name,
+            subscription: subscription.name,
+            client_id: key.client_id,
+            client_secret: key.client_secret,
+        }
+    }
+
+    /// An access token for a subscriber.
+    ///
+    /// # Panics
+    /// When the token endpoint refuses.
+    pub async fn token(&self, subscriber: &Subscriber) -> String {
+        let (id, secret) = (&subscriber.client_id, &subscriber.client_secret);
+        client::token(&self.url, &self.ca_cert, id, secret)
+            .await
+            .expect("a token can be had")
+    }
+
+    /// The nodes of the default environment.
+    ///
+    /// # Panics
+    /// When the admin API refuses.
+    pub async fn nodes(&self) -> Vec<Node> {
+        let request = ListNodesRequest {
+            parent: "environments/default".to_owned(),
+            ..ListNodesRequest::default()
+        };
+        let nodes = GatewayServiceClient::new(self.channel.clone())
+            .list_nodes(request)
+            .await;
+        nodes.expect("nodes can be listed").into_inner().nodes
+    }
+}

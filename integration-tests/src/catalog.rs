@@ -1,0 +1,125 @@
+//! Resources of the configuration stream for tests that play the control plane themselves: one API in front of a
+//! backend, one application subscribed to it, one key manager.
+
+use tidegate_proto::discovery::v1::{
+    Api, ApiState, Application, ApplicationKey, KeyManager, KeyType, Plan, Resource, Subscription,
+    SubscriptionState, Topic, resource::Body,
+};
+
+use crate::issuer::Issuer;
+
+/// The client id of the application in [`echo`].
+pub const CLIENT: &str = "client-1";
+
+/// The path of the API in [`echo`].
+pub const PATH: &str = "/echo/1.0";
+
+/// The id of the API in [`echo`].
+pub const API: &str = "00000000-0000-4000-8000-000000000001";
+
+const APPLICATION: &str = "00000000-0000-4000-8000-0000000000a1";
+const SUBSCRIPTION: &str = "00000000-0000-4000-8000-0000000000b1";
+
+/// Everything a client needs to get to the backend at `/echo/1.0` with a token of the issuer for [`CLIENT`].
+#[must_use]
+pub fn echo(issuer: &Issuer, endpoint: &str) -> Vec<Resource> {
+    vec![
+        plan("Unlimited"),
+        key_manager(issuer),
+        api(API, "/echo", endpoint),
+        application(APPLICATION),
+        application_key(CLIENT, APPLICATION),
+        subscription(SUBSCRIPTION, APPLICATION, API, SubscriptionState::Active),
+    ]
+}
+
+/// [`echo`], with its subscription in another state.
+#[must_use]
+pub fn echo_subscribed(issuer: &Issuer, endpoint: &str, state: SubscriptionState) -> Vec<Resource> {
+    let mut resources = echo(issuer, endpoint);
+    resources.pop();
+    resources.push(subscription(SUBSCRIPTION, APPLICATION, API, state));
+    resources
+}
+
+/// An open API in version 1.0 with one topic for everything.
+#[must_use]
+pub fn api(id: &str, context: &str, endpoint: &str) -> Resource {
+    let api = Api {
+        id: id.to_owned(),
+        name: format!("Api {context}"),
+        context: context.to_owned(),
+        version: "1.0".to_owned(),
+        revision: "00000000-0000-4000-8000-0000000000c1".to_owned(),
+        state: ApiState::Open.into(),
+        production_endpoint: endpoint.to_owned(),
+        topics: vec![Topic {
+            template: "/*".to_owned(),
+            mapping: String::new(),
+        }],
+        ..Api::default()
+    };
+    Resource::new(format!("apis/{id}"), Body::Api(api))
+}
+
+/// A plan without a limit.
+#[must_use]
+pub fn plan(name: &str) -> Resource {
+    let plan = Plan {
+        name: name.to_owned(),
+        ..Plan::default()
+    };
+    Resource::new(format!("plans/{name}"), Body::Plan(plan))
+}
+
+/// An application.
+#[must_use]
+pub fn application(id: &str) -> Resource {
+    let application = Application {
+        id: id.to_owned(),
+        name: format!("Application {id}"),
+    };
+    Resource::new(format!("applications/{id}"), Body::Application(application))
+}
+
+/// A production key of an application.
+#[must_use]
+pub fn application_key(client_id: &str, application: &str) -> Resource {
+    let key = ApplicationKey {
+        client_id: client_id.to_owned(),
+        application: application.to_owned(),
+        key_type: KeyType::Production.into(),
+    };
+    Resource::new(
+        format!("applicationKeys/{client_id}"),
+        Body::ApplicationKey(key),
+    )
+}
+
+/// A subscription under Unlimited.
+#[must_use]
+pub fn subscription(id: &str, application: &str, api: &str, state: SubscriptionState) -> Resource {
+    let subscription = Subscription {
+        id: id.to_owned(),
+        application: application.to_owned(),
+        api: api.to_owned(),
+        plan: "Unlimited".to_owned(),
+        state: state.into(),
+    };
+    Resource::new(
+        format!("subscriptions/{id}"),
+        Body::Subscription(subscription),
+    )
+}
+
+/// The key manager `resident`.
+#[must_use]
+pub fn key_manager(issuer: &Issuer) -> Resource {
+    let manager = KeyManager {
+        name: "resident".to_owned(),
+        issuer: issuer.issuer.clone(),
+        audiences: vec![issuer.audience.clone()],
+        jwks: vec![issuer.jwk()],
+    };
+    Resource::new("keyManagers/resident".to_owned(), Body::KeyManager(manager))
+}

@@ -1,0 +1,19 @@
+//! The harness of the end-to-end tests: real processes on free ports, guards that end them, clients and backends that
+//! do exactly what a test says, and a control plane that can be made to misbehave. The tests are in `tests/`.
+
+pub mod wait;
+pub mod process;
+pub mod control_plane;
+pub mod data_plane;
+pub mod stack;
+pub mod admin;
+pub mod issuer;
+pub mod catalog;
+pub mod fake_control_plane;
+pub mod fake_node;
+pub mod tap;
+pub mod wire;
+pub mod client;
+pub mod backend;
+pub mod python;
+pub mod grpcurl;

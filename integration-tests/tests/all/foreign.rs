@@ -1,0 +1,46 @@
+//! An echo through the gateway with a client and a backend that this project did not write: the Python package
+//! `websockets` as both. The stack is real from end to end: published, subscribed and paid for by the admin API.
+
+use tidegate_integration_tests::{python, stack::Stack};
+
+use crate::setup::until_open;
+
+/// What the client must have seen come back.
+const KINDS: &[&str] = &[
+    "text",
+    "empty text",
+    "binary",
+    "fragmented text",
+    "fragmented binary",
+    "16 MiB",
+    "ping",
+    "permessage-deflate agreed",
+    "compressed text",
+    "compressed text again, with the window kept",
+    "16 MiB compressed",
+    "closed",
+];
+
+#[tokio::test]
+async fn a_foreign_client_and_a_foreign_backend_understand_each_other_through_the_gateway() {
+    let stack = Stack::builder().start().await;
+    let (_backend, endpoint) = python::serve("backend.py", stack.folder(), &[]).await;
+    let admin = stack.admin().await;
+    let api = admin.publish("foreign", &endpoint).await;
+    let subscriber = admin.subscribe(&api, "Gold").await;
+    let token = admin.token(&subscriber).await;
+    until_open(stack.gateway(), "/foreign/1.0", &token).await;
+
+    let url = stack.gateway().ws("/foreign/1.0");
+    for arguments in [
+        &[url.as_str(), &token][..],
+        &[url.as_str(), &token, "--in-query"],
+    ] {
+        let output = python::run("client.py", arguments).await;
+        assert_eq!(output.lines().collect::<Vec<_>>(), KINDS);
+    }
+    assert!(
+        !stack.gateway().process.log().contains(&token),
+        "a token was logged"
+    );
+}

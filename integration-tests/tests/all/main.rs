@@ -1,0 +1,22 @@
+//! End-to-end tests. Each starts what it needs, as processes of their own on free ports, and ends it again.
+#![expect(clippy::unwrap_used, reason = "a test ends at what it did not expect")]
+
+mod setup;
+
+mod foreign;
+mod handshakes;
+mod tokens;
+mod backends;
+mod frames;
+mod conformance;
+mod secure;
+mod silence;
+mod drain;
+mod discovery;
+mod outage;
+mod changes;
+mod store;
+mod crashes;
+mod admin_input;
+mod documents;
+mod up;

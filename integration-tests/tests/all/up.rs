@@ -1,0 +1,174 @@
+//! `cargo xtask up` as a new user types it: one line of JSON when all is ready, an echo with what it prints, and
+//! nothing left when it is told to stop.
+
+use std::{collections::HashSet, net::TcpListener, path::Path, process::Stdio};
+
+use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+use serde_json::Value;
+use tidegate_integration_tests::{client::Upgrade, process, wait};
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    process::{Child, Command},
+};
+
+struct Up {
+    child: Child,
+    line: Value,
+}
+
+fn command(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = process::command("xtask");
+    command
+        .args(["up", "--json", "--no-build", "--data-dir"])
+        .arg(folder)
+        .args(arguments);
+    let mut command = Command::from(command);
+    command.stdin(Stdio::null()).kill_on_drop(true);
+    command
+}
+
+impl Up {
+    async fn start(folder: &Path, arguments: &[&str]) -> Self {
+        let mut command = command(folder, arguments);
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let line = wait::within("`up` is ready", lines.next_line())
+            .await
+            .unwrap();
+        let line = serde_json::from_str(&line.expect("`up` ended before it was ready")).unwrap();
+        Self { child, line }
+    }
+
+    fn text(&self, pointer: &str) -> &str {
+        let value = self.line.pointer(pointer).and_then(Value::as_str);
+        value.unwrap_or_else(|| panic!("no {pointer} in {}", self.line))
+    }
+
+    fn pid(&self, pointer: &str) -> Pid {
+        let value = self.line.pointer(pointer).and_then(Value::as_i64);
+        let pid = value.and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
+        pid.unwrap_or_else(|| panic!("no {pointer} in {}", self.line))
+    }
+
+    fn own_pid(&self) -> Pid {
+        let pid = self
+            .child
+            .id()
+            .and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
+        pid.expect("it runs")
+    }
+
+    async fn echo(&self, node: usize, token: &str) {
+        let address = self.text(&format!("/data_planes/{node}/ws"));
+        let address = address.trim_start_matches("ws://").parse().unwrap();
+        let upgrade = Upgrade::to("/echowebsocket/1.0").bearer(token);
+        upgrade.open(address).await.echo("hello").await;
+    }
+
+    async fn stop(mut self, signal: Signal) -> std::process::ExitStatus {
+        kill_process(self.own_pid(), signal).unwrap();
+        wait::within("`up` ends", self.child.wait()).await.unwrap()
+    }
+}
+
+fn gone(pid: Pid) -> bool {
+    test_kill_process(pid).is_err()
+}
+
+#[tokio::test]
+async fn up_echoes_at_once_finds_its_data_again_and_forgets_it_when_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let up = Up::start(folder.path(), &["--ports", "auto", "--data-planes", "2"]).await;
+    assert!(up.text("/admin/url").starts_with("https://127.0.0.1:"));
+    assert_eq!(up.text("/admin/username"), "admin");
+    assert!(Path::new(up.text("/admin/ca_cert")).is_file());
+    assert!(up.text("/demo/url").ends_with("/echowebsocket/1.0"));
+    assert!(up.text("/data_planes/0/wss").starts_with("wss://"));
+    assert!(
+        up.text("/data_planes/1/admin")
+            .starts_with("http://127.0.0.1:")
+    );
+    for token in ["/demo/token", "/demo/unlimited_token"] {
+        for node in [0, 1] {
+            up.echo(node, up.text(token)).await;
+        }
+    }
+    let password = up.text("/admin/password").to_owned();
+    let client = client_of(up.text("/demo/token"));
+    let mut pids = HashSet::new();
+    for pointer in [
+        "/control_plane/pid",
+        "/data_planes/0/pid",
+        "/data_planes/1/pid",
+    ] {
+        pids.insert(up.pid(pointer));
+    }
+    assert_eq!(pids.len(), 3, "separate processes");
+    assert!(up.stop(Signal::INT).await.success());
+    assert!(pids.iter().all(|pid| gone(*pid)), "a process was left");
+
+    let again = Up::start(folder.path(), &["--ports", "auto"]).await;
+    again.echo(0, again.text("/demo/token")).await;
+    assert_eq!(again.text("/admin/password"), password);
+    assert_eq!(
+        client_of(again.text("/demo/token")),
+        client,
+        "the same application's key"
+    );
+    assert!(again.stop(Signal::TERM).await.success());
+
+    let fresh = Up::start(folder.path(), &["--ports", "auto", "--fresh"]).await;
+    fresh.echo(0, fresh.text("/demo/token")).await;
+    assert_ne!(
+        client_of(fresh.text("/demo/token")),
+        client,
+        "it was to be forgotten"
+    );
+    assert!(fresh.stop(Signal::TERM).await.success());
+}
+
+/// The client id in an access token.
+fn client_of(token: &str) -> String {
+    use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+
+    let claims = URL_SAFE_NO_PAD
+        .decode(token.split('.').nth(1).unwrap())
+        .unwrap();
+    let claims: Value = serde_json::from_slice(&claims).unwrap();
+    claims["client_id"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn no_process_outlives_a_killed_up_and_a_dead_process_ends_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let up = Up::start(folder.path(), &["--ports", "auto"]).await;
+    let pids = [up.pid("/control_plane/pid"), up.pid("/data_planes/0/pid")];
+    up.stop(Signal::KILL).await;
+    wait::until("its processes are gone", async || {
+        pids.iter().all(|pid| gone(*pid)).then_some(())
+    })
+    .await;
+
+    let up = Up::start(folder.path(), &["--ports", "auto", "--no-demo"]).await;
+    assert_eq!(up.line.get("demo"), None);
+    let control_plane = up.pid("/control_plane/pid");
+    kill_process(up.pid("/data_planes/0/pid"), Signal::KILL).unwrap();
+    let mut child = up.child;
+    let status = wait::within("`up` ends", child.wait()).await.unwrap();
+    assert!(!status.success());
+    assert!(gone(control_plane), "it brings the rest down");
+}
+
+#[tokio::test]
+async fn a_taken_port_is_an_error_that_names_it() {
+    // Somebody else's, if it is taken already.
+    let _taken = TcpListener::bind("127.0.0.1:9443");
+    let folder = tempfile::tempdir().unwrap();
+    let output = wait::within("`up` ends", command(folder.path(), &[]).output())
+        .await
+        .unwrap();
+    assert!(!output.status.success());
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(text.contains("9443"), "{text}");
+    assert!(output.stdout.is_empty());
+}
