@@ -28,6 +28,7 @@ mod paging;
 mod sessions;
 mod users;
 mod apis;
+mod limits;
 mod plans;
 mod applications;
 mod subscriptions;

@@ -14,6 +14,7 @@ pub mod listing;
 pub mod apis;
 pub mod lifecycle;
 pub mod revisions;
+pub mod limits;
 pub mod plans;
 pub mod environments;
 pub mod nodes;

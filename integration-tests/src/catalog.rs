@@ -1,9 +1,12 @@
 //! Resources of the configuration stream for tests that play the control plane themselves: one API in front of a
 //! backend, one application subscribed to it, one key manager.
 
-use tidegate_proto::discovery::v1::{
-    Api, ApiState, Application, ApplicationKey, KeyManager, KeyType, Plan, Resource, Subscription,
-    SubscriptionState, Topic, resource::Body,
+use tidegate_proto::{
+    discovery::v1::{
+        Api, ApiState, Application, ApplicationKey, KeyManager, KeyType, Plan, Resource,
+        Subscription, SubscriptionState, Topic, resource::Body,
+    },
+    quota::Limits,
 };
 
 use crate::issuer::Issuer;
@@ -55,7 +58,7 @@ pub fn api(id: &str, context: &str, endpoint: &str) -> Resource {
         production_endpoint: endpoint.to_owned(),
         topics: vec![Topic {
             template: "/*".to_owned(),
-            mapping: String::new(),
+            ..Topic::default()
         }],
         ..Api::default()
     };
@@ -67,7 +70,7 @@ pub fn api(id: &str, context: &str, endpoint: &str) -> Resource {
 pub fn plan(name: &str) -> Resource {
     let plan = Plan {
         name: name.to_owned(),
-        ..Plan::default()
+        limits: Some((&Limits::default()).into()),
     };
     Resource::new(format!("plans/{name}"), Body::Plan(plan))
 }
@@ -78,6 +81,8 @@ pub fn application(id: &str) -> Resource {
     let application = Application {
         id: id.to_owned(),
         name: format!("Application {id}"),
+        owner: "somebody".to_owned(),
+        ..Application::default()
     };
     Resource::new(format!("applications/{id}"), Body::Application(application))
 }
@@ -105,6 +110,7 @@ pub fn subscription(id: &str, application: &str, api: &str, state: SubscriptionS
         api: api.to_owned(),
         plan: "Unlimited".to_owned(),
         state: state.into(),
+        ..Subscription::default()
     };
     Resource::new(
         format!("subscriptions/{id}"),

@@ -83,6 +83,7 @@ impl FakeNode {
         self.say(Message::Beat(Beat {
             number,
             open_sessions,
+            ledger: None,
         }))
         .await;
     }

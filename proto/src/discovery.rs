@@ -1,5 +1,7 @@
 //! The generated types of the configuration stream, `tidegate.discovery.v1`, and the content hash of a resource.
 
+pub mod limits;
+
 use prost::Message as _;
 use sha2::{Digest as _, Sha256};
 
@@ -52,15 +54,18 @@ impl v1::Resource {
 
 #[cfg(test)]
 mod tests {
-    use super::v1::{Plan, Resource, resource::Body};
+    use super::v1::{Limits, Plan, Resource, resource::Body};
 
     fn plan(limit: u64) -> Resource {
         Resource::new(
             "plans/Gold".to_owned(),
             Body::Plan(Plan {
                 name: "Gold".to_owned(),
-                message_limit: limit,
-                window_seconds: 60,
+                limits: Some(Limits {
+                    messages: limit,
+                    messages_window_seconds: 60,
+                    ..Limits::default()
+                }),
             }),
         )
     }

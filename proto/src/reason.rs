@@ -70,6 +70,24 @@ pub enum Reason {
     /// The subscription is blocked.
     SubscriptionBlocked,
 
+    // By policy; all but the limits on handshakes also end sessions.
+    /// A deny policy keeps the caller out.
+    DeniedByPolicy,
+    /// The limit of the API's policy is reached.
+    ApiQuota,
+    /// The limit of the topic's policy is reached.
+    TopicQuota,
+    /// The limit of the subscription's plan is reached.
+    SubscriptionQuota,
+    /// The limit of the application's policy is reached.
+    ApplicationQuota,
+    /// As many sessions are open as a plan or policy allows.
+    SessionLimit,
+    /// As many sessions were opened in this second as a plan or policy allows.
+    ConnectionRate,
+    /// The shared ledger cannot be asked, and a plan or policy lets nothing pass meanwhile.
+    LedgerUnavailable,
+
     // The backend's leg.
     /// The backend answered the upgrade with a status of its own, which is relayed.
     BackendRefused,
@@ -153,6 +171,14 @@ impl Reason {
         Self::ApplicationUnknown,
         Self::SubscriptionMissing,
         Self::SubscriptionBlocked,
+        Self::DeniedByPolicy,
+        Self::ApiQuota,
+        Self::TopicQuota,
+        Self::SubscriptionQuota,
+        Self::ApplicationQuota,
+        Self::SessionLimit,
+        Self::ConnectionRate,
+        Self::LedgerUnavailable,
         Self::BackendRefused,
         Self::BackendUnreachable,
         Self::BackendTimeout,
@@ -190,15 +216,24 @@ impl Reason {
             Self::AudienceMismatch
             | Self::SubscriptionMissing
             | Self::SubscriptionBlocked
+            | Self::DeniedByPolicy
             | Self::EndpointMissing => StatusCode::FORBIDDEN,
+            Self::ApiQuota
+            | Self::TopicQuota
+            | Self::SubscriptionQuota
+            | Self::ApplicationQuota
+            | Self::SessionLimit
+            | Self::ConnectionRate => StatusCode::TOO_MANY_REQUESTS,
             Self::ApiNotFound | Self::TopicNotFound | Self::ApiWithdrawn => StatusCode::NOT_FOUND,
             Self::BackendRefused
             | Self::BackendUnreachable
             | Self::BackendTls
             | Self::BackendHandshake => StatusCode::BAD_GATEWAY,
-            Self::ConnectionLimit | Self::NotReady | Self::ApiBlocked | Self::Draining => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::ConnectionLimit
+            | Self::NotReady
+            | Self::ApiBlocked
+            | Self::LedgerUnavailable
+            | Self::Draining => StatusCode::SERVICE_UNAVAILABLE,
             Self::BackendTimeout => StatusCode::GATEWAY_TIMEOUT,
             Self::GatewayFault => StatusCode::INTERNAL_SERVER_ERROR,
             Self::ClientClosed
@@ -240,7 +275,12 @@ impl Reason {
             | Self::EndpointMissing
             | Self::TopicNotFound
             | Self::ApiBlocked => Some(4002),
-            Self::GatewayFault => Some(4004),
+            Self::ApiQuota
+            | Self::TopicQuota
+            | Self::SubscriptionQuota
+            | Self::ApplicationQuota => Some(4003),
+            Self::LedgerUnavailable | Self::GatewayFault => Some(4004),
+            Self::DeniedByPolicy => Some(4006),
             Self::MalformedRequest
             | Self::RequestTooLarge
             | Self::HandshakeTimeout
@@ -250,6 +290,8 @@ impl Reason {
             | Self::NotReady
             | Self::ApiNotFound
             | Self::CredentialMissing
+            | Self::SessionLimit
+            | Self::ConnectionRate
             | Self::BackendRefused
             | Self::BackendUnreachable
             | Self::BackendTimeout
@@ -290,6 +332,13 @@ impl Reason {
             | Self::ApplicationUnknown
             | Self::SubscriptionMissing
             | Self::SubscriptionBlocked
+            | Self::DeniedByPolicy
+            | Self::ApiQuota
+            | Self::TopicQuota
+            | Self::SubscriptionQuota
+            | Self::ApplicationQuota
+            | Self::SessionLimit
+            | Self::ConnectionRate
             | Self::ClientClosed
             | Self::ClientLost
             | Self::ClientProtocolError
@@ -308,6 +357,7 @@ impl Reason {
             | Self::ApiBlocked
             | Self::ApiWithdrawn
             | Self::EndpointMissing
+            | Self::LedgerUnavailable
             | Self::IdleTimeout
             | Self::Draining
             | Self::GatewayFault => Side::Gateway,
@@ -339,6 +389,14 @@ impl Reason {
             Self::ApplicationUnknown => "application_unknown",
             Self::SubscriptionMissing => "subscription_missing",
             Self::SubscriptionBlocked => "subscription_blocked",
+            Self::DeniedByPolicy => "denied_by_policy",
+            Self::ApiQuota => "api_quota",
+            Self::TopicQuota => "topic_quota",
+            Self::SubscriptionQuota => "subscription_quota",
+            Self::ApplicationQuota => "application_quota",
+            Self::SessionLimit => "session_limit",
+            Self::ConnectionRate => "connection_rate",
+            Self::LedgerUnavailable => "ledger_unavailable",
             Self::BackendRefused => "backend_refused",
             Self::BackendUnreachable => "backend_unreachable",
             Self::BackendTimeout => "backend_timeout",
@@ -373,6 +431,12 @@ impl Reason {
             Self::SubscriptionBlocked => 900_907,
             Self::SubscriptionMissing => 900_908,
             Self::AudienceMismatch => 900_914,
+            Self::ApiQuota => 900_800,
+            Self::TopicQuota => 900_802,
+            Self::ApplicationQuota => 900_803,
+            Self::SubscriptionQuota => 900_804,
+            Self::DeniedByPolicy => 900_805,
+            Self::ConnectionRate => 900_807,
             Self::ApiBlocked => 700_700,
             _ => match (self.status(), self.close_code()) {
                 (Some(status), _) => status.as_u16() as u32,
@@ -412,6 +476,14 @@ impl Reason {
             Self::ApplicationUnknown => "the application of the access token is not known here",
             Self::SubscriptionMissing => "the application is not subscribed to this API",
             Self::SubscriptionBlocked => "the subscription to this API is blocked",
+            Self::DeniedByPolicy => "a policy keeps this caller out",
+            Self::ApiQuota => "the limit of this API is reached",
+            Self::TopicQuota => "the limit of this topic is reached",
+            Self::SubscriptionQuota => "the limit of the subscription's plan is reached",
+            Self::ApplicationQuota => "the limit of the application is reached",
+            Self::SessionLimit => "as many sessions are open as are allowed",
+            Self::ConnectionRate => "too many sessions were opened in this second",
+            Self::LedgerUnavailable => "quotas cannot be counted for now; try again",
             Self::BackendRefused => "the backend refused the connection",
             Self::BackendUnreachable => "the backend cannot be reached",
             Self::BackendTimeout => "the backend did not answer in time",

@@ -1,15 +1,12 @@
 //! `PlanService`: business plans.
 
-use tidegate_proto::{
-    admin::v1::{
-        CreatePlanRequest, DeletePlanRequest, GetPlanRequest, ListPlansRequest, ListPlansResponse,
-        Plan as Message, UpdatePlanRequest, plan_service_server::PlanService,
-    },
-    quota::Quota,
+use tidegate_proto::admin::v1::{
+    CreatePlanRequest, DeletePlanRequest, GetPlanRequest, ListPlansRequest, ListPlansResponse,
+    Plan as Message, UpdatePlanRequest, plan_service_server::PlanService,
 };
 use tonic::{Request, Response, Status, async_trait};
 
-use super::{Admin, convert, names, status};
+use super::{Admin, convert, limits, names, status};
 use crate::{
     domain::{name::PlanName, plan::Plan},
     service::{listing::ListQuery, plans::PlanInput},
@@ -102,16 +99,11 @@ impl PlanService for Admin {
 }
 
 fn message(plan: &Plan) -> Message {
-    let (message_limit, window_seconds) = match plan.quota {
-        Quota::Unlimited => (0, 0),
-        Quota::Messages { limit, window } => (limit.get(), window.seconds()),
-    };
     Message {
         name: format!("plans/{}", plan.name),
         display_name: plan.display_name.clone(),
         description: plan.description.clone(),
-        message_limit,
-        window_seconds,
+        limits: Some(limits::message(&plan.limits)),
         etag: plan.etag.to_string(),
         create_time: convert::time(plan.created_at),
         update_time: convert::time(plan.updated_at),
@@ -123,8 +115,7 @@ fn read(name: String, plan: Message) -> PlanInput {
         name,
         display_name: plan.display_name,
         description: plan.description,
-        message_limit: plan.message_limit,
-        window_seconds: plan.window_seconds,
+        limits: plan.limits.map(limits::read),
     }
 }
 

@@ -102,6 +102,8 @@ impl NodeStream {
                         Some(Some(Message::Beat(beat))) => {
                             self.node.beat(RevisionNumber::new(beat.number), beat.open_sessions);
                         }
+                        // Nobody asks for it yet.
+                        Some(Some(Message::Usage(_))) => {}
                         Some(Some(Message::Hello(_)) | None) => {
                             return Err(Status::invalid_argument("only the first word is a `Hello`"));
                         }

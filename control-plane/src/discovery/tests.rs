@@ -323,6 +323,7 @@ async fn while_a_batch_is_unacknowledged_changes_gather_for_the_next() {
     node.say(Message::Beat(Beat {
         number: 0,
         open_sessions: 3,
+        ..Beat::default()
     }))
     .await;
     let view = plane.sees("n", |view| view.open_sessions == 3).await;

@@ -1,8 +1,6 @@
 //! Business plans: what a subscription may consume.
 
-use std::num::NonZeroU64;
-
-use tidegate_proto::quota::{Quota, Window};
+use tidegate_proto::quota::{Allowance, Amount, Limits, Window};
 
 use super::{name::PlanName, object::Etag, time::Timestamp};
 
@@ -15,8 +13,8 @@ pub struct Plan {
     pub display_name: String,
     /// What it is for.
     pub description: String,
-    /// What it allows.
-    pub quota: Quota,
+    /// What each subscription under it may use.
+    pub limits: Limits,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it was last changed.
@@ -26,11 +24,11 @@ pub struct Plan {
 }
 
 /// The plans that ship: name and messages a day.
-const SHIPPED: [(&str, Option<NonZeroU64>); 4] = [
+const SHIPPED: [(&str, Option<u64>); 4] = [
     ("Unlimited", None),
-    ("Gold", NonZeroU64::new(50_000)),
-    ("Silver", NonZeroU64::new(25_000)),
-    ("Bronze", NonZeroU64::new(5_000)),
+    ("Gold", Some(50_000)),
+    ("Silver", Some(25_000)),
+    ("Bronze", Some(5_000)),
 ];
 
 // === impl Plan ===
@@ -45,12 +43,12 @@ impl Plan {
                 Some(limit) => format!("{limit} messages a day"),
                 None => "no limit".to_owned(),
             },
-            quota: match limit {
-                Some(limit) => Quota::Messages {
-                    limit,
+            limits: Limits {
+                messages: limit.map(|messages| Allowance {
+                    amount: Amount::try_new(messages).expect("shipped amounts are valid"),
                     window: Window::DAY,
-                },
-                None => Quota::Unlimited,
+                }),
+                ..Limits::default()
             },
             created_at: now,
             updated_at: now,

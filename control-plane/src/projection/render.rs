@@ -4,7 +4,6 @@ use tidegate_proto::{
     claims::KeyType,
     discovery::v1::{self, resource::Body},
     ids::ApiId,
-    quota::Quota,
 };
 
 use super::{
@@ -31,6 +30,7 @@ pub(super) fn body(
             Body::Application(v1::Application {
                 id: application.id.to_string(),
                 name: application.name.to_string(),
+                ..v1::Application::default()
             })
         }
         ResourceKey::ApplicationKey(id) => {
@@ -61,6 +61,7 @@ pub(super) fn body(
                 api: subscription.api.to_string(),
                 plan: subscription.plan.to_string(),
                 state: state.into(),
+                ..v1::Subscription::default()
             })
         }
     })
@@ -101,20 +102,17 @@ fn api(state: &State, environment: &EnvironmentName, id: ApiId) -> Option<v1::Ap
                     .mapping
                     .as_ref()
                     .map_or_else(String::new, ToString::to_string),
+                ..v1::Topic::default()
             })
             .collect(),
+        ..v1::Api::default()
     })
 }
 
 fn plan(plan: &Plan) -> v1::Plan {
-    let (message_limit, window_seconds) = match plan.quota {
-        Quota::Unlimited => (0, 0),
-        Quota::Messages { limit, window } => (limit.get(), window.seconds()),
-    };
     v1::Plan {
         name: plan.name.to_string(),
-        message_limit,
-        window_seconds,
+        limits: Some((&plan.limits).into()),
     }
 }
 

@@ -1,19 +1,20 @@
 //! Use cases of business plans.
 
-use std::{num::NonZeroU64, sync::Arc};
+use std::sync::Arc;
 
-use tidegate_proto::quota::{Quota, Window};
+use tidegate_proto::quota::Limits;
 
 use super::{
     Service,
     error::{ServiceError, reason},
     guard::{check_etag, demand},
+    limits::LimitsInput,
     listing::{self, Field, ListQuery, Page, Schema},
     mask,
 };
 use crate::domain::{
     actor::Actor,
-    invalid::{self, Faults},
+    invalid::Faults,
     name::{PlanName, free_text},
     object::{Etag, ObjectKey},
     plan::Plan,
@@ -30,10 +31,8 @@ pub struct PlanInput {
     pub display_name: String,
     /// `description`.
     pub description: String,
-    /// `message_limit`; 0 for no limit.
-    pub message_limit: u64,
-    /// `window_seconds`; 0 exactly when there is no limit.
-    pub window_seconds: u32,
+    /// `limits`.
+    pub limits: Option<LimitsInput>,
 }
 
 impl Service {
@@ -50,13 +49,13 @@ impl Service {
         self.commit(actor, "CreatePlan", move |draft| {
             let mut faults = Faults::new();
             let name = faults.take("plan_id", PlanName::parse(&input.name));
-            let quota = quota(input.message_limit, input.window_seconds, &mut faults);
+            let limits = take_limits(input.limits.as_ref(), &mut faults);
             let display_name =
                 faults.take("plan.display_name", free_text(&input.display_name, 100));
             let description = faults.take("plan.description", free_text(&input.description, 512));
             faults.finish()?;
-            let (Some(name), Some(quota), Some(display_name), Some(description)) =
-                (name, quota, display_name, description)
+            let (Some(name), Some(limits), Some(display_name), Some(description)) =
+                (name, limits, display_name, description)
             else {
                 unreachable!("a value that is missing has left a fault");
             };
@@ -70,7 +69,7 @@ impl Service {
                 name,
                 display_name,
                 description,
-                quota,
+                limits,
                 created_at: draft.now,
                 updated_at: draft.now,
                 etag: Etag::FIRST,
@@ -88,8 +87,8 @@ impl Service {
         find(&self.state(), name)
     }
 
-    /// Lists plans. Filter fields: `name`, `display_name`, `description`, `message_limit`. Order fields: `name`,
-    /// `message_limit`, `create_time`, `update_time`.
+    /// Lists plans. Filter fields: `name`, `display_name`, `description`, `messages`. Order fields: `name`,
+    /// `messages`, `create_time`, `update_time`.
     ///
     /// # Errors
     /// `Invalid`.
@@ -122,18 +121,11 @@ impl Service {
             let populated = |field: &str| match field {
                 "display_name" => !input.display_name.is_empty(),
                 "description" => !input.description.is_empty(),
-                "message_limit" => input.message_limit != 0,
-                _ => input.window_seconds != 0,
+                _ => input.limits.is_some(),
             };
-            let known = [
-                "display_name",
-                "description",
-                "message_limit",
-                "window_seconds",
-            ];
+            let known = ["display_name", "description", "limits"];
             let fields = mask::resolve(&mask, &known, &["name"], populated, &mut faults);
             let mut next = Plan::clone(&plan);
-            let (mut limit, mut window) = split(plan.quota);
             for field in fields {
                 match field {
                     "display_name" => {
@@ -146,12 +138,11 @@ impl Service {
                         next.description =
                             faults.take("plan.description", text).unwrap_or_default();
                     }
-                    "message_limit" => limit = input.message_limit,
-                    _ => window = input.window_seconds,
+                    _ => {
+                        let limits = take_limits(input.limits.as_ref(), &mut faults);
+                        next.limits = limits.unwrap_or_default();
+                    }
                 }
-            }
-            if let Some(quota) = quota(limit, window, &mut faults) {
-                next.quota = quota;
             }
             faults.finish()?;
             if next == *plan {
@@ -198,14 +189,14 @@ impl Service {
 }
 
 const SCHEMA: Schema<Plan> = Schema {
-    filter: &["name", "display_name", "description", "message_limit"],
-    order: &["name", "message_limit", "create_time", "update_time"],
+    filter: &["name", "display_name", "description", "messages"],
+    order: &["name", "messages", "create_time", "update_time"],
     default_order: "name",
     get: |plan, field| match field {
         "name" => Field::text(&plan.name),
         "display_name" => Field::text(&plan.display_name),
         "description" => Field::text(&plan.description),
-        "message_limit" => Field::Number(split(plan.quota).0),
+        "messages" => Field::Number(plan.limits.messages.map_or(0, |it| it.amount.get())),
         "create_time" => Field::time(plan.created_at),
         _ => Field::time(plan.updated_at),
     },
@@ -220,30 +211,10 @@ fn find(state: &State, name: &str) -> Result<Arc<Plan>, ServiceError> {
         .ok_or_else(|| ServiceError::NotFound(format!("plans/{name}")))
 }
 
-/// A quota as limit and window; zeros for none.
-fn split(quota: Quota) -> (u64, u32) {
-    match quota {
-        Quota::Unlimited => (0, 0),
-        Quota::Messages { limit, window } => (limit.get(), window.seconds()),
-    }
-}
-
-fn quota(limit: u64, window: u32, faults: &mut Faults) -> Option<Quota> {
-    const FIELD: &str = "plan.window_seconds";
-    match (NonZeroU64::new(limit), window) {
-        (None, 0) => Some(Quota::Unlimited),
-        (None, _) => {
-            let rule = "must be 0 when there is no `message_limit`";
-            faults.add(FIELD, invalid::reason::CONTRADICTION, rule);
-            None
-        }
-        (Some(limit), seconds) => match Window::try_new(u64::from(seconds)) {
-            Ok(window) => Some(Quota::Messages { limit, window }),
-            Err(_) => {
-                let rule = "must be between 1 and 2678400 (31 days)";
-                faults.add(FIELD, invalid::reason::OUT_OF_RANGE, rule);
-                None
-            }
-        },
+/// Takes limits that must be there.
+fn take_limits(input: Option<&LimitsInput>, faults: &mut Faults) -> Option<Limits> {
+    match input {
+        Some(input) => input.validate("plan.limits", faults),
+        None => LimitsInput::default().validate("plan.limits", faults),
     }
 }

@@ -189,6 +189,7 @@ impl Exchange<'_> {
                     let beat = Beat {
                         number: self.snapshots.load().number().get(),
                         open_sessions: (self.open_sessions)(),
+                        ledger: None,
                     };
                     say(&words, Message::Beat(beat)).await?;
                 }

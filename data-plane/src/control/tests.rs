@@ -93,7 +93,7 @@ impl NodeSide {
         loop {
             match self.word().await {
                 Message::Ack(ack) => return ack,
-                Message::Beat(_) => {}
+                Message::Beat(_) | Message::Usage(_) => {}
                 Message::Hello(_) => panic!("a second hello"),
             }
         }

@@ -15,6 +15,7 @@ use super::run;
 use crate::{
     admit::slots::Slots,
     listen::{Accepted, peer::Peer},
+    snapshot::fixture::limits,
     socket::Socket,
     testing::{
         Node, backend, bare_upgrade, echo_backend, header, masked, open_on, read_answer,
@@ -330,7 +331,7 @@ async fn changes_that_touch_no_session_are_noticed_by_none() {
     for round in 0..50 {
         node.reconfigure(|body| {
             match body {
-                Body::Plan(plan) => (plan.message_limit, plan.window_seconds) = (1000 + round, 60),
+                Body::Plan(plan) => plan.limits = Some(limits(1000 + round)),
                 Body::Application(application) => application.name = format!("name {round}"),
                 Body::Api(api) => api.sandbox_endpoint = format!("ws://sandbox-{round}"),
                 _ => {}
@@ -543,7 +544,7 @@ async fn many_sessions_on_many_threads_lose_nothing_while_the_configuration_move
     for round in 0..100 {
         node.reconfigure(|body| {
             if let Body::Plan(plan) = body {
-                (plan.message_limit, plan.window_seconds) = (1000 + round, 60);
+                plan.limits = Some(limits(1000 + round));
             }
             true
         });

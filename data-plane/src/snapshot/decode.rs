@@ -10,10 +10,13 @@ use std::sync::Arc;
 
 use tidegate_proto::{
     claims::KeyType,
-    discovery::v1::{self, resource::Body as Wire},
+    discovery::{
+        limits::InvalidLimits,
+        v1::{self, resource::Body as Wire},
+    },
     ids::InvalidId,
     path::InvalidPath,
-    quota::{InvalidWindow, Quota, Window},
+    quota::Limits,
     revision::ContentVersion,
 };
 
@@ -101,12 +104,9 @@ pub enum InvalidResource {
         /// What is wrong with it.
         fault: InvalidEndpoint,
     },
-    /// A window that is out of range.
-    #[error(transparent)]
-    Window(#[from] InvalidWindow),
-    /// A window without a limit.
-    #[error("has a window but no limit")]
-    WindowWithoutLimit,
+    /// Limits that are none.
+    #[error("limits: {0}")]
+    Limits(#[from] InvalidLimits),
     /// A key that cannot verify tokens.
     #[error("key {index}: {fault}")]
     Key {
@@ -215,6 +215,9 @@ pub fn decode_trusted(resource: v1::Resource) -> Result<Resource, InvalidResourc
             Body::Subscription(Arc::new(decode_subscription(&subscription)?))
         }
         Wire::KeyManager(manager) => Body::KeyManager(Arc::new(keys::decode(&manager)?)),
+        Wire::ApplicationPolicy(_) | Wire::ApiPolicy(_) | Wire::DenyPolicy(_) => {
+            return Err(InvalidResource::UnknownKind);
+        }
     };
     let name = body.name();
     let expected = name.to_string();
@@ -247,17 +250,9 @@ pub fn decode_name(name: &str) -> Option<ResourceName> {
 }
 
 fn decode_plan(plan: &v1::Plan) -> Result<Plan, InvalidResource> {
-    let quota = match std::num::NonZeroU64::new(plan.message_limit) {
-        Some(limit) => Quota::Messages {
-            limit,
-            window: Window::try_new(u64::from(plan.window_seconds))?,
-        },
-        None if plan.window_seconds == 0 => Quota::Unlimited,
-        None => return Err(InvalidResource::WindowWithoutLimit),
-    };
     Ok(Plan {
         name: text("name", &plan.name)?,
-        quota,
+        limits: limits(plan.limits.as_ref())?,
     })
 }
 
@@ -297,6 +292,11 @@ fn decode_subscription(subscription: &v1::Subscription) -> Result<Subscription, 
         plan: text("plan", &subscription.plan)?,
         state,
     })
+}
+
+fn limits(wire: Option<&v1::Limits>) -> Result<Limits, InvalidResource> {
+    let wire = wire.ok_or(InvalidResource::Empty("limits"))?;
+    Ok(Limits::try_from(wire)?)
 }
 
 fn text(field: &'static str, text: &str) -> Result<Arc<str>, InvalidResource> {

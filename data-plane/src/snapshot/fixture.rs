@@ -5,6 +5,7 @@ use rsa::pkcs8::EncodePrivateKey as _;
 use serde::Serialize;
 use tidegate_proto::{
     discovery::v1::{self, Resource as Wire, resource::Body},
+    quota::Limits,
     revision::RevisionNumber,
 };
 
@@ -32,8 +33,10 @@ pub(crate) fn api(n: u32, context: &str, version: &str, topics: &[(&str, &str)])
             .map(|(template, mapping)| v1::Topic {
                 template: (*template).to_owned(),
                 mapping: (*mapping).to_owned(),
+                ..v1::Topic::default()
             })
             .collect(),
+        ..v1::Api::default()
     }
 }
 
@@ -44,6 +47,7 @@ pub(crate) fn subscription(n: u32, application: u32, api: u32, plan: &str) -> v1
         api: id(api),
         plan: plan.to_owned(),
         state: v1::SubscriptionState::Active.into(),
+        ..v1::Subscription::default()
     }
 }
 
@@ -51,6 +55,8 @@ pub(crate) fn application(n: u32) -> v1::Application {
     v1::Application {
         id: id(n),
         name: format!("application-{n}"),
+        owner: "somebody".to_owned(),
+        ..v1::Application::default()
     }
 }
 
@@ -62,11 +68,19 @@ pub(crate) fn application_key(client_id: &str, application: u32) -> v1::Applicat
     }
 }
 
-pub(crate) fn plan(name: &str, message_limit: u64) -> v1::Plan {
+pub(crate) fn plan(name: &str, messages: u64) -> v1::Plan {
     v1::Plan {
         name: name.to_owned(),
-        message_limit,
-        window_seconds: if message_limit == 0 { 0 } else { 60 },
+        limits: Some(limits(messages)),
+    }
+}
+
+/// So many messages a minute; 0 for no limit.
+pub(crate) fn limits(messages: u64) -> v1::Limits {
+    v1::Limits {
+        messages,
+        messages_window_seconds: if messages == 0 { 0 } else { 60 },
+        ..v1::Limits::from(&Limits::default())
     }
 }
 
@@ -88,6 +102,9 @@ pub(crate) fn wire(body: Body) -> Wire {
         Body::ApplicationKey(key) => format!("applicationKeys/{}", key.client_id),
         Body::Subscription(subscription) => format!("subscriptions/{}", subscription.id),
         Body::KeyManager(manager) => format!("keyManagers/{}", manager.name),
+        Body::ApplicationPolicy(policy) => format!("applicationPolicies/{}", policy.name),
+        Body::ApiPolicy(policy) => format!("apiPolicies/{}", policy.name),
+        Body::DenyPolicy(policy) => format!("denyPolicies/{}", policy.id),
     };
     Wire::new(name, body)
 }

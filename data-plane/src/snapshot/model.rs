@@ -9,7 +9,7 @@ use tidegate_proto::{
     claims::KeyType,
     ids::{ApiId, ApplicationId, RevisionId, SubscriptionId},
     path::{Context, TopicTemplate, Version},
-    quota::Quota,
+    quota::Limits,
     revision::ContentVersion,
 };
 
@@ -141,8 +141,8 @@ pub struct Endpoint {
 pub struct Plan {
     /// The name.
     pub name: Arc<str>,
-    /// What it lets through.
-    pub quota: Quota,
+    /// What each subscription under it may use.
+    pub limits: Limits,
 }
 
 /// A client that somebody registered.

@@ -9,7 +9,7 @@ use tidegate_integration_tests::{
     wire::Frame,
 };
 use tidegate_proto::admin::v1::{
-    Api, BlockSubscriptionRequest, CreatePlanRequest, DeletePlanRequest, Plan,
+    Allowance, Api, BlockSubscriptionRequest, CreatePlanRequest, DeletePlanRequest, Limits, Plan,
     UnblockSubscriptionRequest, UpdateApiRequest, UpdatePlanRequest,
     plan_service_client::PlanServiceClient,
 };
@@ -131,8 +131,13 @@ impl Changes {
         let name = format!("plans/change-{}", number / 5);
         let plan = Plan {
             name: name.clone(),
-            message_limit: 1 + number as u64,
-            window_seconds: 60,
+            limits: Some(Limits {
+                messages: Some(Allowance {
+                    amount: 1 + number as i64,
+                    window_seconds: 60,
+                }),
+                ..Limits::default()
+            }),
             ..Plan::default()
         };
         match number % 5 {

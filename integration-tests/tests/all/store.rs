@@ -12,7 +12,7 @@ use tidegate_integration_tests::{
     process::{self, Process},
 };
 use tidegate_proto::admin::v1::{
-    CreatePlanRequest, ListPlansRequest, Plan, plan_service_client::PlanServiceClient,
+    CreatePlanRequest, Limits, ListPlansRequest, Plan, plan_service_client::PlanServiceClient,
 };
 
 /// Starts a control plane that must not become ready, and returns what it said.
@@ -137,6 +137,10 @@ async fn a_full_disk_loses_nothing_that_was_answered() {
         let plan_id = format!("plan-{n}");
         let plan = Plan {
             description: "x".repeat(500),
+            limits: Some(Limits {
+                unlimited: true,
+                ..Limits::default()
+            }),
             ..Plan::default()
         };
         let request = CreatePlanRequest {

@@ -2,14 +2,15 @@
 
 use prost_types::FieldMask;
 use tidegate_proto::admin::v1::{
-    Api, Application, ApplicationKey, BlockSubscriptionRequest, CreateApplicationKeyRequest,
-    CreateApplicationRequest, CreateEnvironmentRequest, CreatePlanRequest,
-    CreateSubscriptionRequest, CreateUserRequest, DeleteEnvironmentRequest, DeletePlanRequest,
-    DeleteUserRequest, GetApplicationRequest, GetEnvironmentRequest, GetNodeRequest, KeyType,
-    ListApplicationKeysRequest, ListAuditEntriesRequest, ListNodesRequest, ListSigningKeysRequest,
-    Plan, RegenerateSecretRequest, Role as RoleMessage, RotateSigningKeyRequest, SigningKeyState,
-    Subscription, SubscriptionState, UnblockSubscriptionRequest, UpdatePlanRequest,
-    UpdateSubscriptionRequest, UpdateUserRequest, User,
+    Allowance, Api, Application, ApplicationKey, BlockSubscriptionRequest, Burst,
+    CreateApplicationKeyRequest, CreateApplicationRequest, CreateEnvironmentRequest,
+    CreatePlanRequest, CreateSubscriptionRequest, CreateUserRequest, DeleteEnvironmentRequest,
+    DeletePlanRequest, DeleteUserRequest, GetApplicationRequest, GetEnvironmentRequest,
+    GetNodeRequest, KeyType, Limits, ListApplicationKeysRequest, ListAuditEntriesRequest,
+    ListNodesRequest, ListSigningKeysRequest, OnLimit, Plan, RegenerateSecretRequest,
+    Role as RoleMessage, RotateSigningKeyRequest, SigningKeyState, Subscription, SubscriptionState,
+    UnblockSubscriptionRequest, UpdatePlanRequest, UpdateSubscriptionRequest, UpdateUserRequest,
+    User,
 };
 use tonic::{Code, Status};
 
@@ -67,8 +68,7 @@ async fn a_plan_is_made_changed_and_deleted_unless_it_is_in_use() {
     let request = CreatePlanRequest {
         plan_id: "Trial".to_owned(),
         plan: Some(Plan {
-            message_limit: 10,
-            window_seconds: 60,
+            limits: Some(a_minute(10)),
             ..Plan::default()
         }),
     };
@@ -79,18 +79,18 @@ async fn a_plan_is_made_changed_and_deleted_unless_it_is_in_use() {
         .unwrap()
         .into_inner();
     assert_eq!(
-        (plan.name.as_str(), plan.message_limit),
-        ("plans/Trial", 10)
+        (plan.name.as_str(), messages(&plan)),
+        ("plans/Trial", (10, 60))
     );
     let again = admin.plans().create_plan(request).await.unwrap_err();
     assert_eq!(again.code(), Code::AlreadyExists);
     let change = UpdatePlanRequest {
         plan: Some(Plan {
-            message_limit: 20,
+            limits: Some(a_minute(20)),
             ..plan.clone()
         }),
         update_mask: Some(FieldMask {
-            paths: vec!["message_limit".to_owned()],
+            paths: vec!["limits".to_owned()],
         }),
     };
     let changed = admin
@@ -99,7 +99,7 @@ async fn a_plan_is_made_changed_and_deleted_unless_it_is_in_use() {
         .await
         .unwrap()
         .into_inner();
-    assert_eq!((changed.message_limit, changed.window_seconds), (20, 60));
+    assert_eq!(messages(&changed), (20, 60));
     let delete = |name: &str| DeletePlanRequest {
         name: name.to_owned(),
         etag: String::new(),
@@ -119,24 +119,127 @@ async fn a_plan_is_made_changed_and_deleted_unless_it_is_in_use() {
 }
 
 #[tokio::test]
-async fn a_limit_without_a_window_and_a_window_without_a_limit_contradict_themselves() {
+#[expect(clippy::too_many_lines, reason = "a table of values")]
+async fn limits_that_are_none_are_refused_with_every_field_that_is_wrong() {
     let stage = Stage::new().await;
     let admin = stage.admin().await;
-    for (message_limit, window_seconds) in [(10, 0), (0, 60), (10, u32::MAX)] {
+    let allowance = |amount, window_seconds| {
+        Some(Allowance {
+            amount,
+            window_seconds,
+        })
+    };
+    let cases: [(Limits, &[&str]); 9] = [
+        (Limits::default(), &["plan.limits"]),
+        (
+            Limits {
+                messages: allowance(0, 0),
+                ..Limits::default()
+            },
+            &[
+                "plan.limits.messages.amount",
+                "plan.limits.messages.window_seconds",
+            ],
+        ),
+        (
+            Limits {
+                messages: allowance(-1, 60),
+                bytes: allowance(1 << 53, 2_678_401),
+                ..Limits::default()
+            },
+            &[
+                "plan.limits.messages.amount",
+                "plan.limits.bytes.amount",
+                "plan.limits.bytes.window_seconds",
+            ],
+        ),
+        (
+            Limits {
+                burst: Some(Burst {
+                    messages: i64::MIN,
+                    per: 0,
+                }),
+                ..Limits::default()
+            },
+            &["plan.limits.burst.messages", "plan.limits.burst.per"],
+        ),
+        (
+            Limits {
+                sessions: -1,
+                connections_per_second: i64::MAX,
+                ..Limits::default()
+            },
+            &["plan.limits.sessions", "plan.limits.connections_per_second"],
+        ),
+        (
+            Limits {
+                unlimited: true,
+                ..a_minute(1)
+            },
+            &["plan.limits.unlimited"],
+        ),
+        (
+            Limits {
+                on_limit: OnLimit::Close.into(),
+                close_code: 1000,
+                ..a_minute(1)
+            },
+            &["plan.limits.close_code"],
+        ),
+        (
+            Limits {
+                close_code: 1008,
+                ..a_minute(1)
+            },
+            &["plan.limits.close_code"],
+        ),
+        (
+            Limits {
+                counts: 77,
+                on_limit: 77,
+                without_ledger: 77,
+                ..a_minute(1)
+            },
+            &[
+                "plan.limits.counts",
+                "plan.limits.on_limit",
+                "plan.limits.without_ledger",
+            ],
+        ),
+    ];
+    for (limits, fields) in cases {
         let request = CreatePlanRequest {
             plan_id: "Odd".to_owned(),
             plan: Some(Plan {
-                message_limit,
-                window_seconds,
+                limits: Some(limits),
                 ..Plan::default()
             }),
         };
         let refused = admin.plans().create_plan(request).await.unwrap_err();
-        assert!(
-            !faults(&refused).is_empty(),
-            "{message_limit} {window_seconds}"
-        );
+        let mut got: Vec<_> = faults(&refused)
+            .into_iter()
+            .map(|(field, _)| field)
+            .collect();
+        got.sort();
+        let mut expected: Vec<_> = fields.iter().map(|&field| field.to_owned()).collect();
+        expected.sort();
+        assert_eq!(got, expected, "{limits:?}");
     }
+}
+
+fn a_minute(amount: i64) -> Limits {
+    Limits {
+        messages: Some(Allowance {
+            amount,
+            window_seconds: 60,
+        }),
+        ..Limits::default()
+    }
+}
+
+fn messages(plan: &Plan) -> (i64, i64) {
+    let of = plan.limits.and_then(|limits| limits.messages);
+    of.map_or((0, 0), |of| (of.amount, of.window_seconds))
 }
 
 #[tokio::test]

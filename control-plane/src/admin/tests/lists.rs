@@ -162,7 +162,11 @@ async fn the_plans_that_ship_are_listed_by_name() {
     let plans = plans.unwrap().into_inner().plans;
     let got: Vec<_> = plans
         .iter()
-        .map(|plan| (plan.name.as_str(), plan.message_limit, plan.window_seconds))
+        .map(|plan| {
+            let of = plan.limits.and_then(|limits| limits.messages);
+            let (amount, window) = of.map_or((0, 0), |of| (of.amount, of.window_seconds));
+            (plan.name.as_str(), amount, window)
+        })
         .collect();
     assert_eq!(
         got,

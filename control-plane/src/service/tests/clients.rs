@@ -12,17 +12,23 @@ use crate::{
     service::{
         applications::ApplicationUpdate,
         error::{ServiceError, reason},
+        limits::{AllowanceInput, LimitsInput},
         listing::ListQuery,
         plans::PlanInput,
         subscriptions::SubscriptionUpdate,
     },
 };
 
-fn plan(name: &str, message_limit: u64, window_seconds: u32) -> PlanInput {
+fn plan(name: &str, amount: i64, window_seconds: i64) -> PlanInput {
     PlanInput {
         name: name.to_owned(),
-        message_limit,
-        window_seconds,
+        limits: Some(LimitsInput {
+            messages: Some(AllowanceInput {
+                amount,
+                window_seconds,
+            }),
+            ..LimitsInput::default()
+        }),
         ..PlanInput::default()
     }
 }
@@ -56,27 +62,37 @@ async fn plans_are_made_changed_and_kept_while_in_use() {
             .await,
     );
     exists(service.create_plan(&world.admin, plan("gold", 1, 60)).await);
-    for (limit, window, reason) in [
-        (1, 0, invalid::OUT_OF_RANGE),
-        (1, 2_678_401, invalid::OUT_OF_RANGE),
-        (0, 60, invalid::CONTRADICTION),
+    for (limit, window, field) in [
+        (1, 0, "window_seconds"),
+        (1, 2_678_401, "window_seconds"),
+        (0, 60, "amount"),
     ] {
         let made = service
             .create_plan(&world.admin, plan("Tin", limit, window))
             .await;
-        assert_eq!(faults(made), [("plan.window_seconds".to_owned(), reason)]);
+        let field = format!("plan.limits.messages.{field}");
+        assert_eq!(faults(made), [(field, invalid::OUT_OF_RANGE)]);
     }
+    let nothing = PlanInput {
+        name: "Tin".to_owned(),
+        ..PlanInput::default()
+    };
+    let made = service.create_plan(&world.admin, nothing).await;
+    assert_eq!(
+        faults(made),
+        [("plan.limits".to_owned(), invalid::REQUIRED)]
+    );
     let tin = service
         .create_plan(&world.admin, plan("Tin", 10, 60))
         .await
         .unwrap();
     let etag = tin.etag.to_string();
     let changed = service
-        .update_plan(&world.admin, plan("Tin", 20, 0), Vec::new(), &etag)
+        .update_plan(&world.admin, plan("Tin", 20, 60), Vec::new(), &etag)
         .await
         .unwrap();
-    assert_ne!(changed.quota, tin.quota);
-    let stale = service.update_plan(&world.admin, plan("Tin", 30, 0), Vec::new(), &etag);
+    assert_ne!(changed.limits, tin.limits);
+    let stale = service.update_plan(&world.admin, plan("Tin", 30, 60), Vec::new(), &etag);
     assert!(matches!(stale.await, Err(ServiceError::Aborted(_))));
     service.delete_plan(&world.admin, "Tin", "").await.unwrap();
     world.published("Echo").await;

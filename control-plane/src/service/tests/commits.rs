@@ -6,13 +6,19 @@ use tidegate_kit::clock::Clock;
 
 use super::world::{World, input};
 use crate::{
-    service::{Service, error::ServiceError, listing::ListQuery, plans::PlanInput},
+    service::{
+        Service, error::ServiceError, limits::LimitsInput, listing::ListQuery, plans::PlanInput,
+    },
     store::{load::load, memory::MemoryStore, sled::SledStore, tests::faulty::FaultyStore},
 };
 
 fn plan(name: &str) -> PlanInput {
     PlanInput {
         name: name.to_owned(),
+        limits: Some(LimitsInput {
+            unlimited: true,
+            ..LimitsInput::default()
+        }),
         ..PlanInput::default()
     }
 }

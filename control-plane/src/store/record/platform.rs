@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use tidegate_kit::secret::Secret;
-use tidegate_proto::quota::Quota;
+use tidegate_proto::quota::{Allowance, Amount, Limits, Window};
 
 use super::{Unreadable, part};
 use crate::domain::{
@@ -24,6 +24,7 @@ pub(super) enum EnvironmentRecord {
 #[derive(Serialize, Deserialize)]
 pub(super) enum PlanRecord {
     V1(PlanV1),
+    V2(PlanV2),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -48,12 +49,31 @@ pub(super) struct EnvironmentV1 {
     etag: u64,
 }
 
+/// Knew no other limit than messages per window.
 #[derive(Serialize, Deserialize)]
 pub(super) struct PlanV1 {
     name: String,
     display_name: String,
     description: String,
-    quota: Quota,
+    quota: QuotaV1,
+    created_at: u64,
+    updated_at: u64,
+    etag: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum QuotaV1 {
+    Unlimited,
+    Messages { limit: Amount, window: Window },
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct PlanV2 {
+    name: String,
+    display_name: String,
+    description: String,
+    limits: Limits,
     created_at: u64,
     updated_at: u64,
     etag: u64,
@@ -124,11 +144,11 @@ impl EnvironmentRecord {
 
 impl From<&Plan> for PlanRecord {
     fn from(it: &Plan) -> Self {
-        Self::V1(PlanV1 {
+        Self::V2(PlanV2 {
             name: it.name.to_string(),
             display_name: it.display_name.clone(),
             description: it.description.clone(),
-            quota: it.quota,
+            limits: it.limits.clone(),
             created_at: it.created_at.millis(),
             updated_at: it.updated_at.millis(),
             etag: it.etag.get(),
@@ -138,16 +158,44 @@ impl From<&Plan> for PlanRecord {
 
 impl PlanRecord {
     pub(super) fn object(self) -> Result<Plan, Unreadable> {
-        let Self::V1(it) = self;
+        let it = match self {
+            Self::V1(it) => it.next(),
+            Self::V2(it) => it,
+        };
         Ok(Plan {
             name: part("name", PlanName::parse(&it.name))?,
             display_name: it.display_name,
             description: it.description,
-            quota: it.quota,
+            limits: it.limits,
             created_at: Timestamp::from_millis(it.created_at),
             updated_at: Timestamp::from_millis(it.updated_at),
             etag: Etag::new(it.etag),
         })
+    }
+}
+
+// === impl PlanV1 ===
+
+impl PlanV1 {
+    fn next(self) -> PlanV2 {
+        PlanV2 {
+            name: self.name,
+            display_name: self.display_name,
+            description: self.description,
+            limits: Limits {
+                messages: match self.quota {
+                    QuotaV1::Unlimited => None,
+                    QuotaV1::Messages {
+                        limit: amount,
+                        window,
+                    } => Some(Allowance { amount, window }),
+                },
+                ..Limits::default()
+            },
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+            etag: self.etag,
+        }
     }
 }
 

@@ -197,17 +197,22 @@ fn entry() -> AuditEntry {
     }
 }
 
+fn folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
+}
+
 fn check(kind: &str, framed: &[u8]) {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/golden")
-        .join(format!("{kind}.v1.record"));
+    // After the checksum stands `{"V1":{…}}`.
+    let text = String::from_utf8_lossy(framed);
+    let version = text.split('"').nth(1).unwrap().to_lowercase();
+    let path = folder().join(format!("{kind}.{version}.record"));
     if env::var_os("TIDEGATE_UPDATE_GOLDEN").is_some() {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, framed).unwrap();
     }
     let golden = fs::read(&path).unwrap_or_default();
     assert_eq!(
-        String::from_utf8_lossy(framed),
+        text,
         String::from_utf8_lossy(&golden),
         "{} is not what is written; a record that changes needs a new version",
         path.display()
@@ -225,6 +230,26 @@ fn every_kind_of_record_is_written_as_its_golden_file_and_reads_back() {
     let framed = record::encode_audit(&entry());
     check("audit", &framed);
     assert_eq!(record::decode_audit(12, &framed).unwrap(), entry());
+}
+
+#[test]
+fn every_version_of_a_record_that_was_ever_written_reads_as_the_same_object() {
+    let mut n_read = 0;
+    for file in fs::read_dir(folder()).unwrap() {
+        let path = file.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let kind = name.split('.').next().unwrap();
+        let sample = samples()
+            .into_iter()
+            .find(|object| record::key(&object.key()).split('/').next() == Some(kind));
+        if let Some(object) = sample {
+            let key = record::key(&object.key());
+            let framed = fs::read(&path).unwrap();
+            assert_eq!(record::decode(&key, &framed).unwrap(), object, "{name}");
+            n_read += 1;
+        }
+    }
+    assert!(n_read > samples().len(), "no old version is among them");
 }
 
 #[test]

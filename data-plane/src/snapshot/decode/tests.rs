@@ -4,7 +4,7 @@ use tidegate_proto::discovery::v1::{self, Resource, resource::Body};
 
 use super::{decode, decode_name};
 use crate::snapshot::fixture::{
-    Signer, api, application, application_key, key_manager, plan, subscription, wire,
+    Signer, api, application, application_key, key_manager, limits, plan, subscription, wire,
 };
 
 fn rejection(body: Body) -> String {
@@ -76,13 +76,17 @@ fn a_bad_api_is_rejected_with_what_is_wrong_with_it() {
 
 #[test]
 fn the_other_kinds_are_rejected_with_what_is_wrong_with_them() {
-    let windowed = v1::Plan {
-        window_seconds: 5,
+    let limited = |messages, messages_window_seconds| v1::Plan {
+        limits: Some(v1::Limits {
+            messages_window_seconds,
+            ..limits(messages)
+        }),
         ..plan("Gold", 0)
     };
-    let endless = v1::Plan {
-        window_seconds: 99_999_999,
-        ..plan("Gold", 1)
+    let (windowed, endless) = (limited(0, 5), limited(1, 99_999_999));
+    let limitless = v1::Plan {
+        limits: None,
+        ..plan("Gold", 0)
     };
     let unstated = v1::Subscription {
         state: 9,
@@ -98,7 +102,8 @@ fn the_other_kinds_are_rejected_with_what_is_wrong_with_them() {
         ..application(1)
     };
     for (body, expected) in [
-        (Body::Plan(windowed), "window but no limit"),
+        (Body::Plan(limitless), "`limits` is empty"),
+        (Body::Plan(windowed), "no limit that it belongs to"),
         (Body::Plan(endless), "out of range"),
         (Body::Subscription(unstated), "`state` is 9"),
         (Body::Subscription(planless), "`plan` is empty"),
