@@ -6,6 +6,7 @@
 //! Refuses to know APIs, tokens, plans and configuration, and what is in a payload. Called by `session`, once a session.
 
 use std::cell::Cell;
+use std::num::NonZeroU32;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -87,6 +88,8 @@ pub struct MessageStart {
     pub length: u64,
     /// Whether the first frame is also the last.
     pub whole: bool,
+    /// Whether it is compressed (RSV1; RFC 7692, 6).
+    pub compressed: bool,
 }
 
 /// What a [`Gate`] says about one message.
@@ -94,14 +97,44 @@ pub struct MessageStart {
 pub enum Verdict {
     /// The message is carried to its end.
     Pass,
+    /// All of its frames are cut out; control frames between them pass.
+    Drop,
+    /// It stays where it is, and nothing behind it is read, until the gate is asked again.
+    Wait,
+    /// It is dropped, and the session ends.
+    Close(Farewell),
+}
+
+/// With which words the gateway ends a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Farewell {
+    /// Why.
+    pub reason: Reason,
+    /// The close code for the client, where it is not the reason's own.
+    pub code: Option<u16>,
+    /// After how many seconds it is worth trying again.
+    pub retry_seconds: Option<NonZeroU32>,
 }
 
 /// Judges each data message at its first header, before a byte of it is passed on.
 ///
-/// A message that was let in is carried to its end. Called on the data path: no locks, no allocation.
+/// A message that was let in is carried to its end. Called on the data path: no locks, no allocation where it passes.
 pub trait Gate {
-    /// Judges one message.
-    fn admit(&mut self, direction: Direction, message: MessageStart) -> Verdict;
+    /// Judges one message. Who answers `Wait` has left the waker of `cx` where it is woken once there may be another
+    /// answer; the same message is shown again then, and may be shown before.
+    fn admit(
+        &mut self,
+        cx: &mut Context<'_>,
+        direction: Direction,
+        message: MessageStart,
+    ) -> Verdict;
+
+    /// Learns of payload bytes of a further frame of a message that was let in.
+    fn more(&mut self, direction: Direction, length: u64);
+
+    /// What the client is to be told about a message that was just dropped: a text of at most 125 bytes, sent between two
+    /// of the backend's messages. Asked after each drop; while one text waits for its turn, the next takes its place.
+    fn notice(&mut self) -> Option<Box<str>>;
 }
 
 /// The gate that lets every message pass.
@@ -113,6 +146,8 @@ pub struct OpenGate;
 pub struct Traffic {
     /// Data messages whose first frame was let in.
     pub messages: u64,
+    /// Data messages that were dropped.
+    pub dropped: u64,
     /// Bytes passed on, frame headers and control frames included.
     pub bytes: u64,
 }
@@ -210,8 +245,26 @@ thread_local! {
 // === impl Gate ===
 
 impl Gate for OpenGate {
-    fn admit(&mut self, _: Direction, _: MessageStart) -> Verdict {
+    fn admit(&mut self, _: &mut Context<'_>, _: Direction, _: MessageStart) -> Verdict {
         Verdict::Pass
+    }
+
+    fn more(&mut self, _: Direction, _: u64) {}
+
+    fn notice(&mut self) -> Option<Box<str>> {
+        None
+    }
+}
+
+// === impl Farewell ===
+
+impl From<Reason> for Farewell {
+    fn from(reason: Reason) -> Self {
+        Self {
+            reason,
+            code: None,
+            retry_seconds: None,
+        }
     }
 }
 
@@ -241,7 +294,7 @@ where
             }
         }
         if let Some(reason) = this.live.as_ref().reason() {
-            this.closing.end(reason, this.up, this.down);
+            this.closing.end(reason.into(), this.up, this.down);
         }
         let mut scratch = SCRATCH_BUFFER
             .take()
@@ -274,6 +327,10 @@ where
         // A direction that waits has left its waker, so it is not asked again until something else has changed.
         let (mut up_waits, mut down_waits) = (false, false);
         for _ in 0..ROUNDS {
+            if (self.up.waits() || self.down.waits()) && self.closing.begun(self.up, self.down) {
+                self.up.release();
+                self.down.release();
+            }
             let mut events = [None; 2];
             if !up_waits {
                 let ends = (&mut *self.client, &mut *self.backend);
@@ -281,6 +338,7 @@ where
                     Poll::Ready(event) => events[0] = event,
                     Poll::Pending => up_waits = true,
                 }
+                self.judged(Direction::ToBackend);
             }
             if !down_waits {
                 let ends = (&mut *self.backend, &mut *self.client);
@@ -288,6 +346,7 @@ where
                     Poll::Ready(event) => events[1] = event,
                     Poll::Pending => down_waits = true,
                 }
+                down_waits &= !self.judged(Direction::ToClient);
             }
             if let [None, None] = events {
                 if !(up_waits && down_waits) {
@@ -316,6 +375,27 @@ where
         false
     }
 
+    /// Does what the gate's verdicts on the last bytes ask for; whether there is something new to say to the client.
+    fn judged(&mut self, direction: Direction) -> bool {
+        let flow = match direction {
+            Direction::ToBackend => &mut *self.up,
+            Direction::ToClient => &mut *self.down,
+        };
+        if !flow.has_dropped() {
+            return false;
+        }
+        if let Some(farewell) = flow.refused() {
+            self.closing.end(farewell, self.up, self.down);
+            return true;
+        }
+        let notice = self.gate.notice();
+        let is_new = notice.is_some();
+        if is_new {
+            self.down.due_notice = notice;
+        }
+        is_new
+    }
+
     /// Sets the timer where it is not set right, and judges what its firing means: `Again` asks for another turn.
     fn keep_time(&mut self, cx: &mut Context<'_>) -> Option<Expired> {
         let wanted = if self.closing.begun(self.up, self.down) {
@@ -336,7 +416,7 @@ where
             (_, Timing::Close) => Some(now + self.rules.close),
             _ => {
                 if let Some(reason) = self.keepalive.tick(now, self.rules, self.up, self.down) {
-                    self.closing.end(reason, self.up, self.down);
+                    self.closing.end(reason.into(), self.up, self.down);
                 }
                 if self.up.due() || self.down.due() {
                     expired = Some(Expired::Again);

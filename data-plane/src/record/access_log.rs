@@ -80,6 +80,8 @@ pub fn write(event: &Event) {
         duration_ms = u64::try_from(event.duration.as_millis()).unwrap_or(u64::MAX),
         messages_in = ended.map(|e| e.to_backend.messages),
         messages_out = ended.map(|e| e.to_client.messages),
+        dropped_in = ended.map(|e| e.to_backend.dropped).filter(|n| *n > 0),
+        dropped_out = ended.map(|e| e.to_client.dropped).filter(|n| *n > 0),
         bytes_in = ended.map(|e| e.to_backend.bytes),
         bytes_out = ended.map(|e| e.to_client.bytes),
         user_agent = event.user_agent.as_deref(),

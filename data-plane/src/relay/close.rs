@@ -4,12 +4,14 @@
 //! both sides; an offender hears 1002 only after the other side has said what it had to say; a FIN is passed on at once.
 //! Moves no bytes (`pump`) and owns no clock: the relay's future calls [`Closing::expire`] when the time is over.
 
+use std::io::{Cursor, Write as _};
+
 use tidegate_proto::reason::Reason;
 
-use crate::relay::frame::{CLOSE, put_control};
+use crate::relay::frame::{CLOSE, CONTROL_PAYLOAD, put_frame};
 use crate::relay::pump::{Event, Flow, Rx, Tx};
 use crate::relay::scan::Fault;
-use crate::relay::{Direction, Ended};
+use crate::relay::{Direction, Ended, Farewell};
 
 /// How far a session's end has come.
 #[derive(Debug, Default)]
@@ -52,7 +54,7 @@ impl Closing {
             Event::Fault(fault) => {
                 let reason = by_fault(flow.direction);
                 self.begin(reason, reason.close_code(), Some(fault));
-                flow.due_close = Some(reason);
+                flow.due_close = Some(reason.into());
                 // The offender's own close comes after what the other side has to say, in place of its answer.
                 back.instead = Some(reason);
             }
@@ -61,7 +63,7 @@ impl Closing {
                 // No close frame for a sink that sent its own, it would be an answer that nobody gave; nor inside a frame.
                 let told = back.rx == Rx::Open && flow.tx == Tx::Open && flow.between_frames();
                 self.begin(reason, told.then(|| code_for(flow.direction, reason)), None);
-                flow.due_close = told.then_some(reason);
+                flow.due_close = told.then_some(reason.into());
                 flow.fin = true;
                 if event == Event::Failed {
                     back.abandon();
@@ -70,18 +72,21 @@ impl Closing {
         }
         for flow in [flow, back] {
             if flow.instead.is_some() && flow.rx != Rx::Open {
-                flow.due_close = flow.instead;
+                flow.due_close = flow.instead.map(Farewell::from);
                 flow.fin = true;
             }
         }
     }
 
     /// Ends the session by the gateway's own decision.
-    pub(super) fn end(&mut self, reason: Reason, up: &mut Flow, down: &mut Flow) {
+    pub(super) fn end(&mut self, farewell: Farewell, up: &mut Flow, down: &mut Flow) {
         if self.ending.is_none() {
-            self.begin(reason, Some(code_for(Direction::ToClient, reason)), None);
-            up.due_close = Some(reason);
-            down.due_close = Some(reason);
+            let code = farewell
+                .code
+                .unwrap_or_else(|| code_for(Direction::ToClient, farewell.reason));
+            self.begin(farewell.reason, Some(code), None);
+            up.due_close = Some(farewell);
+            down.due_close = Some(farewell);
         }
     }
 
@@ -125,7 +130,7 @@ impl Closing {
         if !self.lingering {
             for flow in [up, down] {
                 if flow.instead.is_some() && flow.tx == Tx::Open {
-                    flow.due_close = flow.instead;
+                    flow.due_close = flow.instead.map(Farewell::from);
                     flow.fin = true;
                     again = true;
                 }
@@ -189,11 +194,22 @@ fn by_loss(direction: Direction) -> Reason {
 pub(super) fn put_close(
     out: &mut Vec<u8>,
     direction: Direction,
-    reason: Reason,
+    farewell: Farewell,
     mask: Option<[u8; 4]>,
 ) {
-    let code = code_for(direction, reason).to_be_bytes();
-    put_control(out, CLOSE, &code, reason.message().as_bytes(), mask);
+    let code = match (direction, farewell.code) {
+        (Direction::ToClient, Some(code)) => code,
+        _ => code_for(direction, farewell.reason),
+    };
+    let mut text = Cursor::new([0; CONTROL_PAYLOAD - 2]);
+    // What does not fit is left out.
+    let _ = text.write_all(farewell.reason.message().as_bytes());
+    if let Some(seconds) = farewell.retry_seconds {
+        let _ = write!(text, "; retry in {seconds} s");
+    }
+    let length = text.position() as usize;
+    let text = text.into_inner();
+    put_frame(out, CLOSE, &code.to_be_bytes(), &text[..length], mask);
 }
 
 /// The close code by which a side learns of a reason.

@@ -18,8 +18,9 @@ pub(super) const PONG: u8 = 0xA;
 /// The longest payload of a control frame (RFC 6455, 5.5).
 pub(super) const CONTROL_PAYLOAD: usize = 125;
 
-/// Appends a control frame whose payload is `head` and then `tail`, masked where a key is given (5.3).
-pub(super) fn put_control(
+/// Appends a whole frame whose payload, no longer than a control frame's, is `head` and then `tail`, masked where a key
+/// is given (5.3).
+pub(super) fn put_frame(
     out: &mut Vec<u8>,
     opcode: u8,
     head: &[u8],
@@ -29,7 +30,7 @@ pub(super) fn put_control(
     let length = head.len() + tail.len();
     debug_assert!(
         length <= CONTROL_PAYLOAD,
-        "a control frame of {length} bytes"
+        "a frame of {length} bytes of the gateway's own"
     );
     out.push(0x80 | opcode);
     out.push(length as u8 | if mask.is_some() { 0x80 } else { 0 });

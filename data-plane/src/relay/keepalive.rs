@@ -104,7 +104,8 @@ impl Peer {
         (from_peer, to_peer): (&Flow, &mut Flow),
     ) -> bool {
         // While the other side takes nothing, this one is not listened to: its silence is the gateway's own doing.
-        let unheard = from_peer.stuck() && !to_peer.stuck();
+        // So it is while a message of its own waits.
+        let unheard = from_peer.waits() || (from_peer.stuck() && !to_peer.stuck());
         if from.source || to.sink || unheard {
             self.heard_at = now;
             self.pinged_at = None;

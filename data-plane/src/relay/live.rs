@@ -25,6 +25,7 @@ pub struct Live {
 #[derive(Debug, Default)]
 struct Counters {
     messages: AtomicU64,
+    dropped: AtomicU64,
     bytes: AtomicU64,
 }
 
@@ -83,6 +84,7 @@ impl Counters {
     fn read(&self) -> Traffic {
         Traffic {
             messages: self.messages.load(Ordering::Relaxed),
+            dropped: self.dropped.load(Ordering::Relaxed),
             bytes: self.bytes.load(Ordering::Relaxed),
         }
     }
@@ -90,6 +92,7 @@ impl Counters {
     /// Only the session's own task writes, so no read-modify-write is needed.
     fn write(&self, traffic: Traffic) {
         self.messages.store(traffic.messages, Ordering::Relaxed);
+        self.dropped.store(traffic.dropped, Ordering::Relaxed);
         self.bytes.store(traffic.bytes, Ordering::Relaxed);
     }
 }

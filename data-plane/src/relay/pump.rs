@@ -14,9 +14,9 @@ use tidegate_proto::reason::Reason;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::relay::close;
-use crate::relay::frame::{PING, put_control};
+use crate::relay::frame::{CONTROL_PAYLOAD, PING, TEXT, put_frame};
 use crate::relay::scan::{Control, Fault, Scanner, Step};
-use crate::relay::{Direction, Gate, Traffic, Verdict};
+use crate::relay::{Direction, Farewell, Gate, MessageStart, Traffic, Verdict};
 
 /// One direction of a session: what comes from its source and goes to its sink.
 #[derive(Debug)]
@@ -27,17 +27,21 @@ pub(super) struct Flow {
     /// What may still go to the sink.
     pub(super) tx: Tx,
     /// The gateway's own close frame for the sink, once a frame ends.
-    pub(super) due_close: Option<Reason>,
+    pub(super) due_close: Option<Farewell>,
     /// The close frame that takes the place of the source's own.
     pub(super) instead: Option<Reason>,
     /// A ping of the gateway's for the sink, once a frame ends.
     pub(super) due_ping: bool,
+    /// A text of the gateway's for the sink, once a message ends.
+    pub(super) due_notice: Option<Box<str>>,
     /// The sink gets a FIN after what is written.
     pub(super) fin: bool,
     /// Bytes came from the source, or the sink took some that were stuck, since the flag was last cleared.
     pub(super) stirred: Stirred,
     pub(super) traffic: Traffic,
     scan: Scanner,
+    /// What the gate has said that the flow does not do at once.
+    gated: Gated,
     /// The payload of the gateway's pings in this session; an answer with it is not for the other peer.
     ping_key: u64,
     /// The beginning of a header or control frame that is not whole; before the first read, what was read ahead.
@@ -51,6 +55,23 @@ pub(super) struct Flow {
     unflushed: bool,
     /// What has not left yet is not only the gateway's own words.
     relayed: bool,
+}
+
+/// What of a gate's verdicts outlasts the bytes that they were about.
+#[derive(Debug, Default)]
+struct Gated {
+    /// The message that waits; its header is the first of what is carried.
+    waiting: Option<MessageStart>,
+    /// What was said of it when it was shown again.
+    verdict: Option<Verdict>,
+    /// The rest of the current message is cut out.
+    dropping: bool,
+    /// Something was dropped since this was last asked.
+    has_dropped: bool,
+    /// Every further message is dropped: the session is ending, and one could not be let in.
+    drops_all: bool,
+    /// With which words the session is to end.
+    refused: Option<Farewell>,
 }
 
 /// What may still come from a source.
@@ -115,10 +136,12 @@ impl Flow {
             due_close: None,
             instead: None,
             due_ping: false,
+            due_notice: None,
             fin: false,
             stirred: Stirred::default(),
             traffic: Traffic::default(),
             scan: Scanner::new(direction == Direction::ToBackend, deflate),
+            gated: Gated::default(),
             ping_key: key,
             carry: read_ahead.to_vec(),
             read_ahead: !read_ahead.is_empty(),
@@ -142,12 +165,31 @@ impl Flow {
 
     /// Whether the gateway has something to say to the sink.
     pub(super) fn due(&self) -> bool {
-        self.due_ping || self.due_close.is_some()
+        self.due_ping || self.due_close.is_some() || self.due_notice.is_some()
     }
 
-    /// Whether the gateway could speak to the sink now.
+    /// Whether the gateway could speak to the sink now. Of a message that is dropped, the sink sees nothing.
     pub(super) fn between_frames(&self) -> bool {
-        self.scan.between_frames()
+        self.gated.dropping || self.scan.between_frames()
+    }
+
+    fn between_messages(&self) -> bool {
+        self.gated.dropping || self.scan.between_messages()
+    }
+
+    /// Whether a message of the source waits, and nothing is read from it.
+    pub(super) fn waits(&self) -> bool {
+        self.gated.waiting.is_some()
+    }
+
+    /// Whether messages were dropped since this was last asked.
+    pub(super) fn has_dropped(&mut self) -> bool {
+        std::mem::take(&mut self.gated.has_dropped)
+    }
+
+    /// With which words the gate wants the session to end.
+    pub(super) fn refused(&mut self) -> Option<Farewell> {
+        self.gated.refused.take()
     }
 
     /// Gives the sink up.
@@ -177,6 +219,15 @@ impl Flow {
         // Back-pressure: what cannot leave must not grow. What is only thrown away may come.
         if self.rx == Rx::Ended || (stuck && self.tx == Tx::Open) {
             return Poll::Pending;
+        }
+        if let Some(start) = self.gated.waiting {
+            let verdict = self.show_again(cx, gate, start);
+            if verdict == Verdict::Wait {
+                return Poll::Pending;
+            }
+            self.gated.waiting = None;
+            self.gated.verdict = Some(verdict);
+            self.read_ahead = true;
         }
         if self.read_ahead {
             self.read_ahead = false;
@@ -225,29 +276,53 @@ impl Flow {
         D: AsyncWrite + Unpin,
         G: Gate,
     {
-        let (run, event) = self.scan(gate, bytes);
+        let (run, event) = self.scan(cx, gate, bytes);
         self.send(cx, sink, &bytes[run]);
         event
     }
 
     /// Walks the frames of `bytes`; the last run of them that the sink is to have, and what ended the walk early.
     /// Earlier runs, where something had to be cut out or put in between, are in `out`.
-    fn scan<G: Gate>(&mut self, gate: &mut G, bytes: &[u8]) -> (Range<usize>, Option<Event>) {
+    fn scan<G: Gate>(
+        &mut self,
+        cx: &mut Context<'_>,
+        gate: &mut G,
+        bytes: &[u8],
+    ) -> (Range<usize>, Option<Event>) {
         let mut from = 0;
         let mut at = 0;
         let mut event = None;
         while at < bytes.len() {
+            let before = self.scan;
             match self.scan.step(&bytes[at..]) {
-                Step::Data { taken, start } => {
-                    at += taken;
-                    self.stirred.data = true;
+                Step::Data { taken, start, more } => {
                     if let Some(start) = start
                         && self.tx == Tx::Open
                     {
-                        match gate.admit(self.direction, start) {
+                        match self.judge(cx, gate, start) {
                             Verdict::Pass => self.traffic.messages += 1,
+                            Verdict::Wait => {
+                                self.scan = before;
+                                self.gated.waiting = Some(start);
+                                self.carry = bytes[at..].to_vec();
+                                break;
+                            }
+                            Verdict::Drop | Verdict::Close(_) => {
+                                self.gated.dropping = true;
+                                self.gated.has_dropped = true;
+                                self.traffic.dropped += 1;
+                            }
                         }
+                    } else if more > 0 && !self.gated.dropping {
+                        gate.more(self.direction, more);
                     }
+                    self.stirred.data = true;
+                    if self.gated.dropping {
+                        self.pass(&bytes[from..at]);
+                        from = at + taken;
+                        self.gated.dropping = !self.scan.between_messages();
+                    }
+                    at += taken;
                 }
                 Step::Control { taken, control } => match control {
                     Control::Pong { payload, key } if self.answers(payload, key) => {
@@ -275,7 +350,7 @@ impl Flow {
                     break;
                 }
             }
-            if self.due() && self.scan.between_frames() {
+            if self.due() && self.between_frames() {
                 self.pass(&bytes[from..at]);
                 from = at;
                 self.speak();
@@ -289,6 +364,44 @@ impl Flow {
         }
         self.traffic.bytes += (at - from) as u64;
         (from..at, event)
+    }
+
+    /// Has a message judged, unless that has been done while it waited.
+    #[inline]
+    fn judge<G: Gate>(
+        &mut self,
+        cx: &mut Context<'_>,
+        gate: &mut G,
+        start: MessageStart,
+    ) -> Verdict {
+        let verdict = match self.gated.verdict.take() {
+            Some(verdict) => verdict,
+            None if self.gated.drops_all => Verdict::Drop,
+            None => gate.admit(cx, self.direction, start),
+        };
+        if let Verdict::Close(farewell) = verdict {
+            self.gated.drops_all = true;
+            self.gated.refused.get_or_insert(farewell);
+        }
+        verdict
+    }
+
+    /// Shows a message that waits once more. Nobody is left to wait for where the sink hears no more, or the session ends.
+    fn show_again<G: Gate>(
+        &mut self,
+        cx: &mut Context<'_>,
+        gate: &mut G,
+        start: MessageStart,
+    ) -> Verdict {
+        if self.tx != Tx::Open || self.gated.drops_all {
+            return Verdict::Drop;
+        }
+        gate.admit(cx, self.direction, start)
+    }
+
+    /// The session is ending: a message that waits, and whatever is behind it, is not waited for any longer.
+    pub(super) fn release(&mut self) {
+        self.gated.drops_all |= self.gated.waiting.is_some();
     }
 
     /// Whether a pong answers the gateway's own ping.
@@ -316,18 +429,28 @@ impl Flow {
         if self.tx != Tx::Open {
             self.due_close = None;
             self.due_ping = false;
+            self.due_notice = None;
         }
-        if !self.scan.between_frames() {
+        if !self.between_frames() {
             return;
+        }
+        // A client that does not read gets one notice, not one each second.
+        if self.between_messages()
+            && self.out.is_empty()
+            && let Some(text) = self.due_notice.take()
+        {
+            let text = &text.as_bytes()[..text.floor_char_boundary(CONTROL_PAYLOAD)];
+            let mask = self.mask();
+            put_frame(&mut self.out, TEXT, text, &[], mask);
         }
         if std::mem::take(&mut self.due_ping) {
             let payload = self.ping_key.to_be_bytes();
             let mask = self.mask();
-            put_control(&mut self.out, PING, &payload, &[], mask);
+            put_frame(&mut self.out, PING, &payload, &[], mask);
         }
-        if let Some(reason) = self.due_close.take() {
+        if let Some(farewell) = self.due_close.take() {
             let mask = self.mask();
-            close::put_close(&mut self.out, self.direction, reason, mask);
+            close::put_close(&mut self.out, self.direction, farewell, mask);
             self.tx = Tx::Closed;
         }
     }

@@ -11,7 +11,7 @@ use crate::relay::{MessageKind, MessageStart};
 pub const LONGEST_SHORT: usize = 6 + CONTROL_PAYLOAD - 1;
 
 /// The state of one direction's framing. It fits into sixteen bytes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Scanner {
     /// Payload bytes of the current data frame that are still to come.
     remaining: u64,
@@ -32,6 +32,8 @@ pub enum Step<'a> {
         taken: usize,
         /// What the message is, where this is its first header.
         start: Option<MessageStart>,
+        /// Payload bytes of the frame, where this is the header of a further frame of a message; else 0.
+        more: u64,
     },
     /// A whole control frame.
     Control {
@@ -134,7 +136,11 @@ impl Scanner {
     pub fn step<'a>(&mut self, bytes: &'a [u8]) -> Step<'a> {
         if self.remaining > 0 {
             let taken = self.skip(bytes.len());
-            return Step::Data { taken, start: None };
+            return Step::Data {
+                taken,
+                start: None,
+                more: 0,
+            };
         }
         let [first, second, rest @ ..] = bytes else {
             return Step::Short;
@@ -177,12 +183,14 @@ impl Scanner {
         self.in_message = !whole;
         self.remaining = length;
         let taken = header + self.skip(bytes.len() - header);
+        let more = if start.is_none() { length } else { 0 };
         let start = start.map(|kind| MessageStart {
             kind,
             length,
             whole,
+            compressed: first & 0x40 != 0,
         });
-        Step::Data { taken, start }
+        Step::Data { taken, start, more }
     }
 
     /// Takes what there is of the current payload.

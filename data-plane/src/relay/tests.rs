@@ -12,9 +12,10 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::scan::Fault;
-use super::{Ended, Leg, Live, OpenGate, Rules, Traffic, run};
+use super::{Ended, Gate, Leg, Live, OpenGate, Rules, Traffic, run};
 
 mod closing;
+mod gated;
 mod pressure;
 mod silence;
 mod storm;
@@ -60,6 +61,15 @@ fn start(rules: Rules) -> Session {
 
 /// A session over pipes that hold `capacity` bytes, with what was read ahead from client and backend.
 fn start_with(rules: Rules, capacity: usize, read_ahead: [Bytes; 2]) -> Session {
+    start_gated(rules, capacity, read_ahead, OpenGate)
+}
+
+fn start_gated<G: Gate + Send + 'static>(
+    rules: Rules,
+    capacity: usize,
+    read_ahead: [Bytes; 2],
+    gate: G,
+) -> Session {
     let (client, client_leg) = duplex(capacity);
     let (backend, backend_leg) = duplex(capacity);
     let live = Arc::new(Live::default());
@@ -72,7 +82,8 @@ fn start_with(rules: Rules, capacity: usize, read_ahead: [Bytes; 2]) -> Session 
         io: backend_leg,
         read_ahead: from_backend,
     };
-    let relay = run(client_leg, backend_leg, rules, OpenGate, live.clone());
+    let relay =
+        Tasks::current().spawn_bare(run(client_leg, backend_leg, rules, gate, live.clone()));
     Session {
         client: Peer {
             io: client,
@@ -83,7 +94,7 @@ fn start_with(rules: Rules, capacity: usize, read_ahead: [Bytes; 2]) -> Session 
             mask: None,
         },
         live,
-        relay: Tasks::current().spawn_bare(relay),
+        relay,
     }
 }
 
@@ -199,6 +210,7 @@ async fn shows_its_traffic_while_it_runs() {
     }
     let carried = Traffic {
         messages: 2,
+        dropped: 0,
         bytes: 9 + 6 + 9,
     };
     assert_eq!(session.live.traffic(), (carried, Traffic::default()));

@@ -65,6 +65,7 @@ struct Shard {
 #[derive(Debug, Default)]
 struct Counted {
     messages: AtomicU64,
+    dropped: AtomicU64,
     bytes: AtomicU64,
 }
 
@@ -236,6 +237,7 @@ impl Counted {
         };
         Traffic {
             messages: beyond(&self.messages, total.messages),
+            dropped: beyond(&self.dropped, total.dropped),
             bytes: beyond(&self.bytes, total.bytes),
         }
     }

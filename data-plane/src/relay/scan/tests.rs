@@ -9,6 +9,7 @@ use crate::relay::{MessageKind, MessageStart};
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Seen {
     Message(usize, MessageStart),
+    More(usize, u64),
     Close(usize, Option<u16>),
     Ping(usize),
     Pong(usize, Vec<u8>),
@@ -26,7 +27,8 @@ fn watch(mut scanner: Scanner, stream: &[u8], cuts: &[usize]) -> (Vec<Seen>, Sca
     for end in ends {
         while at < end {
             match scanner.step(&stream[at..end]) {
-                Step::Data { taken, start } => {
+                Step::Data { taken, start, more } => {
+                    seen.extend((more > 0).then_some(Seen::More(at, more)));
                     seen.extend(start.map(|start| Seen::Message(at, start)));
                     assert!(taken > 0, "a step that takes nothing");
                     at += taken;
@@ -108,13 +110,15 @@ fn sees_a_message_by_its_first_header_alone() {
         kind: MessageKind::Binary,
         length: 256,
         whole: true,
+        compressed: false,
     };
     let step = scanner.step(&header);
     assert_eq!(
         step,
         Step::Data {
             taken: 8,
-            start: Some(start)
+            start: Some(start),
+            more: 0,
         }
     );
     assert!(!scanner.between_frames());
@@ -123,7 +127,8 @@ fn sees_a_message_by_its_first_header_alone() {
         step,
         Step::Data {
             taken: 256,
-            start: None
+            start: None,
+            more: 0,
         }
     );
     assert!(scanner.between_messages());
@@ -144,10 +149,12 @@ fn counts_a_fragmented_message_once_and_lets_control_frames_between() {
         kind: MessageKind::Text,
         length,
         whole,
+        compressed: false,
     };
     let expected = [
         Seen::Message(0, message(3, false)),
         Seen::Ping(5),
+        Seen::More(11, 3),
         Seen::Message(18, message(0, true)),
     ];
     assert_eq!(seen, expected);

@@ -106,6 +106,7 @@ async fn an_answer_is_cut_out_from_between_messages() {
         sent,
         Traffic {
             messages: 2,
+            dropped: 0,
             bytes: 12 + 11
         }
     );

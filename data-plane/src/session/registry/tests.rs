@@ -62,7 +62,11 @@ pub(crate) fn session(ends_at: u64) -> Arc<Session> {
 }
 
 fn traffic(messages: u64, bytes: u64) -> Traffic {
-    Traffic { messages, bytes }
+    Traffic {
+        messages,
+        dropped: 0,
+        bytes,
+    }
 }
 
 #[test]
