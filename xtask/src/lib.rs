@@ -1,11 +1,12 @@
 //! The development commands of this repository: start it, test it, check it, measure it. Called by `cargo xtask`, and
-//! by the integration tests for what they share with `up` (the admin client).
+//! by the integration tests for what they share with `up` (the admin client, a redis-server of one's own).
 
 pub mod cli;
 pub mod up;
 pub mod leash;
 pub mod echo;
 pub mod client;
+pub mod redis;
 pub mod test;
 pub mod conformance;
 pub mod ci;

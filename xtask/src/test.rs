@@ -1,7 +1,7 @@
 //! `cargo xtask test`: brings what the tests need and the machine lacks, then runs every test. It says what it
 //! installs; where it may not install, it says in one line what to install.
 
-mod needs;
+pub mod needs;
 
 use std::process::{ExitCode, Stdio};
 

@@ -1,10 +1,11 @@
 //! `cargo xtask up`: from nothing to an echo through a gateway. Builds both planes, starts them and a demo backend as
 //! processes of their own, seeds the demo through the admin API, says where everything is, and stops all of it again.
 
-mod ports;
+pub(crate) mod ports;
 mod files;
 pub(crate) mod build;
 mod child;
+mod ledger;
 mod stack;
 mod seed;
 mod report;
@@ -16,6 +17,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use child::Child;
 use files::Files;
+use ledger::Redis;
 use ports::{Choice, Ports};
 
 /// The arguments of `cargo xtask up`.
@@ -36,6 +38,10 @@ pub struct Args {
     /// Put this backend, a `ws://` or `wss://` URL, behind the demo API instead of starting one.
     #[arg(long, conflicts_with = "no_demo")]
     pub backend: Option<String>,
+    /// Share quotas over all data planes in this Redis, a `redis://` or `rediss://` URL; `auto` starts a redis-server of
+    /// its own. Without it, each data plane counts for itself.
+    #[arg(long, value_name = "URL")]
+    pub redis: Option<Redis>,
     /// Build with optimisation; do this before measuring anything.
     #[arg(long)]
     pub release: bool,
@@ -67,12 +73,25 @@ async fn up(args: &Args) -> anyhow::Result<ExitCode> {
     let own_backend = !args.no_demo && args.backend.is_none();
     let ports = Ports::choose(args.ports, args.data_planes, own_backend)?;
     let files = Files::open(&args.data_dir, args.fresh)?;
+    let redis = args
+        .redis
+        .as_ref()
+        .map(|redis| redis.prepare(&files))
+        .transpose()?;
     let binaries = build::binaries(args.release, args.no_build)?;
+    let starter = stack::Starter {
+        files: &files,
+        ports: &ports,
+        binaries: &binaries,
+        backend: args.backend.as_deref(),
+        redis: redis.as_ref(),
+        logs_to_stderr: args.json,
+    };
     let mut children = Vec::new();
     let outcome = tokio::select! {
         biased;
         () = stop.requested() => Ok(ExitCode::SUCCESS),
-        outcome = start_and_watch(args, &ports, &files, &binaries, &mut children) => outcome,
+        outcome = start_and_watch(args, &starter, &mut children) => outcome,
     };
     eprintln!("stopping");
     tokio::select! {
@@ -86,18 +105,10 @@ async fn up(args: &Args) -> anyhow::Result<ExitCode> {
 
 async fn start_and_watch(
     args: &Args,
-    ports: &Ports,
-    files: &Files,
-    binaries: &build::Binaries,
+    starter: &stack::Starter<'_>,
     children: &mut Vec<Child>,
 ) -> anyhow::Result<ExitCode> {
-    let starter = stack::Starter {
-        files,
-        ports,
-        binaries,
-        backend: args.backend.as_deref(),
-        logs_to_stderr: args.json,
-    };
+    let files = starter.files;
     let stack = starter.start(children).await?;
     let demo = match &stack.backend {
         Some(backend) => Some(

@@ -45,6 +45,14 @@ const INSTALLERS: [(&str, &[&str]); 5] = [
     ("brew", &["install"]),
 ];
 
+/// Where packages put the library with which a process sees another time than its machine's.
+const FAKETIME: [&str; 4] = [
+    "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1",
+    "/usr/lib/aarch64-linux-gnu/faketime/libfaketimeMT.so.1",
+    "/usr/lib64/faketime/libfaketimeMT.so.1",
+    "/usr/lib/faketime/libfaketimeMT.so.1",
+];
+
 /// What the Python environment holds; a change here makes it anew.
 const PYTHON_PACKAGES: &[&str] = &["websockets==17.4"];
 
@@ -55,7 +63,35 @@ pub(super) fn provide() -> anyhow::Result<PathBuf> {
             install(need.program, need.packages)?;
         }
     }
+    if cfg!(target_os = "linux") && faketime().is_none() {
+        install("libfaketime", ["libfaketime"; 5])?;
+    }
     python()
+}
+
+/// The library with which a process sees another time than its machine's.
+#[must_use]
+pub fn faketime() -> Option<&'static Path> {
+    FAKETIME
+        .map(Path::new)
+        .into_iter()
+        .find(|path| path.is_file())
+}
+
+/// What to type to have a program that the tests need.
+pub(crate) fn advice(program: &str) -> String {
+    let need = NEEDS.iter().find(|need| need.program == program);
+    let installer = INSTALLERS.iter().zip(0..).find(|((name, _), _)| has(name));
+    match (need, installer) {
+        (Some(need), Some(((name, arguments), index))) => {
+            format!(
+                "`{name} {} {}` brings it",
+                arguments.join(" "),
+                need.packages[index]
+            )
+        }
+        _ => format!("install {program}"),
+    }
 }
 
 fn install(what: &str, packages: [&str; 5]) -> anyhow::Result<()> {

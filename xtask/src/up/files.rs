@@ -24,6 +24,7 @@ const LOGS: &str = "logs";
 const RUN: &str = "run";
 const PASSWORD: &str = "admin-password";
 const DEMO: &str = "demo.json";
+const REDIS: &str = "redis";
 const LOCK: &str = "lock";
 
 // === impl Files ===
@@ -81,13 +82,27 @@ impl Files {
         if let Ok(password) = fs::read_to_string(&path) {
             return Ok(password.trim().to_owned());
         }
-        let mut bytes = [0_u8; 16];
-        fs::File::open("/dev/urandom")
-            .and_then(|mut random| random.read_exact(&mut bytes))
-            .context("cannot make a password")?;
-        let password: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let password = random_password()?;
         write_secret(&path, &password)?;
         Ok(password)
+    }
+
+    /// The folder of a Redis of our own.
+    pub(super) fn redis(&self) -> anyhow::Result<PathBuf> {
+        let folder = self.root.join(REDIS);
+        let made = fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&folder);
+        made.with_context(|| format!("cannot make {}", folder.display()))?;
+        Ok(folder)
+    }
+
+    /// Keeps that Redis's configuration.
+    pub(super) fn keep_redis(&self, configuration: &str) -> anyhow::Result<PathBuf> {
+        let path = self.root.join(REDIS).join("redis.conf");
+        write_secret(&path, configuration)?;
+        Ok(path)
     }
 
     /// What the demo needs to know of an earlier run.
@@ -129,7 +144,7 @@ fn forget(root: &Path) -> std::io::Result<()> {
         let entry = entry?;
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        let ours = matches!(&*name, CONTROL_PLANE | LOGS | RUN | PASSWORD | DEMO)
+        let ours = matches!(&*name, CONTROL_PLANE | LOGS | RUN | PASSWORD | DEMO | REDIS)
             || name
                 .strip_prefix(DATA_PLANE)
                 .is_some_and(|number| number.parse::<u16>().is_ok());
@@ -140,6 +155,15 @@ fn forget(root: &Path) -> std::io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// A password that nobody guesses.
+pub(super) fn random_password() -> anyhow::Result<String> {
+    let mut bytes = [0_u8; 16];
+    fs::File::open("/dev/urandom")
+        .and_then(|mut random| random.read_exact(&mut bytes))
+        .context("cannot make a password")?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 fn write_secret(path: &Path, text: &str) -> anyhow::Result<()> {

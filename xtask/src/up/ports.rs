@@ -104,7 +104,7 @@ impl Ports {
 }
 
 /// A free port below those that the system hands out by itself: nobody takes it by chance before it is used.
-fn free_port() -> Option<u16> {
+pub(crate) fn free_port() -> Option<u16> {
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();

@@ -29,6 +29,7 @@ pub(super) fn json(stack: &Stack, demo: Option<&Demo>) -> anyhow::Result<()> {
         },
         "control_plane": { "pid": stack.control_plane.pid },
         "data_planes": nodes,
+        "redis": stack.redis.as_ref().map(|url| json!({ "url": url })),
     });
     if let Some(demo) = demo {
         line["demo"] = json!({
@@ -66,6 +67,12 @@ pub(super) fn people(stack: &Stack, demo: Option<&Demo>, files: &Files) {
             print!("  wss://{wss}");
         }
         println!("  status and metrics http://{}", node.admin);
+    }
+    match &stack.redis {
+        Some(url) => println!("  quotas      shared by all gateways in Redis at {url}"),
+        None => {
+            println!("  quotas      counted by each gateway for itself; `--redis auto` shares them")
+        }
     }
     println!("  data        {}  (logs in logs/)", files.root().display());
     if let (Some(demo), Some(backend)) = (demo, &stack.backend) {

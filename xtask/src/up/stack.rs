@@ -20,6 +20,7 @@ use super::{
     build::Binaries,
     child::{self, Child, set},
     files::Files,
+    ledger::Shared,
     ports::{NodePorts, Ports},
 };
 
@@ -39,6 +40,8 @@ pub(super) struct Starter<'a> {
     pub(super) binaries: &'a Binaries,
     /// A backend that runs already.
     pub(super) backend: Option<&'a str>,
+    /// Where the data planes share their quotas.
+    pub(super) redis: Option<&'a Shared>,
     pub(super) logs_to_stderr: bool,
 }
 
@@ -51,6 +54,8 @@ pub(super) struct Stack {
     pub(super) backend: Option<String>,
     /// Whether that backend is the demo's echo.
     pub(super) own_backend: bool,
+    /// The URL of the Redis in which quotas are shared.
+    pub(super) redis: Option<String>,
     pub(super) username: &'static str,
     pub(super) password: String,
 }
@@ -93,6 +98,7 @@ impl Starter<'_> {
             Some(port) => Some(self.start_backend(port, children).await?),
             None => self.backend.map(str::to_owned),
         };
+        self.redis(children).await?;
         let control_plane = self.control_plane(&password, children).await?;
         let mut nodes = Vec::new();
         for (index, ports) in self.ports.nodes.iter().enumerate() {
@@ -114,9 +120,26 @@ impl Starter<'_> {
             nodes,
             backend,
             own_backend: self.ports.backend.is_some(),
+            redis: self.redis.map(|redis| redis.url.clone()),
             username: "admin",
             password,
         })
+    }
+
+    /// Starts a Redis of our own, if there is to be one.
+    async fn redis(&self, children: &mut Vec<Child>) -> anyhow::Result<()> {
+        let Some(own) = self.redis.and_then(|redis| redis.own.as_ref()) else {
+            return Ok(());
+        };
+        let began = Instant::now();
+        let (logs, to_stderr) = (self.files.logs(), self.logs_to_stderr);
+        let child = Child::spawn("redis", &own.program, &logs, to_stderr, |command| {
+            command.arg(&own.configuration);
+        });
+        children.push(child?);
+        wait_until("redis", children, || own.answers()).await?;
+        eprintln!("started redis ({:.1} s)", began.elapsed().as_secs_f32());
+        Ok(())
     }
 
     async fn control_plane(
@@ -191,6 +214,10 @@ impl Starter<'_> {
             );
             let token = quoted(&control_plane.join_token_file);
             set(command, "control_plane.join_token_file", token);
+            if let Some(redis) = self.redis {
+                // There may be a password in it.
+                command.env("TIDEGATE_LEDGER__URL", quoted_text(&redis.url));
+            }
         })?;
         self.started(&name, &ready, children).await
     }

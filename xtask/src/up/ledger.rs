@@ -1,0 +1,116 @@
+//! The Redis in which the data planes of an `up` share their quotas: somebody's, or a redis-server of our own that lives
+//! and dies with the rest.
+
+use std::{path::PathBuf, str::FromStr};
+
+use anyhow::Context as _;
+use tokio::{io::BufReader, net::TcpStream};
+
+use super::{
+    files::{Files, random_password},
+    ports,
+};
+use crate::redis::{self, Reply};
+
+/// What `--redis` says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Redis {
+    /// Start one.
+    Auto,
+    /// One that runs already; the data planes judge its URL.
+    Url(String),
+}
+
+/// A Redis to share quotas in.
+#[derive(Debug)]
+pub(super) struct Shared {
+    /// Where it is, with the password.
+    pub(super) url: String,
+    /// What is to be started for it.
+    pub(super) own: Option<Own>,
+}
+
+/// A redis-server that is to be started.
+#[derive(Debug)]
+pub(super) struct Own {
+    pub(super) program: PathBuf,
+    /// Its `redis.conf`.
+    pub(super) configuration: PathBuf,
+    port: u16,
+    password: String,
+}
+
+impl FromStr for Redis {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once("://") {
+            None if text == "auto" => Ok(Self::Auto),
+            Some((scheme, rest)) if scheme.starts_with("redis") && !rest.is_empty() => {
+                Ok(Self::Url(text.to_owned()))
+            }
+            _ => Err("it must be `auto` or a URL such as redis://127.0.0.1:6379".to_owned()),
+        }
+    }
+}
+
+impl Redis {
+    /// Finds what is needed, before anything is built or started.
+    pub(super) fn prepare(&self, files: &Files) -> anyhow::Result<Shared> {
+        let url = match self {
+            Self::Url(url) => url.clone(),
+            Self::Auto => return own(files),
+        };
+        Ok(Shared { url, own: None })
+    }
+}
+
+fn own(files: &Files) -> anyhow::Result<Shared> {
+    let program = redis::server().context("`--redis auto` needs one")?;
+    let port = ports::free_port().context("no port between 20000 and 29999 is free")?;
+    let (folder, password) = (files.redis()?, random_password()?);
+    let mut settings = redis::settings(&folder, port);
+    settings.push(("requirepass".to_owned(), password.clone()));
+    // Not on the command line, where every user of the machine could read the password.
+    let configuration = files.keep_redis(&redis::configuration(&settings))?;
+    Ok(Shared {
+        url: format!("redis://:{password}@127.0.0.1:{port}"),
+        own: Some(Own {
+            program,
+            configuration,
+            port,
+            password,
+        }),
+    })
+}
+
+impl Own {
+    /// Whether it answers, and to its own password: another server on its port does not.
+    pub(super) async fn answers(&self) -> bool {
+        let Ok(stream) = TcpStream::connect(("127.0.0.1", self.port)).await else {
+            return false;
+        };
+        let answer = redis::ask(&mut BufReader::new(stream), &["AUTH", &self.password]).await;
+        answer.is_ok_and(|reply| reply == Reply::Text("OK".to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Redis;
+
+    #[test]
+    fn redis_is_a_url_or_auto() {
+        assert_eq!("auto".parse(), Ok(Redis::Auto));
+        for url in [
+            "redis://h:1",
+            "rediss://:secret@h",
+            "redis+cluster://a:1,b:2",
+        ] {
+            assert_eq!(url.parse(), Ok(Redis::Url(url.to_owned())));
+        }
+        for wrong in ["", "Auto", "localhost:6379", "http://h", "redis://"] {
+            assert!(wrong.parse::<Redis>().is_err(), "{wrong}");
+        }
+    }
+}
