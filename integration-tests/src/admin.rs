@@ -5,10 +5,11 @@ use std::path::PathBuf;
 
 use tidegate_proto::admin::v1::{
     Api, Application, ApplicationKey, CreateApiRequest, CreateApplicationKeyRequest,
-    CreateApplicationRequest, CreateSubscriptionRequest, ListNodesRequest, Node, SignInRequest,
-    Subscription, api_service_client::ApiServiceClient,
-    application_service_client::ApplicationServiceClient,
-    gateway_service_client::GatewayServiceClient, session_service_client::SessionServiceClient,
+    CreateApplicationRequest, CreatePlanRequest, CreateSubscriptionRequest, Limits,
+    ListNodesRequest, Node, Plan, SignInRequest, Subscription, UpdatePlanRequest,
+    api_service_client::ApiServiceClient, application_service_client::ApplicationServiceClient,
+    gateway_service_client::GatewayServiceClient, plan_service_client::PlanServiceClient,
+    session_service_client::SessionServiceClient,
     subscription_service_client::SubscriptionServiceClient,
 };
 use xtask::client::{self, Bearer, Channel};
@@ -80,10 +81,51 @@ impl Admin {
         ApiServiceClient::new(self.channel.clone())
     }
 
+    /// A client of the plan service.
+    #[must_use]
+    pub fn plans(&self) -> PlanServiceClient<Channel> {
+        PlanServiceClient::new(self.channel.clone())
+    }
+
     /// A client of the subscription service.
     #[must_use]
     pub fn subscriptions(&self) -> SubscriptionServiceClient<Channel> {
         SubscriptionServiceClient::new(self.channel.clone())
+    }
+
+    /// Creates a plan with these limits.
+    ///
+    /// # Panics
+    /// When the admin API refuses.
+    pub async fn create_plan(&self, name: &str, limits: Limits) {
+        let plan = Plan {
+            limits: Some(limits),
+            ..Plan::default()
+        };
+        let request = CreatePlanRequest {
+            plan_id: name.to_owned(),
+            plan: Some(plan),
+        };
+        let created = self.plans().create_plan(request).await;
+        created.unwrap_or_else(|status| panic!("cannot create {name}: {status:?}"));
+    }
+
+    /// Gives a plan other limits.
+    ///
+    /// # Panics
+    /// When the admin API refuses.
+    pub async fn change_plan(&self, name: &str, limits: Limits) {
+        let plan = Plan {
+            name: format!("plans/{name}"),
+            limits: Some(limits),
+            ..Plan::default()
+        };
+        let request = UpdatePlanRequest {
+            plan: Some(plan),
+            update_mask: None,
+        };
+        let changed = self.plans().update_plan(request).await;
+        changed.unwrap_or_else(|status| panic!("cannot change {name}: {status:?}"));
     }
 
     /// Creates, deploys and publishes an API at `/<context>/1.0` under Unlimited and Gold.
@@ -91,12 +133,21 @@ impl Admin {
     /// # Panics
     /// When the admin API refuses.
     pub async fn publish(&self, context: &str, endpoint: &str) -> Api {
+        self.publish_under(context, endpoint, &["Unlimited", "Gold"])
+            .await
+    }
+
+    /// Creates, deploys and publishes an API at `/<context>/1.0` under these plans.
+    ///
+    /// # Panics
+    /// When the admin API refuses.
+    pub async fn publish_under(&self, context: &str, endpoint: &str, plans: &[&str]) -> Api {
         let api = Api {
             api_name: format!("Api {context}"),
             context: format!("/{context}"),
             version: "1.0".to_owned(),
             production_endpoint: endpoint.to_owned(),
-            plans: vec!["plans/Unlimited".to_owned(), "plans/Gold".to_owned()],
+            plans: plans.iter().map(|plan| format!("plans/{plan}")).collect(),
             ..Api::default()
         };
         let request = CreateApiRequest {

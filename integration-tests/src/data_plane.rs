@@ -28,6 +28,7 @@ pub struct DataPlane {
     folder: PathBuf,
     upstream: Upstream,
     sets: Vec<String>,
+    environment: Vec<(String, String)>,
 }
 
 /// Where a data plane gets its configuration from.
@@ -76,7 +77,22 @@ impl DataPlane {
     /// # Panics
     /// When it does not listen.
     pub async fn start(name: &str, folder: &Path, upstream: Upstream, sets: &[String]) -> Self {
-        let command = command(name, folder, &upstream, sets);
+        Self::start_in(name, folder, upstream, sets, &[]).await
+    }
+
+    /// As [`Self::start`], in an environment with more in it.
+    ///
+    /// # Panics
+    /// When it does not listen.
+    pub async fn start_in(
+        name: &str,
+        folder: &Path,
+        upstream: Upstream,
+        sets: &[String],
+        environment: &[(String, String)],
+    ) -> Self {
+        let mut command = command(name, folder, &upstream, sets);
+        command.envs(environment.iter().cloned());
         let mut process = Process::start(name, folder, command);
         let ready = process.ready(&ready_file(name, folder)).await;
         Self {
@@ -86,6 +102,7 @@ impl DataPlane {
             folder: folder.to_owned(),
             upstream,
             sets: sets.to_vec(),
+            environment: environment.to_vec(),
         }
     }
 
@@ -102,7 +119,8 @@ impl DataPlane {
     pub async fn restart(&mut self, sets: &[String]) {
         self.process.kill();
         self.sets.extend_from_slice(sets);
-        let command = command(&self.name, &self.folder, &self.upstream, &self.sets);
+        let mut command = command(&self.name, &self.folder, &self.upstream, &self.sets);
+        command.envs(self.environment.iter().cloned());
         self.process = Process::start(&self.name, &self.folder, command);
         self.ready = self
             .process

@@ -15,5 +15,7 @@ pub mod tap;
 pub mod wire;
 pub mod client;
 pub mod backend;
+pub mod redis;
+pub mod flood;
 pub mod python;
 pub mod grpcurl;

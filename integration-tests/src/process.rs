@@ -44,9 +44,15 @@ pub fn program(name: &str) -> PathBuf {
 /// that starts it ends, even if the tests are killed.
 #[must_use]
 pub fn command(name: &str) -> Command {
+    leashed(&program(name))
+}
+
+/// A command for any program, on the same terms.
+#[must_use]
+pub fn leashed(path: &Path) -> Command {
     let mut command = Command::new(program("xtask"));
     command.args(["leash", "--parent", &std::process::id().to_string(), "--"]);
-    command.arg(program(name));
+    command.arg(path);
     scrub(&mut command);
     command
 }

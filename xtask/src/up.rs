@@ -1,7 +1,7 @@
 //! `cargo xtask up`: from nothing to an echo through a gateway. Builds both planes, starts them and a demo backend as
 //! processes of their own, seeds the demo through the admin API, says where everything is, and stops all of it again.
 
-pub(crate) mod ports;
+pub mod ports;
 mod files;
 pub(crate) mod build;
 mod child;

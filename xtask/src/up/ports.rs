@@ -104,7 +104,8 @@ impl Ports {
 }
 
 /// A free port below those that the system hands out by itself: nobody takes it by chance before it is used.
-pub(crate) fn free_port() -> Option<u16> {
+#[must_use]
+pub fn free_port() -> Option<u16> {
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
