@@ -10,6 +10,7 @@ use tidegate_proto::reason::Reason;
 use crate::{
     admit::permit::Permit,
     auth::{LEEWAY, Principal},
+    handshake::facts::Facts,
     record::SessionId,
     session::{
         registry::{Registry, Session},
@@ -19,6 +20,7 @@ use crate::{
 };
 
 pub mod slots;
+pub mod deny;
 pub mod permit;
 
 /// Who wants in.
@@ -28,8 +30,12 @@ pub struct Applicant {
     pub id: SessionId,
     /// The API.
     pub api: Arc<Api>,
+    /// Which of its topics, as an index.
+    pub topic: usize,
     /// Who it is.
     pub principal: Principal,
+    /// What policies look at.
+    pub facts: Facts,
     /// When it was judged, in seconds of Unix time.
     pub now: u64,
 }
@@ -40,25 +46,34 @@ pub struct Applicant {
 /// it. So it is entered first and compared afterwards: either the walk sees the session, or the session sees the swap.
 ///
 /// # Errors
-/// The reason for which the newer snapshot would not let it in, or `Draining`.
+/// `DeniedByPolicy`, the reason for which the newer snapshot would not let it in, or `Draining`.
 pub fn admit(
     registry: &Registry,
     snapshots: &Snapshots,
     judged_by: &Arc<Snapshot>,
     applicant: Applicant,
 ) -> Result<Permit, Reason> {
-    let expires_at = applicant.principal.token.expires_at;
+    let Applicant {
+        api,
+        principal,
+        facts,
+        now,
+        ..
+    } = &applicant;
+    let now = *now;
+    deny::judge(judged_by, api, principal, facts, now)?;
+    let expires_at = principal.token.expires_at;
     // A token that is taken although its time is just over, clocks being what they are, is good for as long as that.
-    let ends_at = if applicant.now < expires_at {
+    let ends_at = if now < expires_at {
         expires_at
     } else {
         expires_at.saturating_add(LEEWAY.as_secs())
     };
-    let session = Session::new(applicant.id, applicant.api, applicant.principal, ends_at);
+    let session = Session::new(applicant, ends_at);
     let permit = Permit::enter(registry, Arc::new(session));
     let current = snapshots.load();
     if !Arc::ptr_eq(&current, judged_by) {
-        rejudge::judge(&current, permit.session())?;
+        rejudge::judge(&current, permit.session(), now)?;
     }
     permit.stands()?;
     Ok(permit)

@@ -195,13 +195,10 @@ impl App {
                 control.spawn("snapshot", held);
             }
         }
-        let follow = rejudge::follow(
-            gateway.snapshots.clone(),
-            gateway.registry.clone(),
-            gateway.metrics.clone(),
-            stopping.clone(),
+        control.spawn(
+            "rejudge",
+            rejudge::follow(gateway.clone(), stopping.clone()),
         );
-        control.spawn("rejudge", follow);
         let expire = rejudge::expire(
             gateway.clock.clone(),
             gateway.registry.clone(),

@@ -9,6 +9,7 @@ use http::HeaderMap;
 use tidegate_proto::{claims::KeyType, ids::ApiId, reason::Reason};
 
 use cache::{TokenCache, TokenHash};
+use claims::Claims;
 use jwt::Verified;
 
 use crate::{
@@ -20,6 +21,7 @@ use crate::{
 };
 
 pub mod credential;
+pub mod claims;
 mod jwt;
 mod cache;
 mod entitlement;
@@ -46,8 +48,15 @@ pub struct Token {
     pub issuer: Arc<str>,
     /// The key of the application that asked for the token.
     pub client_id: Arc<str>,
+    /// Whom it speaks for (`sub`); `None` where that is the application itself, or nobody is named.
+    pub subject: Option<Arc<str>>,
     /// The token's own id (`jti`), by which it can be revoked.
     pub id: Option<Arc<str>>,
+    /// What the token is counted by where each counts for itself: out of issuer and `jti`, or out of the whole token
+    /// where it has none. No secret.
+    pub fingerprint: u128,
+    /// What else it says.
+    pub claims: Claims,
     /// The scopes.
     pub scopes: Vec<Box<str>>,
     /// The second (Unix time) at which the token stops being valid.
@@ -65,6 +74,17 @@ pub struct Authenticator {
 pub const LEEWAY: Duration = Duration::from_secs(5);
 /// How many verified tokens are remembered; each takes about half a kilobyte.
 pub const REMEMBERED: usize = 32_768;
+
+// === impl Principal ===
+
+impl Principal {
+    /// The user: whom the token speaks for or, where it is the application's own, the application's owner.
+    #[must_use]
+    pub fn user(&self) -> &Arc<str> {
+        let subject = self.token.subject.as_ref();
+        subject.unwrap_or(&self.application.owner)
+    }
+}
 
 // === impl Authenticator ===
 
@@ -110,7 +130,7 @@ impl Authenticator {
         {
             return Err(Reason::AudienceMismatch);
         }
-        entitlement::judge(snapshot, &matched.api, &verified.token)
+        entitlement::judge(snapshot, &matched.api, &verified.token, None)
     }
 
     /// How many tokens are remembered.
@@ -167,7 +187,7 @@ pub fn rejudge(
     if snapshot.key_manager(&principal.token.issuer).is_none() {
         return Err(Reason::IssuerUnknown);
     }
-    entitlement::judge(snapshot, api, &principal.token)
+    entitlement::judge(snapshot, api, &principal.token, Some(&principal.plan))
 }
 
 #[cfg(test)]

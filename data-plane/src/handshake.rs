@@ -35,6 +35,7 @@ use tokio::{
 use crate::{relay::Leg, socket::Socket};
 
 pub mod headers;
+pub mod facts;
 pub mod answer;
 
 /// The least buffer that `hyper` works with; a smaller limit on heads is kept all the same.

@@ -21,7 +21,7 @@ pub struct Match {
     /// The API.
     pub api: Arc<Api>,
     /// Which of the API's topics, as an index.
-    topic: usize,
+    pub topic_index: usize,
     /// The topic's own path as the client sent it, without a trailing slash: empty, or `/rooms/7`.
     path: String,
     /// Path parameters by name, percent-encoded.
@@ -55,7 +55,7 @@ pub fn route(snapshot: &Snapshot, path: &str) -> Result<Match, Reason> {
         ApiState::Blocked => Err(Reason::ApiBlocked),
         ApiState::Open => Ok(Match {
             api: api.clone(),
-            topic,
+            topic_index: topic,
             path: path::last_segments(raw, segments.len()).to_owned(),
             params,
         }),
@@ -76,7 +76,7 @@ impl Match {
     /// The topic.
     #[must_use]
     pub fn topic(&self) -> &Topic {
-        &self.api.topics[self.topic]
+        &self.api.topics[self.topic_index]
     }
 
     /// Path parameters by name, percent-encoded.

@@ -18,6 +18,7 @@ use crate::{
     handshake::{
         self, HeadLimits,
         answer::{self, Refusal},
+        facts::Facts,
         headers::Offer,
     },
     listen::{Accepted, peer::Peer},
@@ -181,6 +182,8 @@ async fn reach(
     let applicant = Applicant {
         id: record.session(),
         api: matched.api.clone(),
+        topic: matched.topic_index,
+        facts: Facts::take(&snapshot, peer.ip(), &offer.headers, query),
         principal,
         now,
     };

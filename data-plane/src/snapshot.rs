@@ -8,7 +8,7 @@ pub mod model;
 pub mod decode;
 pub mod index;
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use arc_swap::ArcSwap;
 use tidegate_proto::{
@@ -20,6 +20,7 @@ use tokio::sync::watch;
 use index::{Conflicted, Index};
 use model::{
     Api, Application, ApplicationKey, KeyManager, Plan, Resource, ResourceName, Subscription,
+    policy::{ApiPolicy, ApplicationPolicy, DenyPolicy, Target},
 };
 
 /// A configuration at one number. Cheap to clone: its maps share what they have in common.
@@ -115,6 +116,44 @@ impl Snapshot {
     #[must_use]
     pub fn key_manager(&self, issuer: &str) -> Option<&Arc<KeyManager>> {
         self.index.key_manager(issuer)
+    }
+
+    /// An application policy by its name.
+    #[must_use]
+    pub fn application_policy(&self, name: &str) -> Option<&Arc<ApplicationPolicy>> {
+        self.index.policies.application(name)
+    }
+
+    /// An API policy by its name.
+    #[must_use]
+    pub fn api_policy(&self, name: &str) -> Option<&Arc<ApiPolicy>> {
+        self.index.policies.api(name)
+    }
+
+    /// The names of headers, in lower case, that any policy looks at.
+    pub fn headers_looked_at(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.index.policies.headers()
+    }
+
+    /// The names of query parameters that any policy looks at.
+    pub fn parameters_looked_at(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.index.policies.parameters()
+    }
+
+    /// Whether there is no deny policy at all.
+    #[must_use]
+    pub fn denies_nobody(&self) -> bool {
+        self.index.policies.denies_nobody()
+    }
+
+    /// The deny policies about a target, in force or not; addresses are asked for by [`Self::denials_of_address`].
+    pub fn denials(&self, target: &Target) -> impl Iterator<Item = &Arc<DenyPolicy>> {
+        self.index.policies.about(target)
+    }
+
+    /// The deny policies by which an address is kept out, in force or not.
+    pub fn denials_of_address(&self, address: IpAddr) -> impl Iterator<Item = &Arc<DenyPolicy>> {
+        self.index.policies.about_address(address)
     }
 
     /// Every resource that is held, with the version of its content, in no order.

@@ -261,6 +261,12 @@ impl Node {
         }
     }
 
+    /// Adds a resource and swaps the snapshot.
+    pub(crate) fn add(&mut self, body: Body) {
+        self.bodies.push(body);
+        self.reconfigure(|_| true);
+    }
+
     /// Changes some resources, drops those for which `change` says false, and swaps the snapshot.
     pub(crate) fn reconfigure(&mut self, change: impl FnMut(&mut Body) -> bool) {
         let before: Vec<_> = self.bodies.iter().cloned().map(wire).collect();

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 pub struct AccessClaims {
     /// Who issued the token; must equal a key manager that the data plane holds.
     pub iss: String,
-    /// Whom the token speaks for; for client credentials the client id itself.
+    /// Whom the token speaks for; for client credentials the client id itself. Empty where an issuer leaves it out.
+    #[serde(default)]
     pub sub: String,
     /// Whom the token is for; one string or several on the wire (RFC 7519, 4.1.3).
     #[serde(with = "one_or_many")]

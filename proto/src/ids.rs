@@ -85,6 +85,11 @@ uuid_id!(
     UserId,
     "user"
 );
+uuid_id!(
+    /// A rule that keeps somebody out.
+    DenyPolicyId,
+    "deny policy"
+);
 
 #[cfg(test)]
 mod tests {

@@ -2,12 +2,14 @@
 
 use tidegate_proto::{discovery::v1::resource::Body, reason::Reason};
 
-use super::{Applicant, admit};
+use super::admit;
 use crate::{
     admit::permit::Permit,
     auth::LEEWAY,
-    record::SessionId,
-    session::registry::{Registry, tests::world},
+    session::registry::{
+        Registry,
+        tests::{applicant, world},
+    },
     snapshot::{Snapshots, fixture::snapshot},
 };
 
@@ -28,12 +30,7 @@ fn admitted(
     if bodies.len() < before {
         snapshots.swap(snapshot(bodies));
     }
-    let applicant = Applicant {
-        id: SessionId::generate(1),
-        api,
-        principal,
-        now: NOW,
-    };
+    let applicant = applicant(api, principal, NOW);
     admit(registry, &snapshots, &judged_by, applicant)
 }
 

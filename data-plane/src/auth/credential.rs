@@ -94,7 +94,7 @@ fn bearer(value: &HeaderValue) -> Option<&[u8]> {
 }
 
 /// Undoes percent-encoding; `None` where it is broken.
-fn decode(text: &str) -> Option<Cow<'_, str>> {
+pub(crate) fn decode(text: &str) -> Option<Cow<'_, str>> {
     if !text.contains('%') {
         return Some(Cow::Borrowed(text));
     }

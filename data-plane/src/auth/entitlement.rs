@@ -9,14 +9,16 @@ use tidegate_proto::{claims::KeyType, reason::Reason};
 use super::{Principal, Token};
 use crate::snapshot::{
     Snapshot,
-    model::{Api, SubscriptionState},
+    model::{Api, Plan, SubscriptionState},
 };
 
-/// Leads a token to the plan under which it may use the API.
+/// Leads a token to the plan under which it may use the API. `held` is the plan that an open session has already: it
+/// stays where the new one is not held.
 pub(super) fn judge(
     snapshot: &Snapshot,
     api: &Api,
     token: &Arc<Token>,
+    held: Option<&Arc<Plan>>,
 ) -> Result<Principal, Reason> {
     let key = snapshot
         .application_key(&token.client_id)
@@ -36,9 +38,14 @@ pub(super) fn judge(
         }
     }
     // The control plane sends a plan with its subscriptions; if it was rejected, nobody knows what to let through.
-    let plan = snapshot
-        .plan(&subscription.plan)
-        .ok_or(Reason::GatewayFault)?;
+    let plan = snapshot.plan(&subscription.plan).or(held).ok_or_else(|| {
+        tracing::error!(
+            plan = &*subscription.plan,
+            subscription = %subscription.id,
+            "the plan is not held, and without it nobody is let in"
+        );
+        Reason::GatewayFault
+    })?;
     if api.endpoint(key.key_type).is_none() {
         return Err(Reason::EndpointMissing);
     }

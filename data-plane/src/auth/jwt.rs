@@ -8,9 +8,10 @@ use std::sync::Arc;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::Algorithm;
 use serde::{Deserialize, de::IgnoredAny};
+use sha2::{Digest as _, Sha256};
 use tidegate_proto::{claims::AccessClaims, reason::Reason};
 
-use super::Token;
+use super::{Token, claims::Claims};
 use crate::snapshot::{Snapshot, model::VerificationKey};
 
 /// A token whose signature was right with one key.
@@ -75,10 +76,14 @@ pub(super) fn verify(snapshot: &Snapshot, token: &str) -> Result<Verified, Reaso
         return Err(Reason::CredentialInvalid);
     }
     let claims: AccessClaims = json(&payload)?;
+    let subject = Some(claims.sub).filter(|sub| !sub.is_empty() && *sub != claims.client_id);
     Ok(Verified {
         token: Arc::new(Token {
             issuer: manager.issuer.clone(),
             client_id: claims.client_id.into(),
+            subject: subject.map(Into::into),
+            fingerprint: fingerprint(&iss, claims.jti.as_deref(), token),
+            claims: Claims::read(&payload),
             id: claims.jti.map(Into::into),
             scopes: claims
                 .scope
@@ -92,6 +97,21 @@ pub(super) fn verify(snapshot: &Snapshot, token: &str) -> Result<Verified, Reaso
         kid: key.kid.clone(),
         fingerprint: key.fingerprint,
     })
+}
+
+/// What a token is counted by: a hash, so that its length is bounded and it opens nothing.
+fn fingerprint(issuer: &str, id: Option<&str>, token: &str) -> u128 {
+    let hash = match id {
+        Some(id) => Sha256::new_with_prefix(issuer)
+            .chain_update([0])
+            .chain_update(id),
+        None => Sha256::new_with_prefix(token),
+    };
+    let bytes = hash.finalize();
+    let (head, _) = bytes
+        .split_first_chunk::<16>()
+        .expect("SHA-256 has more than 16 bytes");
+    u128::from_be_bytes(*head)
 }
 
 fn check_header(header: &Header, key: &VerificationKey) -> Result<(), Reason> {

@@ -106,6 +106,51 @@ fn a_subscribed_application_is_let_in_under_its_plan() {
 }
 
 #[test]
+fn the_user_is_the_tokens_subject_or_else_the_applications_owner() {
+    let world = World::new();
+    for (sub, user) in [
+        (Some("alice"), "alice"),
+        (Some("client"), "somebody"),
+        (Some(""), "somebody"),
+        (None, "somebody"),
+    ] {
+        let token = world.token(|claims| match sub {
+            Some(sub) => claims["sub"] = sub.into(),
+            None => drop(claims.as_object_mut().unwrap().remove("sub")),
+        });
+        let principal = world.ask("/echo/1.0", &token).unwrap();
+        assert_eq!(&**principal.user(), user, "{sub:?}");
+    }
+}
+
+#[test]
+fn a_token_is_counted_by_its_id_and_without_one_by_itself() {
+    let world = World::new();
+    let counted_by = |change: fn(&mut Value)| {
+        let principal = world.ask("/echo/1.0", &world.token(change)).unwrap();
+        principal.token.fingerprint
+    };
+    let renewed: fn(&mut Value) = |claims| claims["exp"] = (NOW + 90).into();
+    let nameless: fn(&mut Value) = |claims| drop(claims.as_object_mut().unwrap().remove("jti"));
+    let one = counted_by(|_| {});
+    assert_eq!(counted_by(renewed), one);
+    assert_ne!(counted_by(|claims| claims["jti"] = "id-2".into()), one);
+    assert_ne!(counted_by(nameless), one);
+}
+
+#[test]
+fn an_open_session_keeps_its_plan_where_the_new_one_is_not_held() {
+    let mut world = World::new();
+    let token = world.token(|_| {});
+    let principal = world.ask("/echo/1.0", &token).unwrap();
+    world.remove(|body| matches!(body, Body::Plan(_)));
+    let api = principal.subscription.api;
+    let judged = rejudge(&world.snapshot(), api, &principal).unwrap();
+    assert_eq!(judged.plan, principal.plan);
+    assert_eq!(world.ask("/echo/1.0", &token), Err(Reason::GatewayFault));
+}
+
+#[test]
 fn claims_that_do_not_hold_are_refused_each_for_its_own_reason() {
     type Change = fn(&mut Value);
     let cases: &[(Change, Reason)] = &[

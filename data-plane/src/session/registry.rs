@@ -18,11 +18,13 @@ use futures_util::task::AtomicWaker;
 use tidegate_proto::reason::Reason;
 
 use crate::{
+    admit::Applicant,
     auth::Principal,
+    handshake::facts::Facts,
     metrics::ApiMetrics,
     record::SessionId,
     relay::{Live, Traffic},
-    snapshot::model::Api,
+    snapshot::model::{Api, Topic},
 };
 
 /// Handshakes on several cores must not queue for one lock.
@@ -37,7 +39,10 @@ pub struct Registry(Arc<Shared>);
 pub struct Session {
     id: SessionId,
     api: Arc<Api>,
+    /// Which topic of the API, as an index.
+    topic: usize,
     principal: Principal,
+    facts: Facts,
     /// The second (Unix time) at which its credential ends it.
     ends_at: u64,
     live: Live,
@@ -158,11 +163,13 @@ impl Registry {
 impl Session {
     /// A session that is not entered yet.
     #[must_use]
-    pub fn new(id: SessionId, api: Arc<Api>, principal: Principal, ends_at: u64) -> Self {
+    pub fn new(applicant: Applicant, ends_at: u64) -> Self {
         Self {
-            id,
-            api,
-            principal,
+            id: applicant.id,
+            api: applicant.api,
+            topic: applicant.topic,
+            principal: applicant.principal,
+            facts: applicant.facts,
             ends_at,
             live: Live::default(),
             told: OnceLock::new(),
@@ -176,6 +183,18 @@ impl Session {
     #[must_use]
     pub const fn api(&self) -> &Arc<Api> {
         &self.api
+    }
+
+    /// The topic, as it was when the session was let in.
+    #[must_use]
+    pub fn topic(&self) -> &Topic {
+        &self.api.topics[self.topic]
+    }
+
+    /// What policies look at of its handshake.
+    #[must_use]
+    pub const fn facts(&self) -> &Facts {
+        &self.facts
     }
 
     /// Who is behind it.

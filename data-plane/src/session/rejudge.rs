@@ -3,35 +3,41 @@
 //!
 //! Owns when sessions are judged again. What is judged is `auth`'s. Runs on the control runtime; started by `app`.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tidegate_kit::clock::Clock;
 use tidegate_proto::reason::Reason;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    admit::deny,
     auth,
-    metrics::Metrics,
-    session::registry::{Registry, Session},
-    snapshot::{Snapshot, Snapshots},
+    session::{
+        Gateway,
+        registry::{Registry, Session},
+    },
+    snapshot::Snapshot,
 };
 
-/// Whether a session may be there under a snapshot.
+/// Whether a session may be there under a snapshot at `now` (seconds of Unix time).
 ///
 /// # Errors
 /// The reason for which it must end.
-pub fn judge(snapshot: &Snapshot, session: &Session) -> Result<(), Reason> {
-    auth::rejudge(snapshot, session.api().id, session.principal()).map(|_| ())
+pub fn judge(snapshot: &Snapshot, session: &Session, now: u64) -> Result<(), Reason> {
+    let principal = auth::rejudge(snapshot, session.api().id, session.principal())?;
+    deny::judge(snapshot, session.api(), &principal, session.facts(), now)
 }
 
 /// Judges every session against every snapshot that comes, until `stopping`. Snapshots that come while sessions are
 /// judged are judged once, by the latest.
-pub async fn follow(
-    snapshots: Snapshots,
-    registry: Registry,
-    metrics: std::sync::Arc<Metrics>,
-    stopping: CancellationToken,
-) {
+pub async fn follow(gateway: Arc<Gateway>, stopping: CancellationToken) {
+    let Gateway {
+        snapshots,
+        registry,
+        metrics,
+        clock,
+        ..
+    } = &*gateway;
     let mut numbers = snapshots.watch();
     // The first look covers what was swapped before this task ran.
     numbers.mark_changed();
@@ -48,9 +54,10 @@ pub async fn follow(
             metrics.snapshot_number(number.get());
         }
         let snapshot = snapshots.load();
+        let now = clock.now_seconds();
         for sessions in registry.by_shard() {
             for session in sessions {
-                if let Err(reason) = judge(&snapshot, &session) {
+                if let Err(reason) = judge(&snapshot, &session, now) {
                     session.end(reason);
                 }
             }

@@ -23,6 +23,8 @@ use crate::{
     },
 };
 
+mod deny;
+
 #[tokio::test]
 async fn messages_pass_both_ways_and_one_line_tells_of_the_session() {
     let node = Node::before(echo_backend().await).await;

@@ -5,6 +5,7 @@
 
 mod api;
 mod keys;
+pub mod policy;
 
 use std::sync::Arc;
 
@@ -19,6 +20,8 @@ use tidegate_proto::{
     quota::Limits,
     revision::ContentVersion,
 };
+
+use policy::InvalidPolicy;
 
 use super::model::{
     Application, ApplicationKey, Body, Plan, Resource, ResourceName, Subscription,
@@ -107,6 +110,9 @@ pub enum InvalidResource {
     /// Limits that are none.
     #[error("limits: {0}")]
     Limits(#[from] InvalidLimits),
+    /// Something in a policy that cannot be judged by.
+    #[error(transparent)]
+    Policy(#[from] InvalidPolicy),
     /// A key that cannot verify tokens.
     #[error("key {index}: {fault}")]
     Key {
@@ -215,9 +221,11 @@ pub fn decode_trusted(resource: v1::Resource) -> Result<Resource, InvalidResourc
             Body::Subscription(Arc::new(decode_subscription(&subscription)?))
         }
         Wire::KeyManager(manager) => Body::KeyManager(Arc::new(keys::decode(&manager)?)),
-        Wire::ApplicationPolicy(_) | Wire::ApiPolicy(_) | Wire::DenyPolicy(_) => {
-            return Err(InvalidResource::UnknownKind);
+        Wire::ApplicationPolicy(policy) => {
+            Body::ApplicationPolicy(Arc::new(policy::application(&policy)?))
         }
+        Wire::ApiPolicy(policy) => Body::ApiPolicy(Arc::new(policy::api(&policy)?)),
+        Wire::DenyPolicy(policy) => Body::DenyPolicy(Arc::new(policy::deny(&policy)?)),
     };
     let name = body.name();
     let expected = name.to_string();
@@ -245,6 +253,9 @@ pub fn decode_name(name: &str) -> Option<ResourceName> {
         "applicationKeys" => ResourceName::ApplicationKey(id.into()),
         "subscriptions" => ResourceName::Subscription(id.parse().ok()?),
         "keyManagers" => ResourceName::KeyManager(id.into()),
+        "applicationPolicies" => ResourceName::ApplicationPolicy(id.into()),
+        "apiPolicies" => ResourceName::ApiPolicy(id.into()),
+        "denyPolicies" => ResourceName::DenyPolicy(id.parse().ok()?),
         _ => return None,
     })
 }
@@ -260,6 +271,9 @@ fn decode_application(application: &v1::Application) -> Result<Application, Inva
     Ok(Application {
         id: application.id.parse()?,
         name: text("name", &application.name)?,
+        owner: text("owner", &application.owner)?,
+        policy: optional("policy", &application.policy)?,
+        quota_generation: application.quota_generation,
     })
 }
 
@@ -291,12 +305,17 @@ fn decode_subscription(subscription: &v1::Subscription) -> Result<Subscription, 
         api: subscription.api.parse()?,
         plan: text("plan", &subscription.plan)?,
         state,
+        quota_generation: subscription.quota_generation,
     })
 }
 
 fn limits(wire: Option<&v1::Limits>) -> Result<Limits, InvalidResource> {
     let wire = wire.ok_or(InvalidResource::Empty("limits"))?;
     Ok(Limits::try_from(wire)?)
+}
+
+fn optional(field: &'static str, name: &str) -> Result<Option<Arc<str>>, InvalidResource> {
+    (!name.is_empty()).then(|| text(field, name)).transpose()
 }
 
 fn text(field: &'static str, text: &str) -> Result<Arc<str>, InvalidResource> {

@@ -75,6 +75,33 @@ pub(crate) fn plan(name: &str, messages: u64) -> v1::Plan {
     }
 }
 
+/// A policy without groups.
+pub(crate) fn api_policy(name: &str, per: v1::Per, limits: v1::Limits) -> v1::ApiPolicy {
+    v1::ApiPolicy {
+        name: name.to_owned(),
+        per: per.into(),
+        limits: Some(limits),
+        groups: Vec::new(),
+    }
+}
+
+pub(crate) fn application_policy(name: &str, limits: v1::Limits) -> v1::ApplicationPolicy {
+    v1::ApplicationPolicy {
+        name: name.to_owned(),
+        per_token: false,
+        limits: Some(limits),
+    }
+}
+
+/// A policy that never ends.
+pub(crate) fn deny_policy(n: u32, target: v1::deny_policy::Target) -> v1::DenyPolicy {
+    v1::DenyPolicy {
+        id: id(n),
+        target: Some(target),
+        ..v1::DenyPolicy::default()
+    }
+}
+
 /// So many messages a minute; 0 for no limit.
 pub(crate) fn limits(messages: u64) -> v1::Limits {
     v1::Limits {

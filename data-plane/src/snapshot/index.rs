@@ -16,6 +16,10 @@ use super::model::{
     Api, Application, ApplicationKey, Body, KeyManager, Plan, Resource, ResourceName, Subscription,
 };
 
+mod policies;
+
+use policies::Policies;
+
 /// Every resource that a snapshot holds, by what a handshake looks it up with.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Index {
@@ -34,6 +38,7 @@ pub(super) struct Index {
     bases: HashMap<Arc<str>, ApiId>,
     /// APIs by the path without a version.
     defaults: HashMap<Arc<str>, ApiId>,
+    pub(super) policies: Policies,
 }
 
 /// What stands in the way of a resource: another one holds what it claims.
@@ -148,6 +153,9 @@ impl Index {
             Body::ApplicationKey(key) => drop(self.keys.insert(key.client_id.clone(), key)),
             Body::Subscription(subscription) => self.put_subscription(subscription)?,
             Body::KeyManager(manager) => self.put_key_manager(manager)?,
+            Body::ApplicationPolicy(policy) => self.policies.put_application(policy),
+            Body::ApiPolicy(policy) => self.policies.put_api(policy),
+            Body::DenyPolicy(policy) => self.policies.put_deny(policy),
         }
         self.held.insert(resource.name, resource.version);
         Ok(())
@@ -222,6 +230,11 @@ impl Index {
                 self.issuers.remove(&manager.issuer);
                 Body::KeyManager(manager)
             }
+            ResourceName::ApplicationPolicy(name) => {
+                Body::ApplicationPolicy(self.policies.take_application(name)?)
+            }
+            ResourceName::ApiPolicy(name) => Body::ApiPolicy(self.policies.take_api(name)?),
+            ResourceName::DenyPolicy(id) => Body::DenyPolicy(self.policies.take_deny(*id)?),
         };
         Some(Resource {
             name: name.clone(),

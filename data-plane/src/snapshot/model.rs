@@ -1,17 +1,22 @@
 //! What a node knows of APIs, plans, applications, subscriptions and key managers: parsed once, then only read.
 //!
 //! No protobuf type is named here, and nothing here can be half valid: `decode` makes these values or says why not.
+//! Policies have a file of their own.
 
 use std::{fmt, sync::Arc};
 
 use jsonwebtoken::{Algorithm, DecodingKey};
 use tidegate_proto::{
     claims::KeyType,
-    ids::{ApiId, ApplicationId, RevisionId, SubscriptionId},
+    ids::{ApiId, ApplicationId, DenyPolicyId, RevisionId, SubscriptionId},
     path::{Context, TopicTemplate, Version},
     quota::Limits,
     revision::ContentVersion,
 };
+
+use policy::{ApiPolicy, ApplicationPolicy, DenyPolicy};
+
+pub mod policy;
 
 /// The name of a resource, unique in the environment.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -28,6 +33,12 @@ pub enum ResourceName {
     Subscription(SubscriptionId),
     /// `keyManagers/{name}`.
     KeyManager(Arc<str>),
+    /// `applicationPolicies/{name}`.
+    ApplicationPolicy(Arc<str>),
+    /// `apiPolicies/{name}`.
+    ApiPolicy(Arc<str>),
+    /// `denyPolicies/{uuid}`.
+    DenyPolicy(DenyPolicyId),
 }
 
 /// One object of the configuration, at one version of its content.
@@ -56,6 +67,12 @@ pub enum Body {
     Subscription(Arc<Subscription>),
     /// An issuer of tokens.
     KeyManager(Arc<KeyManager>),
+    /// What an application, or each of its tokens, may use.
+    ApplicationPolicy(Arc<ApplicationPolicy>),
+    /// What an API or a topic lets through.
+    ApiPolicy(Arc<ApiPolicy>),
+    /// Who is kept out.
+    DenyPolicy(Arc<DenyPolicy>),
 }
 
 /// A deployed revision of an API.
@@ -81,6 +98,12 @@ pub struct Api {
     pub sandbox: Option<Endpoint>,
     /// The topics, the most specific first: the first that matches is the one.
     pub topics: Vec<Topic>,
+    /// The name of the API policy over all of its topics.
+    pub policy: Option<Arc<str>>,
+    /// Subprotocols in which a text message of the gateway's own may stand.
+    pub notice_subprotocols: Vec<Box<str>>,
+    /// Counts up when an admin resets the API's counters.
+    pub quota_generation: u64,
 }
 
 /// What an API's lifecycle means to a node.
@@ -99,6 +122,8 @@ pub struct Topic {
     pub template: TopicTemplate,
     /// Where the topic leads instead of its own path, relative to the endpoint.
     pub mapping: Option<Mapping>,
+    /// The name of the API policy of this topic, on top of the API's.
+    pub policy: Option<Arc<str>>,
 }
 
 /// A backend path (and query) with path parameters to fill in.
@@ -152,6 +177,12 @@ pub struct Application {
     pub id: ApplicationId,
     /// The name, for logs.
     pub name: Arc<str>,
+    /// The user name of its owner.
+    pub owner: Arc<str>,
+    /// The name of its application policy.
+    pub policy: Option<Arc<str>>,
+    /// Counts up when an admin resets the application's counters.
+    pub quota_generation: u64,
 }
 
 /// A key of an application, by which a token is led back to it.
@@ -178,6 +209,8 @@ pub struct Subscription {
     pub plan: Arc<str>,
     /// Whether it lets anybody in.
     pub state: SubscriptionState,
+    /// Counts up when an admin resets the subscription's counters.
+    pub quota_generation: u64,
 }
 
 /// The state of a subscription.
@@ -228,6 +261,9 @@ impl fmt::Display for ResourceName {
             Self::ApplicationKey(client_id) => write!(f, "applicationKeys/{client_id}"),
             Self::Subscription(id) => write!(f, "subscriptions/{id}"),
             Self::KeyManager(name) => write!(f, "keyManagers/{name}"),
+            Self::ApplicationPolicy(name) => write!(f, "applicationPolicies/{name}"),
+            Self::ApiPolicy(name) => write!(f, "apiPolicies/{name}"),
+            Self::DenyPolicy(id) => write!(f, "denyPolicies/{id}"),
         }
     }
 }
@@ -245,6 +281,9 @@ impl Body {
             Self::ApplicationKey(key) => ResourceName::ApplicationKey(key.client_id.clone()),
             Self::Subscription(subscription) => ResourceName::Subscription(subscription.id),
             Self::KeyManager(manager) => ResourceName::KeyManager(manager.name.clone()),
+            Self::ApplicationPolicy(policy) => ResourceName::ApplicationPolicy(policy.name.clone()),
+            Self::ApiPolicy(policy) => ResourceName::ApiPolicy(policy.name.clone()),
+            Self::DenyPolicy(policy) => ResourceName::DenyPolicy(policy.id),
         }
     }
 }

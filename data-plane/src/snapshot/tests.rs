@@ -2,7 +2,7 @@
 
 use proptest::prelude::{Strategy, prop, prop_assert, prop_assert_eq, prop_oneof, proptest};
 use tidegate_proto::{
-    discovery::v1::{self, resource::Body},
+    discovery::v1::{self, condition::Subject, deny_policy::Target, resource::Body},
     revision::RevisionNumber,
 };
 
@@ -10,7 +10,8 @@ use super::{
     Snapshot, Snapshots,
     decode::decode,
     fixture::{
-        Signer, api, application, application_key, key_manager, plan, snapshot, subscription, wire,
+        Signer, api, api_policy, application, application_key, application_policy, deny_policy, id,
+        key_manager, limits, plan, snapshot, subscription, wire,
     },
     model::{Resource, ResourceName},
 };
@@ -33,6 +34,43 @@ enum Step {
     Remove(Body),
 }
 
+/// API policies whose conditions look at the same few headers and parameters.
+fn policies() -> impl Strategy<Value = v1::ApiPolicy> {
+    prop::collection::vec((1..3_u32, prop::bool::ANY), 0..4).prop_map(|sought| {
+        let conditions = sought.into_iter().map(|(n, header)| {
+            let sought = v1::Match {
+                name: format!("name-{n}"),
+                value: String::new(),
+            };
+            v1::Condition {
+                subject: Some(if header {
+                    Subject::Header(sought)
+                } else {
+                    Subject::Query(sought)
+                }),
+                invert: false,
+            }
+        });
+        let groups = conditions.map(|condition| v1::Group {
+            conditions: vec![condition],
+            limits: Some(limits(1)),
+        });
+        v1::ApiPolicy {
+            groups: groups.collect(),
+            ..api_policy("p", v1::Per::User, limits(2))
+        }
+    })
+}
+
+/// Few enough for several policies to be about the same.
+fn targets() -> impl Strategy<Value = Target> {
+    prop_oneof![
+        (1..3_u32).prop_map(|n| Target::Api(id(n))),
+        (1..3_u32).prop_map(|n| Target::User(format!("user {n}"))),
+        (8..10_u32).prop_map(|length| Target::Address(format!("10.0.0.0/{length}"))),
+    ]
+}
+
 fn bodies() -> impl Strategy<Value = Body> {
     prop_oneof![
         (1..5_u32, 0..3_u32, prop::bool::ANY).prop_map(|(n, version, default_version)| {
@@ -52,6 +90,17 @@ fn bodies() -> impl Strategy<Value = Body> {
             n,
             &format!("p{p}")
         ))),
+        (1..4_u32, 1..4_u64).prop_map(|(n, limit)| {
+            Body::ApplicationPolicy(application_policy(&format!("p{n}"), limits(limit)))
+        }),
+        (1..4_u32, policies()).prop_map(|(n, policy)| Body::ApiPolicy(v1::ApiPolicy {
+            name: format!("p{n}"),
+            ..policy
+        })),
+        (1..5_u32, targets()).prop_map(|(n, target)| Body::DenyPolicy(v1::DenyPolicy {
+            invert: n == 4 && matches!(target, Target::Address(_)),
+            ..deny_policy(n, target)
+        })),
         (1..3_u32, 1..3_u32).prop_map(|(n, i)| {
             Body::KeyManager(key_manager(
                 &format!("m{n}"),

@@ -2,16 +2,19 @@
 
 use std::sync::Arc;
 
+use http::HeaderMap;
 use tidegate_proto::{claims::KeyType, discovery::v1::resource::Body, reason::Reason};
 
 use super::{Registry, Session};
 use crate::{
-    admit::permit::Permit,
-    auth::{Principal, Token},
+    admit::{Applicant, permit::Permit},
+    auth::{Principal, Token, claims::Claims},
+    handshake::facts::Facts,
     metrics::{ApiLabels, Metrics},
     record::SessionId,
     relay::Traffic,
     snapshot::{
+        Snapshot,
         fixture::{
             Signer, api, application, application_key, id, key_manager, plan, snapshot,
             subscription,
@@ -42,7 +45,10 @@ pub(crate) fn world(expires_at: u64) -> (Vec<Body>, Principal, Arc<Api>) {
         token: Arc::new(Token {
             issuer: Arc::from(ISSUER),
             client_id: Arc::from("client"),
+            subject: None,
             id: None,
+            fingerprint: 1,
+            claims: Claims::default(),
             scopes: Vec::new(),
             expires_at,
         }),
@@ -53,12 +59,24 @@ pub(crate) fn world(expires_at: u64) -> (Vec<Body>, Principal, Arc<Api>) {
 /// A session that ends at this second.
 pub(crate) fn session(ends_at: u64) -> Arc<Session> {
     let (_, principal, api) = world(ends_at);
-    Arc::new(Session::new(
-        SessionId::generate(1),
+    Arc::new(Session::new(applicant(api, principal, 0), ends_at))
+}
+
+/// Somebody at 192.0.2.7 who wants in at `now`.
+pub(crate) fn applicant(api: Arc<Api>, principal: Principal, now: u64) -> Applicant {
+    Applicant {
+        id: SessionId::generate(1),
         api,
+        topic: 0,
         principal,
-        ends_at,
-    ))
+        facts: Facts::take(
+            &Snapshot::default(),
+            "192.0.2.7".parse().unwrap(),
+            &HeaderMap::new(),
+            None,
+        ),
+        now,
+    }
 }
 
 fn traffic(messages: u64, bytes: u64) -> Traffic {

@@ -8,11 +8,12 @@ use tidegate_proto::{
     path::{Context, InvalidPath, Segment, TopicTemplate, Version},
 };
 
-use super::{InvalidEndpoint, InvalidMapping, InvalidResource, text, unknown, within};
+use super::{InvalidEndpoint, InvalidMapping, InvalidResource, optional, text, unknown, within};
 use crate::snapshot::model::{Api, ApiState, Endpoint, Mapping, MappingPart, Topic};
 
 const TOPICS_MAX: usize = 1000;
 const URL_MAX: usize = 2048;
+const SUBPROTOCOLS_MAX: usize = 100;
 
 pub(super) fn decode(api: &v1::Api) -> Result<Api, InvalidResource> {
     let state = match v1::ApiState::try_from(api.state) {
@@ -20,6 +21,12 @@ pub(super) fn decode(api: &v1::Api) -> Result<Api, InvalidResource> {
         Ok(v1::ApiState::Blocked) => ApiState::Blocked,
         Ok(v1::ApiState::Unspecified) | Err(_) => return unknown("state", api.state),
     };
+    within(
+        "notice_subprotocols",
+        api.notice_subprotocols.len(),
+        SUBPROTOCOLS_MAX,
+        "names",
+    )?;
     Ok(Api {
         id: api.id.parse()?,
         name: text("name", &api.name)?,
@@ -31,6 +38,13 @@ pub(super) fn decode(api: &v1::Api) -> Result<Api, InvalidResource> {
         production: endpoint("production_endpoint", &api.production_endpoint)?,
         sandbox: endpoint("sandbox_endpoint", &api.sandbox_endpoint)?,
         topics: topics(&api.topics)?,
+        policy: optional("policy", &api.policy)?,
+        notice_subprotocols: api
+            .notice_subprotocols
+            .iter()
+            .map(|name| name.as_str().into())
+            .collect(),
+        quota_generation: api.quota_generation,
     })
 }
 
@@ -62,7 +76,11 @@ fn topic(wire: &v1::Topic) -> Result<Topic, InvalidResource> {
             fault,
         })?)
     };
-    Ok(Topic { template, mapping })
+    Ok(Topic {
+        template,
+        mapping,
+        policy: optional("policy", &wire.policy)?,
+    })
 }
 
 /// Exact templates come before those with parameters, and these before those with a rest; among equals, the one that

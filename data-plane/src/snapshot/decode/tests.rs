@@ -1,10 +1,13 @@
 //! What decoding accepts and rejects, kind by kind.
 
-use tidegate_proto::discovery::v1::{self, Resource, resource::Body};
+use tidegate_proto::discovery::v1::{
+    self, Resource, condition::Subject, deny_policy::Target, resource::Body,
+};
 
 use super::{decode, decode_name};
 use crate::snapshot::fixture::{
-    Signer, api, application, application_key, key_manager, limits, plan, subscription, wire,
+    Signer, api, api_policy, application, application_key, application_policy, deny_policy, id,
+    key_manager, limits, plan, subscription, wire,
 };
 
 fn rejection(body: Body) -> String {
@@ -119,6 +122,107 @@ fn the_other_kinds_are_rejected_with_what_is_wrong_with_them() {
 }
 
 #[test]
+fn a_bad_policy_is_rejected_with_what_is_wrong_and_where() {
+    let group = |subject| v1::Group {
+        conditions: vec![v1::Condition {
+            subject,
+            invert: false,
+        }],
+        limits: Some(limits(1)),
+    };
+    let with = |group: v1::Group| v1::ApiPolicy {
+        groups: vec![group],
+        ..api_policy("p", v1::Per::Api, limits(1))
+    };
+    let sought = |name: &str, value: &str| v1::Match {
+        name: name.to_owned(),
+        value: value.to_owned(),
+    };
+    let condition = |subject| Body::ApiPolicy(with(group(Some(subject))));
+    let address = |text: &str| Subject::Address(text.to_owned());
+    let unlimited = v1::Group {
+        limits: None,
+        ..group(Some(address("::1")))
+    };
+    let endless = v1::Group {
+        limits: Some(v1::Limits {
+            messages_window_seconds: 99_999_999,
+            ..limits(1)
+        }),
+        ..group(Some(address("::1")))
+    };
+    let bare = v1::Group {
+        conditions: Vec::new(),
+        ..group(None)
+    };
+    let per = v1::ApiPolicy {
+        per: 9,
+        ..api_policy("p", v1::Per::Api, limits(1))
+    };
+    let limitless = v1::ApplicationPolicy {
+        limits: None,
+        ..application_policy("p", limits(1))
+    };
+    for (body, expected) in [
+        (Body::ApplicationPolicy(limitless), "`limits` is empty"),
+        (Body::ApiPolicy(per), "`per` is 9"),
+        (Body::ApiPolicy(with(bare)), "group 0 has no conditions"),
+        (Body::ApiPolicy(with(unlimited)), "group 0 has no limits"),
+        (Body::ApiPolicy(with(endless)), "group 0: limits:"),
+        (
+            Body::ApiPolicy(with(group(None))),
+            "group 0, condition 0: looks at nothing",
+        ),
+        (condition(address("192.0.2.0/33")), "`192.0.2.0/33`"),
+        (condition(address("localhost")), "neither an IP address"),
+        (
+            condition(Subject::Header(sought("a b", ""))),
+            "no name of a header",
+        ),
+        (
+            condition(Subject::Query(sought("", ""))),
+            "between 1 and 256",
+        ),
+        (
+            condition(Subject::Claim(sought("c", &"x".repeat(257)))),
+            "at most 256",
+        ),
+    ] {
+        let message = rejection(body);
+        assert!(
+            message.contains(expected),
+            "{message} should say {expected}"
+        );
+    }
+}
+
+#[test]
+fn a_deny_policy_about_nobody_is_rejected() {
+    let nobody = v1::DenyPolicy {
+        target: None,
+        ..deny_policy(1, Target::Api(id(1)))
+    };
+    let inverted = v1::DenyPolicy {
+        invert: true,
+        ..deny_policy(1, Target::Api(id(1)))
+    };
+    let deny = |target| Body::DenyPolicy(deny_policy(1, target));
+    for (body, expected) in [
+        (Body::DenyPolicy(nobody), "names nobody"),
+        (Body::DenyPolicy(inverted), "only addresses"),
+        (deny(Target::User(String::new())), "`user` is empty"),
+        (deny(Target::Application("x".to_owned())), "must be a UUID"),
+        (deny(Target::Address("10.0.0".to_owned())), "`10.0.0`"),
+    ] {
+        let message = rejection(body);
+        assert!(
+            message.contains(expected),
+            "{message} should say {expected}"
+        );
+    }
+}
+
+#[test]
 fn a_key_that_could_sign_or_cannot_verify_is_rejected() {
     let signer = Signer::new("k");
     let good: serde_json::Value = serde_json::from_str(&signer.jwk).unwrap();
@@ -195,6 +299,9 @@ fn every_kind_of_name_reads_back() {
         Body::ApplicationKey(application_key("client", 2)),
         Body::Subscription(subscription(3, 2, 1, "Gold")),
         Body::KeyManager(key_manager("resident", "https://i", &[&signer])),
+        Body::ApplicationPolicy(application_policy("10/min", limits(10))),
+        Body::ApiPolicy(api_policy("10/min", v1::Per::User, limits(10))),
+        Body::DenyPolicy(deny_policy(4, Target::Address("::1".to_owned()))),
     ] {
         let resource = decode(wire(body)).unwrap();
         assert_eq!(decode_name(&resource.name.to_string()), Some(resource.name));
