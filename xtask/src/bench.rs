@@ -13,10 +13,12 @@ use tokio::task::LocalSet;
 mod machine;
 mod wire;
 mod backend;
+mod stack;
 mod target;
 mod relay;
 mod handshake;
 mod config;
+mod quota;
 mod table;
 
 use crate::up::build;
@@ -37,6 +39,8 @@ enum What {
     Handshake(handshake::Args),
     /// Configuration: start-up and single changes with many APIs and subscriptions.
     Config(config::Args),
+    /// Quotas: what is admitted of a limit over several gateways, what Redis does for it, and the CPU of a message.
+    Quota(quota::Args),
 }
 
 /// Runs one benchmark.
@@ -52,6 +56,10 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         What::Handshake(args) => beside_peers(&folder, args.no_build, async |site| {
             handshake::run(args, &site).await
         }),
+        What::Quota(args) => {
+            println!("{}", machine::describe());
+            quota::run(args, &folder)
+        }
         What::Config(args) => {
             println!("{}", machine::describe());
             config::run(args, &folder)

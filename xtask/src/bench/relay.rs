@@ -24,7 +24,7 @@ use super::{
     machine,
     table::{Table, median},
     target::{Kind, Site, Target},
-    wire::{PATIENCE, connector, frame},
+    wire::{Door, PATIENCE, connector, frame},
 };
 
 /// The arguments of `cargo xtask bench relay`.
@@ -58,19 +58,30 @@ pub(super) struct Args {
 
 /// What the sessions do.
 #[derive(Clone, Copy, Debug)]
-struct Shape {
-    size: usize,
+pub(super) struct Shape {
+    pub(super) size: usize,
     /// Messages that are on their way in each session; of pushes, messages in one write.
-    in_flight: usize,
+    pub(super) in_flight: usize,
     /// How often the backend pushes in each session; `None` where it echoes.
-    every: Option<Duration>,
+    pub(super) every: Option<Duration>,
+}
+
+/// How much of it there is in one turn.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Load {
+    /// Sessions that echo at once.
+    pub(super) sessions: usize,
+    /// Sessions that are pushed to at once.
+    pub(super) listeners: usize,
+    /// How long the turn is measured, in milliseconds.
+    pub(super) millis: u64,
 }
 
 /// What one turn of a proxy showed.
 #[derive(Clone, Copy, Debug)]
-struct Turn {
+pub(super) struct Turn {
     /// Microseconds of processor a message.
-    cpu: f64,
+    pub(super) cpu: f64,
     /// Messages a second.
     rate: f64,
     /// Microseconds from sending to the answer.
@@ -114,7 +125,7 @@ impl Shape {
         })
     }
 
-    fn name(self) -> String {
+    pub(super) fn name(self) -> String {
         let size = match self.size {
             size @ 0..1024 => format!("{size} B"),
             size => format!("{} KiB", size / 1024),
@@ -134,6 +145,11 @@ impl Shape {
 pub(super) async fn run(args: &Args, site: &Site) -> anyhow::Result<()> {
     let targets = start(args, site).await?;
     let names: Vec<_> = targets.iter().map(|target| target.kind).collect();
+    let load = Load {
+        sessions: args.sessions,
+        listeners: args.listeners,
+        millis: args.millis,
+    };
     let mut cpu = Table::new("CPU per message (µs)", &names, true);
     let mut rate = Table::new("messages per second", &names, false);
     let mut p50 = Table::new("latency p50 (µs)", &names, true);
@@ -146,7 +162,7 @@ pub(super) async fn run(args: &Args, site: &Site) -> anyhow::Result<()> {
         let mut turns = vec![Vec::new(); targets.len()];
         for _ in 0..args.rounds {
             for (target, turns) in targets.iter().zip(&mut turns) {
-                let turn = measure(args, target, shape, site.epoch).await;
+                let turn = measure(load, &target.door, &target.pids, shape, site.epoch).await;
                 turns.push(turn.with_context(|| format!("{}, {name}", target.kind.name()))?);
             }
         }
@@ -193,10 +209,11 @@ async fn start(args: &Args, site: &Site) -> anyhow::Result<Vec<Target>> {
     Ok(targets)
 }
 
-/// Gives one proxy its turn.
-async fn measure(
-    args: &Args,
-    target: &Target,
+/// Gives one proxy, the processes `pids`, its turn.
+pub(super) async fn measure(
+    load: Load,
+    door: &Door,
+    pids: &[u32],
     shape: Shape,
     epoch: Instant,
 ) -> anyhow::Result<Turn> {
@@ -206,12 +223,12 @@ async fn measure(
         Some(every) => {
             let every = every.as_micros();
             let query = format!("push={}x{}x{every}", shape.size, shape.in_flight);
-            (query, args.listeners)
+            (query, load.listeners)
         }
-        None => ("echo".to_owned(), args.sessions),
+        None => ("echo".to_owned(), load.sessions),
     };
     for _ in 0..count {
-        let (io, have) = timeout(PATIENCE, target.door.open(&query)).await??;
+        let (io, have) = timeout(PATIENCE, door.open(&query)).await??;
         let meter = meter.clone();
         if shape.every.is_some() {
             sessions.spawn_local(receive(io, have, shape.size, meter, epoch));
@@ -220,16 +237,12 @@ async fn measure(
         }
     }
     tokio::time::sleep(WARM_UP).await;
-    let before = (
-        meter.messages.get(),
-        machine::cpu(&target.pids)?,
-        Instant::now(),
-    );
+    let before = (meter.messages.get(), machine::cpu(pids)?, Instant::now());
     meter.recording.set(true);
-    tokio::time::sleep(Duration::from_millis(args.millis)).await;
+    tokio::time::sleep(Duration::from_millis(load.millis)).await;
     meter.recording.set(false);
     let messages = (meter.messages.get() - before.0) as f64;
-    let used = machine::cpu(&target.pids)? - before.1;
+    let used = machine::cpu(pids)? - before.1;
     let took = before.2.elapsed();
     if let Some(ended) = sessions.try_join_next() {
         ended?.context("a session ended while it was measured")?;

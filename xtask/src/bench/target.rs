@@ -13,15 +13,12 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use rustix::process::{Pid, Signal, kill_process};
-use serde::Deserialize;
 use tokio::{
-    io::{AsyncBufReadExt as _, BufReader},
     net::TcpStream,
     process::{Child, Command},
-    time::timeout,
 };
 
-use super::{backend, machine, wire::Door};
+use super::{backend, machine, stack::Stack, wire::Door};
 use crate::client;
 
 /// What can stand before the backend.
@@ -59,33 +56,6 @@ struct Issuer {
     ca_cert: PathBuf,
     /// The file in which `up` keeps the demo's keys.
     keys: PathBuf,
-}
-
-/// What `up --json` says that matters here.
-#[derive(Debug, Deserialize)]
-struct Up {
-    admin: Admin,
-    data_planes: Vec<Node>,
-    demo: Demo,
-}
-
-#[derive(Debug, Deserialize)]
-struct Admin {
-    url: String,
-    ca_cert: PathBuf,
-}
-
-#[derive(Debug, Deserialize)]
-struct Node {
-    ws: String,
-    wss: Option<String>,
-    pid: u32,
-}
-
-#[derive(Debug, Deserialize)]
-struct Demo {
-    url: String,
-    unlimited_token: String,
 }
 
 /// Where the proxies of one run stand.
@@ -221,48 +191,28 @@ impl Site {
     /// Starts a control plane and a data plane with the demo's API before the backend, as `up` does; built before.
     pub(super) async fn start_tidegate(&self) -> anyhow::Result<Target> {
         let own = std::env::current_exe().context("cannot find this program")?;
-        let log = fs::File::create(self.folder.join("up.log"))?;
-        let mut command = self.pinned(&own);
-        command
-            .args(["up", "--json", "--release", "--no-build", "--ports", "auto"])
-            .arg("--backend")
-            .arg(format!("ws://{}", self.backend))
-            .arg("--data-dir")
-            .arg(self.folder.join("up"))
-            .stdout(Stdio::piped())
-            .stderr(log);
-        let mut child = command.spawn().context("cannot start `up`")?;
-        let stdout = child.stdout.take().context("it was piped")?;
-        let mut lines = BufReader::new(stdout).lines();
-        let line = timeout(Duration::from_secs(60), lines.next_line())
-            .await
-            .context("`up` is not ready in a minute")??;
-        let line = line.with_context(|| {
-            let log = fs::read_to_string(self.folder.join("up.log")).unwrap_or_default();
-            format!("`up` failed:\n{log}")
-        })?;
-        let up: Up = serde_json::from_str(&line).context("`up` said something else")?;
-        let node = up.data_planes.into_iter().next().context("no data plane")?;
-        let url = up.demo.url.trim_start_matches("ws://");
+        let mut stack = Stack::start(self.pinned(&own), &self.folder, self.backend, &[]).await?;
+        let node = stack.data_planes.remove(0);
+        let url = stack.demo.url.trim_start_matches("ws://");
         let path = url.find('/').map_or("/", |at| &url[at..]);
         Ok(Target {
             kind: Kind::Tidegate,
             door: Door {
-                address: node.ws.trim_start_matches("ws://").parse()?,
+                address: node.address()?,
                 target: path.to_owned(),
-                token: Some(up.demo.unlimited_token),
+                token: Some(stack.demo.unlimited_token.clone()),
             },
             tls: node
                 .wss
                 .map(|url| url.trim_start_matches("wss://").parse())
                 .transpose()?,
             issuer: Some(Issuer {
-                url: up.admin.url,
-                ca_cert: up.admin.ca_cert,
+                url: stack.admin.url.clone(),
+                ca_cert: stack.admin.ca_cert.clone(),
                 keys: self.folder.join("up").join("demo.json"),
             }),
             pids: vec![node.pid],
-            _child: child,
+            _child: stack.child,
         })
     }
 

@@ -1,0 +1,214 @@
+//! `cargo xtask bench quota`: what is admitted of a limit over several gateways, what Redis is asked for it, and what
+//! counting costs a message. Real processes and a real Redis, started by `up --redis auto`.
+//!
+//! The backend echoes, only the client's messages count, and what is too many is dropped: so the answers that come back
+//! are the messages that were admitted.
+
+mod flood;
+mod ledger;
+mod seed;
+
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use anyhow::Context as _;
+use tokio::{process::Command, task::LocalSet};
+
+use super::{
+    backend, machine,
+    relay::{self, Load, Shape},
+    stack::Stack,
+    table::median,
+    wire::Door,
+};
+use crate::up::build;
+use flood::{Flood, Way};
+use ledger::Ledger;
+
+/// The arguments of `cargo xtask bench quota`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// How many gateways share, one run for each number.
+    #[arg(long, value_delimiter = ',', default_value = "1,4,8")]
+    nodes: Vec<u16>,
+    /// The limits, in messages a day.
+    #[arg(long, value_delimiter = ',', default_value = "1000,50000")]
+    limits: Vec<u64>,
+    /// For how long each flood comes.
+    #[arg(long, default_value_t = 10)]
+    seconds: u64,
+    /// How often the CPU of a message is measured with and without quotas, in turn; 0 leaves it out.
+    #[arg(long, default_value_t = 9)]
+    rounds: usize,
+    /// How long one of those turns is measured, in milliseconds.
+    #[arg(long, default_value_t = 1500)]
+    millis: u64,
+    /// Measure what was built last.
+    #[arg(long)]
+    no_build: bool,
+}
+
+/// How long the gateways are left alone to see what they ask of Redis unasked.
+const IDLE: Duration = Duration::from_secs(5);
+
+/// What a message costs is measured at: size, messages in flight, and microseconds between pushes or an echo.
+const SHAPES: [(usize, usize, Option<u64>); 4] = [
+    (64, 1, None),
+    (64, 16, None),
+    (1024, 4, None),
+    (64, 16, Some(1_000)),
+];
+
+/// Measures, prints.
+///
+/// # Errors
+/// When a process does not start or does not do what is measured.
+pub(super) fn run(args: &Args, folder: &Path) -> anyhow::Result<()> {
+    build::binaries(true, args.no_build)?;
+    machine::raise_file_limit()?;
+    let cores = machine::Cores::choose()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    LocalSet::new().block_on(&runtime, async {
+        let epoch = Instant::now();
+        let backend = backend::start(epoch).await?;
+        println!(
+            "\n| gateways | a day | demand | how | admitted | over | under | scripts | scripts a message | other commands, idle ones left out |"
+        );
+        println!("|---:|---:|---:|---|---:|---:|---:|---:|---:|---:|");
+        for nodes in &args.nodes {
+            let own = std::env::current_exe().context("cannot find this program")?;
+            let number = nodes.to_string();
+            let more = ["--redis", "auto", "--data-planes", &number];
+            let stack = Stack::start(Command::new(own), folder, backend, &more).await?;
+            share(args, *nodes, &stack).await?;
+            stack.stop().await?;
+        }
+        if args.rounds == 0 {
+            return Ok(());
+        }
+        machine::bind_to(cores.load)?;
+        cost(args, cores.proxy, folder, backend, epoch).await
+    })
+}
+
+/// Floods the gateways under each limit.
+async fn share(args: &Args, nodes: u16, stack: &Stack) -> anyhow::Result<()> {
+    let channel = stack.sign_in().await?;
+    let redis = stack.redis.as_ref().context("`up` names no Redis")?;
+    let mut ledger = Ledger::connect(&redis.url).await?;
+    let ways = if nodes == 1 {
+        &[Way::Even][..]
+    } else {
+        &[Way::Even, Way::Skewed]
+    };
+    for limit in &args.limits {
+        for way in ways {
+            let name = format!("{limit}-{}", way.name().replace(' ', "-"));
+            let token = seed::subscriber(&stack.admin, &channel, &name, *limit).await?;
+            let mut doors = Vec::new();
+            for node in &stack.data_planes {
+                let door = Door {
+                    address: node.address()?,
+                    target: seed::PATH.to_owned(),
+                    token: Some(token.clone()),
+                };
+                doors.push(flood::until_open(door).await?);
+            }
+            // An earlier flood's sessions have ended, and what they held was given back.
+            let idle = ledger.rate(IDLE).await?;
+            let demand = limit * 6 / 5;
+            let before = (ledger.read().await?, Instant::now());
+            let seconds = Duration::from_secs(args.seconds);
+            let flood = Flood {
+                demand,
+                way: *way,
+                seconds,
+            };
+            let admitted = flood.run(&doors).await?;
+            let used = ledger
+                .read()
+                .await?
+                .since(before.0)
+                .less(idle, before.1.elapsed());
+            println!(
+                "| {nodes} | {limit} | {demand} | {} | {admitted} | {} | {:.2} % | {:.0} | {:.4} | {:.0} |",
+                way.name(),
+                admitted.saturating_sub(*limit),
+                100.0 * limit.saturating_sub(admitted) as f64 / *limit as f64,
+                used.scripts,
+                used.scripts / admitted as f64,
+                used.others,
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Compares the CPU of a message with limits and without, on the same gateway, in turn.
+async fn cost(
+    args: &Args,
+    core: usize,
+    folder: &Path,
+    backend: std::net::SocketAddr,
+    epoch: Instant,
+) -> anyhow::Result<()> {
+    let own = std::env::current_exe().context("cannot find this program")?;
+    let mut command = Command::new("taskset");
+    command.arg("-c").arg(core.to_string()).arg(own);
+    let stack = Stack::start(command, folder, backend, &["--redis", "auto"]).await?;
+    let channel = stack.sign_in().await?;
+    let token = seed::counted(&stack.admin, &channel).await?;
+    let node = stack
+        .data_planes
+        .first()
+        .context("there is no data plane")?;
+    let door = |target: &str, token: &str| -> anyhow::Result<Door> {
+        Ok(Door {
+            address: node.address()?,
+            target: target.to_owned(),
+            token: Some(token.to_owned()),
+        })
+    };
+    let path = stack.demo.url.trim_start_matches("ws://");
+    let path = path.find('/').map_or("/", |at| &path[at..]);
+    let doors = [
+        door(path, &stack.demo.unlimited_token)?,
+        flood::until_open(door(seed::PATH, &token)?).await?,
+    ];
+    let load = Load {
+        sessions: 8,
+        listeners: 50,
+        millis: args.millis,
+    };
+    println!(
+        "\n| CPU per message (µs) | without quotas | messages, bytes and a burst counted | ratio | target |"
+    );
+    println!("|---|---:|---:|---:|---:|");
+    for (size, in_flight, every) in SHAPES {
+        let every = every.map(Duration::from_micros);
+        let shape = Shape {
+            size,
+            in_flight,
+            every,
+        };
+        let mut turns = [Vec::new(), Vec::new()];
+        for round in 0..args.rounds {
+            // Each goes first as often as the other.
+            for at in [round % 2, 1 - round % 2] {
+                let turn = relay::measure(load, &doors[at], &[node.pid], shape, epoch).await;
+                turns[at].push(turn.with_context(|| shape.name())?.cpu);
+            }
+        }
+        let [without, with] = turns.map(|turns| median(turns.into_iter()));
+        println!(
+            "| {} | {without:.3} | {with:.3} | **{:.3}** | ≤ 1.03 |",
+            shape.name(),
+            with / without
+        );
+    }
+    stack.stop().await
+}
