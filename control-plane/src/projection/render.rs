@@ -30,6 +30,7 @@ pub(super) fn body(
             Body::Application(v1::Application {
                 id: application.id.to_string(),
                 name: application.name.to_string(),
+                owner: application.owner_name.to_string(),
                 ..v1::Application::default()
             })
         }

@@ -107,6 +107,18 @@ fn the_deployed_revision_is_sent_and_not_the_working_copy() {
 }
 
 #[test]
+fn an_application_is_sent_with_its_owner() {
+    let sent = rendered(
+        &project(&World::with_one_api(), "default"),
+        &ResourceKey::Application(application_id(1)),
+    );
+    let Some(Body::Application(sent)) = sent else {
+        panic!("not an application: {sent:?}");
+    };
+    assert_eq!(sent.owner, "somebody");
+}
+
+#[test]
 fn every_public_key_is_sent_and_nothing_private() {
     let mut world = World::with_one_api();
     let until = Timestamp::from_millis(9);
@@ -124,7 +136,7 @@ fn every_public_key_is_sent_and_nothing_private() {
         .map(|key| projection.resource(key))
         .collect();
     let text = format!("{everything:?}");
-    for secret in ["private-part", "somebody", "a description", "secret"] {
+    for secret in ["private-part", "a description", "secret"] {
         assert!(!text.contains(secret), "{secret} goes to nodes");
     }
 }
