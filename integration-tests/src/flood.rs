@@ -234,11 +234,13 @@ impl Session {
         }
     }
 
-    /// Waits until everything that was sent before has been judged: a ping never counts, and stands behind it.
+    /// Waits until everything that was sent before has been judged: a ping never counts, and stands behind it. What else
+    /// came meanwhile is returned.
     ///
     /// # Panics
     /// When the session ends instead.
-    pub async fn settled(&mut self) {
+    pub async fn settled(&mut self) -> Vec<Frame> {
+        let mut other = Vec::new();
         let mark = self.sent.to_be_bytes();
         self.client
             .send_bytes(&Frame::new(PING, mark).encode(Mask::Fixed))
@@ -247,9 +249,10 @@ impl Session {
             let frame = self.client.next().await;
             let frame = frame.expect("the session goes on");
             if frame.opcode == PONG && frame.payload == mark {
-                return;
+                return other;
             }
             assert_ne!(frame.opcode, CLOSE, "the session was closed: {frame:?}");
+            other.push(frame);
         }
     }
 }

@@ -11,7 +11,11 @@ use std::{
 use rustix::process::Signal;
 use tempfile::TempDir;
 use tidegate_kit::tls::Authority;
-use tokio::{io::BufReader, net::UnixStream, time::timeout};
+use tokio::{
+    io::BufReader,
+    net::UnixStream,
+    time::{sleep, timeout},
+};
 use xtask::{
     redis::{self, Reply},
     up::ports::free_port,
@@ -216,6 +220,13 @@ impl Redis {
     /// Lets it go on.
     pub fn resume(&self) {
         self.process.signal(Signal::CONT);
+    }
+
+    /// Stops it for so long, as a disk or a swap does.
+    pub async fn pause_for(&self, time: Duration) {
+        self.pause();
+        sleep(time).await;
+        self.resume();
     }
 
     /// Ends it at once. Whatever it held is gone.

@@ -3,6 +3,7 @@
 
 mod setup;
 mod redis;
+mod flood;
 
 mod foreign;
 mod handshakes;
