@@ -11,11 +11,7 @@ use std::{
 use rustix::process::Signal;
 use tempfile::TempDir;
 use tidegate_kit::tls::Authority;
-use tokio::{
-    io::BufReader,
-    net::UnixStream,
-    time::{sleep, timeout},
-};
+use tokio::{io::BufReader, net::UnixStream, time::timeout};
 use xtask::{
     redis::{self, Reply},
     up::ports::free_port,
@@ -225,7 +221,7 @@ impl Redis {
     /// Stops it for so long, as a disk or a swap does.
     pub async fn pause_for(&self, time: Duration) {
         self.pause();
-        sleep(time).await;
+        wait::pass(time).await;
         self.resume();
     }
 

@@ -50,3 +50,8 @@ pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
         Err(_) => panic!("waited {DEADLINE:?} in vain: {what}"),
     }
 }
+
+/// Lets time pass, where an outage of some length is the very thing under test.
+pub async fn pass(time: Duration) {
+    sleep(time).await;
+}
