@@ -172,3 +172,22 @@ async fn a_taken_port_is_an_error_that_names_it() {
     assert!(text.contains("9443"), "{text}");
     assert!(output.stdout.is_empty());
 }
+
+#[tokio::test]
+async fn a_redis_that_cannot_be_is_said_before_anything_starts() {
+    let folder = tempfile::tempdir().unwrap();
+    let fails = async |redis: &str, path: &str| {
+        let mut command = command(folder.path(), &["--ports", "auto", "--redis", redis]);
+        let output = wait::within("`up` ends", command.env("PATH", path).output());
+        let output = output.await.unwrap();
+        assert!(!output.status.success());
+        assert!(output.stdout.is_empty());
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    let path = std::env::var("PATH").unwrap();
+    let text = fails("localhost:6379", &path).await;
+    assert!(text.contains("redis://127.0.0.1:6379"), "{text}");
+    let text = fails("auto", "/nowhere").await;
+    assert!(text.contains("redis-server is not installed"), "{text}");
+    assert!(!text.contains("started"), "{text}");
+}
