@@ -3,8 +3,8 @@
 
 use tidegate_proto::{
     discovery::v1::{
-        Api, ApiState, Application, ApplicationKey, KeyManager, KeyType, Plan, Resource,
-        Subscription, SubscriptionState, Topic, resource::Body,
+        Api, ApiPolicy, ApiState, Application, ApplicationKey, ApplicationPolicy, KeyManager,
+        KeyType, Per, Plan, Resource, Subscription, SubscriptionState, Topic, resource::Body,
     },
     quota::Limits,
 };
@@ -73,6 +73,30 @@ pub fn plan(name: &str) -> Resource {
         limits: Some((&Limits::default()).into()),
     };
     Resource::new(format!("plans/{name}"), Body::Plan(plan))
+}
+
+/// An API policy by which all callers count together.
+#[must_use]
+pub fn api_policy(name: &str, limits: &Limits) -> Resource {
+    let policy = ApiPolicy {
+        name: name.to_owned(),
+        per: Per::Api.into(),
+        limits: Some(limits.into()),
+        ..ApiPolicy::default()
+    };
+    Resource::new(format!("apiPolicies/{name}"), Body::ApiPolicy(policy))
+}
+
+/// An application policy by which all tokens of an application count together.
+#[must_use]
+pub fn application_policy(name: &str, limits: &Limits) -> Resource {
+    let policy = ApplicationPolicy {
+        name: name.to_owned(),
+        per_token: false,
+        limits: Some(limits.into()),
+    };
+    let name = format!("applicationPolicies/{name}");
+    Resource::new(name, Body::ApplicationPolicy(policy))
 }
 
 /// An application.

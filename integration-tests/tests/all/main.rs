@@ -17,6 +17,7 @@ mod drain;
 mod discovery;
 mod outage;
 mod changes;
+mod denied;
 mod store;
 mod crashes;
 mod admin_input;
