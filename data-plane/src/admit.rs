@@ -10,7 +10,8 @@ use tidegate_proto::reason::Reason;
 use crate::{
     admit::permit::Permit,
     auth::{LEEWAY, Principal},
-    handshake::facts::Facts,
+    handshake::{answer::Refusal, facts::Facts},
+    quota::levels,
     record::SessionId,
     session::{
         registry::{Registry, Session},
@@ -46,13 +47,13 @@ pub struct Applicant {
 /// it. So it is entered first and compared afterwards: either the walk sees the session, or the session sees the swap.
 ///
 /// # Errors
-/// `DeniedByPolicy`, the reason for which the newer snapshot would not let it in, or `Draining`.
+/// `DeniedByPolicy`, `GatewayFault` where a policy that is named is not held, the reason for which the newer snapshot would not let it in, or `Draining`.
 pub fn admit(
     registry: &Registry,
     snapshots: &Snapshots,
     judged_by: &Arc<Snapshot>,
     applicant: Applicant,
-) -> Result<Permit, Reason> {
+) -> Result<Permit, Refusal> {
     let Applicant {
         api,
         principal,
@@ -62,6 +63,14 @@ pub fn admit(
     } = &applicant;
     let now = *now;
     deny::judge(judged_by, api, principal, facts, now)?;
+    // A policy that is named and not held must not mean that there is no limit.
+    levels::resolve(
+        judged_by,
+        (api, api.topics.get(applicant.topic)),
+        principal,
+        facts,
+    )
+    .map_err(|not_held| Refusal::because(Reason::GatewayFault, not_held))?;
     let expires_at = principal.token.expires_at;
     // A token that is taken although its time is just over, clocks being what they are, is good for as long as that.
     let ends_at = if now < expires_at {

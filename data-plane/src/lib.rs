@@ -9,6 +9,7 @@ pub mod handshake;
 pub mod route;
 pub mod auth;
 pub mod admit;
+pub mod quota;
 pub mod upstream;
 pub mod relay;
 pub mod record;

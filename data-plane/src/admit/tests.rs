@@ -6,6 +6,7 @@ use super::admit;
 use crate::{
     admit::permit::Permit,
     auth::LEEWAY,
+    handshake::answer::Refusal,
     session::registry::{
         Registry,
         tests::{applicant, world},
@@ -20,7 +21,7 @@ fn admitted(
     registry: &Registry,
     expires_at: u64,
     keep: fn(&Body) -> bool,
-) -> Result<Permit, Reason> {
+) -> Result<Permit, Refusal> {
     let (mut bodies, principal, api) = world(expires_at);
     let snapshots = Snapshots::default();
     snapshots.swap(snapshot(bodies.clone()));
@@ -40,7 +41,7 @@ fn an_applicant_whose_right_went_while_it_was_judged_is_refused() {
     let refused = admitted(&registry, NOW + 60, |body| {
         !matches!(body, Body::Subscription(_))
     });
-    assert_eq!(refused.unwrap_err(), Reason::SubscriptionMissing);
+    assert_eq!(refused.unwrap_err().reason, Reason::SubscriptionMissing);
     assert!(registry.is_empty());
     assert!(admitted(&registry, NOW + 60, |_| true).is_ok());
 }
@@ -62,5 +63,5 @@ fn nobody_is_let_in_while_the_node_drains() {
     let registry = Registry::default();
     registry.drain();
     let refused = admitted(&registry, NOW + 60, |_| true);
-    assert_eq!(refused.unwrap_err(), Reason::Draining);
+    assert_eq!(refused.unwrap_err().reason, Reason::Draining);
 }

@@ -4,7 +4,7 @@
 //! Owns wording and shape; statuses and texts come from `Reason`. No cause from inside the gateway and no secret is ever
 //! in an answer. Called by `session`.
 
-use std::{fmt::Write as _, time::Duration};
+use std::{fmt::Write as _, num::NonZeroU32, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
@@ -30,6 +30,8 @@ pub struct Refusal {
     pub reason: Reason,
     /// What went wrong inside, for the log only.
     pub cause: Option<String>,
+    /// After how many seconds it is worth trying again, where that is known.
+    pub retry_seconds: Option<NonZeroU32>,
     /// The backend's own answer, to be passed on instead of a problem body.
     pub relayed: Option<Box<Relayed>>,
 }
@@ -107,6 +109,7 @@ impl Refusal {
         Self {
             reason,
             cause: None,
+            retry_seconds: None,
             relayed: None,
         }
     }
@@ -117,6 +120,7 @@ impl Refusal {
         Self {
             reason,
             cause: Some(cause.to_string()),
+            retry_seconds: None,
             relayed: None,
         }
     }
@@ -185,10 +189,13 @@ impl Refusal {
                     "Bearer realm=\"tidegate\", error=\"invalid_token\"",
                 );
             }
-            StatusCode::SERVICE_UNAVAILABLE => {
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
                 set(header::RETRY_AFTER, RETRY_AFTER);
             }
             _ => {}
+        }
+        if let Some(seconds) = self.retry_seconds {
+            headers.insert(header::RETRY_AFTER, seconds.get().into());
         }
         (headers, Bytes::from(body))
     }

@@ -327,6 +327,28 @@ async fn a_change_ends_the_sessions_that_it_touches_with_its_reason() {
 }
 
 #[tokio::test]
+async fn a_policy_that_is_named_and_not_held_refuses_handshakes_and_open_sessions_stay() {
+    let mut node = Node::before(echo_backend().await).await;
+    let (mut client, _) = node.open().await;
+    node.reconfigure(|body| {
+        if let Body::Api(api) = body {
+            api.policy = "gone".to_owned();
+        }
+        true
+    });
+    let answer = node.refusal().await;
+    assert_eq!(answer.status, 500);
+    assert_eq!(answer.problem()["reason"], "gateway_fault");
+    let line = node.log.one().await;
+    let cause = line["cause"].as_str().unwrap();
+    assert!(cause.contains("the API policy `gone` of"), "{cause}");
+    client.write_all(&masked(0x81, b"here")).await.unwrap();
+    let mut echo = [0; 6];
+    soon(client.read_exact(&mut echo)).await.unwrap();
+    assert_eq!(&echo[2..], b"here");
+}
+
+#[tokio::test]
 async fn changes_that_touch_no_session_are_noticed_by_none() {
     let mut node = Node::before(echo_backend().await).await;
     let (mut client, _) = node.open().await;

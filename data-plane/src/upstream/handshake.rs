@@ -221,6 +221,7 @@ async fn refusal(conn: &mut (impl Future + Unpin), response: Response<Incoming>)
     Refusal {
         reason: Reason::BackendRefused,
         cause: Some(format!("the backend answered the upgrade with {status}")),
+        retry_seconds: None,
         relayed: Some(Box::new(Relayed {
             status,
             headers,

@@ -1,0 +1,224 @@
+//! The levels that all must admit a message of a session: API policy, topic policy, plan, application policy.
+//!
+//! Owns who counts under which limits, and in whose name: the first group of a policy whose conditions all hold, what
+//! the policy says it counts by, and the generation that an admin counts up to begin anew. Refuses to count (`bucket`)
+//! and to act (`meter`). Resolved by `admit` for a handshake, and again for open sessions when the snapshot moves.
+
+use std::{fmt::Write as _, net::IpAddr, sync::Arc};
+
+use sha2::{Digest as _, Sha256};
+use tidegate_proto::{quota::Limits, reason::Reason};
+
+use crate::{
+    auth::Principal,
+    handshake::facts::Facts,
+    snapshot::{
+        Snapshot,
+        model::{
+            Api, Topic,
+            policy::{ApiPolicy, Per},
+        },
+    },
+};
+
+/// Where a limit stands, in the order in which limits are asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Level {
+    /// The API's policy.
+    Api,
+    /// The topic's policy.
+    Topic,
+    /// The subscription's plan.
+    Subscription,
+    /// The application's policy.
+    Application,
+}
+
+/// What one level allows, and in whose name it is counted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// The level.
+    pub level: Level,
+    /// Whose messages count together: a short text of ASCII letters, digits, `-` and `.`, however long a name or token
+    /// it stands for. Equal for equal subjects on every node.
+    pub subject: Arc<str>,
+    /// What is allowed; never unlimited.
+    pub limits: Limits,
+}
+
+/// A policy that something names and the node does not hold, so that nobody knows what to let through.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the {kind} policy `{name}` of {of} is not held")]
+pub struct NotHeld {
+    kind: &'static str,
+    name: Arc<str>,
+    of: String,
+}
+
+/// The rules for a session of somebody on a topic of an API, in the order in which they are asked. A level that limits
+/// nothing is left out.
+///
+/// # Errors
+/// When a policy that is named is not held: that must not mean that there is no limit.
+pub fn resolve(
+    snapshot: &Snapshot,
+    (api, topic): (&Api, Option<&Topic>),
+    principal: &Principal,
+    facts: &Facts,
+) -> Result<Vec<Rule>, NotHeld> {
+    let mut rules = Vec::new();
+    let (subscription, application) = (&principal.subscription, &principal.application);
+    if let Some(name) = &api.policy {
+        let policy = snapshot
+            .api_policy(name)
+            .ok_or_else(|| NotHeld::new("API", name, format!("`apis/{}`", api.id)))?;
+        let subject = format!("{}.{}", api.id, api.quota_generation);
+        rules.push(of_policy(Level::Api, subject, policy, principal, facts));
+    }
+    if let Some((topic, name)) = topic.and_then(|topic| Some((topic, topic.policy.as_ref()?))) {
+        let of = || format!("the topic `{}` of `apis/{}`", topic.template, api.id);
+        let policy = snapshot
+            .api_policy(name)
+            .ok_or_else(|| NotHeld::new("API", name, of()))?;
+        let topic = hashed(topic.template.as_str());
+        let subject = format!("{}.{topic}.{}", api.id, api.quota_generation);
+        rules.push(of_policy(Level::Topic, subject, policy, principal, facts));
+    }
+    rules.push(Rule {
+        level: Level::Subscription,
+        subject: format!("{}.{}", subscription.id, subscription.quota_generation).into(),
+        limits: principal.plan.limits.clone(),
+    });
+    if let Some(name) = &application.policy {
+        let policy = snapshot.application_policy(name).ok_or_else(|| {
+            NotHeld::new(
+                "application",
+                name,
+                format!("`applications/{}`", application.id),
+            )
+        })?;
+        let mut subject = format!("{}.{}", application.id, application.quota_generation);
+        if policy.per_token {
+            write(
+                &mut subject,
+                format_args!(".token-{:032x}", principal.token.fingerprint),
+            );
+        }
+        rules.push(Rule {
+            level: Level::Application,
+            subject: subject.into(),
+            limits: policy.limits.clone(),
+        });
+    }
+    rules.retain(|rule| !rule.limits.is_unlimited());
+    Ok(rules)
+}
+
+/// What an API policy says about somebody. `subject` is what the policy is about.
+fn of_policy(
+    level: Level,
+    mut subject: String,
+    policy: &ApiPolicy,
+    principal: &Principal,
+    facts: &Facts,
+) -> Rule {
+    let claims = &principal.token.claims;
+    let group = policy.groups.iter().position(|group| {
+        let mut conditions = group.conditions.iter();
+        conditions.all(|condition| facts.meet(condition, claims))
+    });
+    match policy.per {
+        Per::Api => {}
+        Per::Application => write(
+            &mut subject,
+            format_args!(".application-{}", principal.application.id),
+        ),
+        Per::User => write(
+            &mut subject,
+            format_args!(".user-{}", hashed(principal.user())),
+        ),
+        Per::Address => match facts.address {
+            IpAddr::V4(v4) => write(&mut subject, format_args!(".address-{v4}")),
+            // A customer gets a /64 and may use all of it.
+            IpAddr::V6(v6) => write(
+                &mut subject,
+                format_args!(".address-{:016x}", v6.to_bits() >> 64),
+            ),
+        },
+    }
+    let limits = match group {
+        Some(index) => {
+            write(&mut subject, format_args!(".group-{index}"));
+            &policy.groups[index].limits
+        }
+        None => &policy.limits,
+    };
+    Rule {
+        level,
+        subject: subject.into(),
+        limits: limits.clone(),
+    }
+}
+
+/// What stands in a key for a text that strangers control: of one length, and telling nobody who it is.
+fn hashed(text: &str) -> String {
+    let mut hex = String::with_capacity(32);
+    for byte in &Sha256::digest(text)[..16] {
+        write(&mut hex, format_args!("{byte:02x}"));
+    }
+    hex
+}
+
+fn write(text: &mut String, arguments: std::fmt::Arguments<'_>) {
+    text.write_fmt(arguments)
+        .expect("writing to a string does not fail");
+}
+
+// === impl Level ===
+
+impl Level {
+    /// Every level, in order.
+    pub const ALL: [Self; 4] = [
+        Self::Api,
+        Self::Topic,
+        Self::Subscription,
+        Self::Application,
+    ];
+
+    /// The label in keys and metrics.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Api => "api",
+            Self::Topic => "topic",
+            Self::Subscription => "subscription",
+            Self::Application => "application",
+        }
+    }
+
+    /// The reason by which a client learns that the level's limit is reached.
+    #[must_use]
+    pub const fn reason(self) -> Reason {
+        match self {
+            Self::Api => Reason::ApiQuota,
+            Self::Topic => Reason::TopicQuota,
+            Self::Subscription => Reason::SubscriptionQuota,
+            Self::Application => Reason::ApplicationQuota,
+        }
+    }
+}
+
+// === impl NotHeld ===
+
+impl NotHeld {
+    fn new(kind: &'static str, name: &Arc<str>, of: String) -> Self {
+        Self {
+            kind,
+            name: name.clone(),
+            of,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
