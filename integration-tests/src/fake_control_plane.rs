@@ -12,7 +12,7 @@ use std::{
 use tempfile::TempDir;
 use tidegate_kit::tls::Authority;
 use tidegate_proto::discovery::v1::{
-    Ack, Batch, Hello, NodeMessage, Resource,
+    Ack, Batch, Beat, Hello, NodeMessage, Resource,
     discovery_server::{Discovery, DiscoveryServer},
     node_message::Message,
 };
@@ -59,6 +59,7 @@ struct State {
     hellos: Vec<Hello>,
     acks: Vec<Ack>,
     batches: Vec<Batch>,
+    beat: Option<Beat>,
 }
 
 // === impl FakeControlPlane ===
@@ -165,6 +166,12 @@ impl FakeControlPlane {
         self.shared.state().hellos.clone()
     }
 
+    /// The last sign of life of any node.
+    #[must_use]
+    pub fn beat(&self) -> Option<Beat> {
+        self.shared.state().beat.clone()
+    }
+
     /// Every batch that was sent.
     #[must_use]
     pub fn batches(&self) -> Vec<Batch> {
@@ -238,12 +245,16 @@ impl Shared {
             batches.send(Ok(batch)).await.ok()?;
             loop {
                 // A beat may come before the answer.
-                if let Some(Message::Ack(ack)) = words.message().await.ok()??.message {
-                    let answered = ack.number;
-                    self.state().acks.push(ack);
-                    if answered == awaited {
-                        break;
+                match words.message().await.ok()??.message {
+                    Some(Message::Ack(ack)) => {
+                        let answered = ack.number;
+                        self.state().acks.push(ack);
+                        if answered == awaited {
+                            break;
+                        }
                     }
+                    Some(Message::Beat(beat)) => self.state().beat = Some(beat),
+                    _ => {}
                 }
             }
             loop {
@@ -252,7 +263,11 @@ impl Shared {
                         changed.ok()?;
                         break;
                     }
-                    word = words.message() => { word.ok()??; }
+                    word = words.message() => {
+                        if let Some(Message::Beat(beat)) = word.ok()??.message {
+                            self.state().beat = Some(beat);
+                        }
+                    }
                 }
             }
         }

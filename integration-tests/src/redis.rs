@@ -256,6 +256,16 @@ impl Redis {
         self.must(&["CONFIG", "SET", key, value]).await;
     }
 
+    /// Wants another password from now on, also of who is connected.
+    ///
+    /// # Panics
+    /// When it refuses.
+    pub async fn rekey(&mut self, password: &str) {
+        self.configure("requirepass", password).await;
+        self.options.password = (!password.is_empty()).then(|| password.to_owned());
+        self.must(&["CLIENT", "KILL", "TYPE", "normal"]).await;
+    }
+
     /// How many commands it has done.
     ///
     /// # Panics
