@@ -26,6 +26,7 @@ use crate::{
     handshake::HeadLimits,
     listen::{Entrance, ListenError, Listener, tls},
     metrics::Metrics,
+    quota::Quotas,
     session::{self, Gateway, registry::Registry, rejudge},
     snapshot::Snapshots,
     upstream::Connector,
@@ -105,6 +106,8 @@ impl App {
             authenticator: Authenticator::default(),
             connector: Connector::new(&config.upstream)?,
             registry: Registry::default(),
+            quotas: Quotas::new(Tasks::on(runtimes.control.clone())),
+            patience: Duration::from_secs(1),
             metrics: Arc::new(Metrics::new()),
             clock: Clock::System,
             head: HeadLimits {

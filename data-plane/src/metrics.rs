@@ -20,7 +20,13 @@ use prometheus_client::{
 };
 use tidegate_proto::reason::{Reason, Side};
 
-use crate::relay::Traffic;
+use crate::{
+    metrics::quota::{Action, QuotaMetrics},
+    quota::levels::Level,
+    relay::Traffic,
+};
+
+pub mod quota;
 
 /// Every metric of the node.
 pub struct Metrics {
@@ -34,6 +40,7 @@ pub struct Metrics {
     messages: Family<TrafficLabels, Counter>,
     bytes: Family<TrafficLabels, Counter>,
     phases: Family<PhaseLabels, Histogram, fn() -> Histogram>,
+    quota: QuotaMetrics,
     open_sessions: AtomicI64,
     snapshot_number: Gauge<u64, AtomicU64>,
     connected: Gauge,
@@ -153,6 +160,7 @@ impl Metrics {
             messages: Family::default(),
             bytes: Family::default(),
             phases: Family::new_with_constructor(|| Histogram::new(BUCKETS)),
+            quota: QuotaMetrics::default(),
             open_sessions: AtomicI64::new(0),
             snapshot_number: Gauge::default(),
             connected: Gauge::default(),
@@ -213,6 +221,7 @@ impl Metrics {
             "Whether the configuration stream is open",
             metrics.connected.clone(),
         );
+        metrics.quota.register(r);
         metrics
     }
 
@@ -247,6 +256,11 @@ impl Metrics {
         self.phases
             .get_or_create(&PhaseLabels { phase })
             .observe(took.as_secs_f64());
+    }
+
+    /// A message was too many.
+    pub fn message_refused(&self, api: &ApiLabels, level: Level, action: Action) {
+        self.quota.message_refused(api, level, action);
     }
 
     /// A session was opened; gives the counters that it counts in.
@@ -284,6 +298,11 @@ impl Metrics {
     /// The node runs the configuration of this number.
     pub fn snapshot_number(&self, number: u64) {
         self.snapshot_number.set(number);
+    }
+
+    /// All open sessions have been judged by the configuration of this number, and have its limits.
+    pub fn judged_by(&self, number: u64) {
+        self.quota.judged_by(number);
     }
 
     /// Whether the configuration stream is open.

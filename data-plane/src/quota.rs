@@ -7,6 +7,8 @@ pub mod key;
 pub mod bucket;
 pub mod gauge;
 pub mod levels;
+pub mod limiter;
+pub mod meter;
 
 use std::{
     collections::HashMap,

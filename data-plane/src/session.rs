@@ -3,30 +3,39 @@
 //! [`run`], [`open`] and [`reach`] name the steps in order; each gives the value that the next one needs, and what must
 //! be undone is a guard. No step is implemented here. Called by `listen`, once a connection, in a task of its own.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
+use http::header;
 use tidegate_kit::clock::Clock;
 use tidegate_proto::reason::Reason;
 
 use crate::{
     admit::{
-        Applicant, admit,
+        Applicant, Desk, admit,
         permit::{Held, Permit},
     },
     auth::{Authenticator, credential},
     config::RelayConfig,
     handshake::{
         self, HeadLimits,
-        answer::{self, Refusal},
+        answer::{self, Refusal, allowance::Allowance},
         facts::Facts,
         headers::Offer,
     },
     listen::{Accepted, peer::Peer},
-    metrics::{Metrics, Phase},
+    metrics::{ApiLabels, Metrics, Phase},
+    quota::{
+        Quotas,
+        levels::Level,
+        meter::{Meter, Terms},
+    },
     record::{Record, SessionId},
-    relay::{self, Ended, Leg, OpenGate, Rules},
+    relay::{self, Ended, Leg, Rules},
     route::route,
-    session::registry::Registry,
+    session::registry::{Registry, Session},
     snapshot::Snapshots,
     socket::Socket,
     upstream::{Ask, Connector, Upstream, choose::choose},
@@ -46,6 +55,10 @@ pub struct Gateway {
     pub connector: Connector,
     /// The live sessions.
     pub registry: Registry,
+    /// How much is left of whose limits.
+    pub quotas: Quotas,
+    /// How long a handshake waits for the ledger of quotas.
+    pub patience: Duration,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// What time it is.
@@ -63,6 +76,22 @@ struct Opened {
     client: Leg<Socket>,
     backend: Leg<Socket>,
     rules: Rules,
+    meter: Meter<Held>,
+}
+
+// === impl Gateway ===
+
+impl Gateway {
+    /// What sessions are entered with.
+    #[must_use]
+    pub const fn desk(&self) -> Desk<'_> {
+        Desk {
+            registry: &self.registry,
+            snapshots: &self.snapshots,
+            quotas: &self.quotas,
+            patience: self.patience,
+        }
+    }
 }
 
 /// Serves one connection to its end.
@@ -94,8 +123,9 @@ fn relay(opened: Box<Opened>, held: Held) -> impl Future<Output = Ended> {
         client,
         backend,
         rules,
+        meter,
     } = *opened;
-    relay::run(client, backend, rules, OpenGate, held)
+    relay::run(client, backend, rules, meter, held)
 }
 
 /// From the accepted connection to the 101; `None` when the client got a refusal or is gone.
@@ -133,14 +163,20 @@ async fn open(
     let reached = wire.unless_lost(reach(gateway, &offer, peer, record)).await;
     match reached {
         Some(Ok((permit, upstream))) => {
-            let response = answer::switching(&offer, &upstream.headers, record.session());
+            let mut response = answer::switching(&offer, &upstream.headers, record.session());
+            if let Some(allowance) = allowance(permit.session()) {
+                allowance.announce(response.headers_mut());
+            }
             let Some(client) = wire.switch(response).await else {
                 record.refused(&Reason::ClientLost.into());
                 return None;
             };
             record.opened(permit.held());
+            let terms = terms(permit.session(), &upstream);
+            let meter = Meter::new(permit.held(), terms, gateway.metrics.clone());
             let opened = Opened {
                 client,
+                meter,
                 backend: upstream.leg,
                 rules: rules(&gateway.relay, upstream.deflate),
             };
@@ -187,7 +223,7 @@ async fn reach(
         principal,
         now,
     };
-    let permit = admit(&gateway.registry, &gateway.snapshots, &snapshot, applicant)?;
+    let permit = admit(&gateway.desk(), &snapshot, applicant).await?;
     record.phase(Phase::Judge, began.elapsed());
     // A backend may think for seconds; nothing of a snapshot that is swapped meanwhile need be kept for it.
     drop(snapshot);
@@ -220,6 +256,38 @@ async fn connect(gateway: &Gateway, ask: &Ask<'_>, record: &Record) -> Result<Up
 async fn refuse(gateway: &Gateway, io: Socket, refusal: &Refusal, record: &mut Record) {
     record.refused(refusal);
     answer::refuse(io, refusal, record.session(), gateway.head.deadline).await;
+}
+
+/// What is left of the plan's message limit of which the least is left.
+fn allowance(session: &Session) -> Option<Allowance> {
+    let limiter = session.limited().limiter();
+    let mut tiers = limiter.tiers().iter();
+    let plan = tiers.find(|tier| tier.level() == Level::Subscription)?;
+    let (window, view) = plan.tightest()?;
+    Some(Allowance {
+        plan: session.principal().plan.name.to_string(),
+        limit: view.limit,
+        window_seconds: window.seconds(),
+        remaining: view.remaining,
+        resets_in: view.resets_in,
+    })
+}
+
+/// What may be done to the session's messages, as its handshakes came out.
+fn terms(session: &Session, upstream: &Upstream) -> Terms {
+    let api = session.api();
+    let subprotocol = upstream.headers.get(header::SEC_WEBSOCKET_PROTOCOL);
+    Terms {
+        labels: ApiLabels {
+            api: api.name.clone(),
+            version: Arc::from(api.version.as_str()),
+        },
+        keeps_window: [upstream.deflate; 2],
+        may_notice: subprotocol.is_none_or(|chosen| {
+            let mut listed = api.notice_subprotocols.iter();
+            listed.any(|name| chosen == &**name)
+        }),
+    }
 }
 
 const fn rules(config: &RelayConfig, deflate: bool) -> Rules {

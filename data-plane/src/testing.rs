@@ -290,6 +290,23 @@ impl Node {
         self.gateway.snapshots.swap(next);
     }
 
+    /// Waits until every open session has been judged by the snapshot that is current.
+    pub(crate) async fn limits_settled(&self) {
+        let number = self.gateway.snapshots.load().number().get();
+        self.until_metric(&format!("tidegate_sessions_judged_by {number}\n"))
+            .await;
+    }
+
+    /// The status that an upgrade is refused with; `None` where it is let in.
+    pub(crate) async fn refusal_or_none(&self) -> Option<u16> {
+        let mut io = self.connect().await;
+        let upgrade = self.upgrade("/echo/1.0", "");
+        io.write_all(upgrade.as_bytes()).await.unwrap();
+        let head = read_head(&mut io).await;
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        (status != 101).then_some(status)
+    }
+
     /// A token that is good for an hour.
     pub(crate) fn token(&self) -> String {
         self.token_until(self.gateway.clock.now_seconds() + 3600)

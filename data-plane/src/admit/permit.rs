@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tidegate_proto::reason::Reason;
 
 use crate::{
+    quota::meter::Limited,
     relay::Live,
     session::registry::{Registry, Session},
 };
@@ -58,6 +59,7 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
+        self.session.limited().leave();
         self.registry.leave(&self.session);
     }
 }
@@ -69,6 +71,12 @@ impl Held {
     #[must_use]
     pub fn session(&self) -> &Session {
         &self.0
+    }
+}
+
+impl AsRef<Limited> for Held {
+    fn as_ref(&self) -> &Limited {
+        self.0.limited()
     }
 }
 

@@ -1,12 +1,16 @@
 //! Who is let in although, or because, the world moved meanwhile.
 
+use std::time::Duration;
+
+use tidegate_kit::tasks::Tasks;
 use tidegate_proto::{discovery::v1::resource::Body, reason::Reason};
 
-use super::admit;
+use super::{Desk, admit};
 use crate::{
     admit::permit::Permit,
     auth::LEEWAY,
     handshake::answer::Refusal,
+    quota::Quotas,
     session::registry::{
         Registry,
         tests::{applicant, world},
@@ -17,7 +21,7 @@ use crate::{
 const NOW: u64 = 1000;
 
 /// Lets an applicant in whose token expires at this second, while the configuration changes under it.
-fn admitted(
+async fn admitted(
     registry: &Registry,
     expires_at: u64,
     keep: fn(&Body) -> bool,
@@ -32,25 +36,32 @@ fn admitted(
         snapshots.swap(snapshot(bodies));
     }
     let applicant = applicant(api, principal, NOW);
-    admit(registry, &snapshots, &judged_by, applicant)
+    let desk = Desk {
+        registry,
+        snapshots: &snapshots,
+        quotas: &Quotas::new(Tasks::current()),
+        patience: Duration::from_secs(1),
+    };
+    admit(&desk, &judged_by, applicant).await
 }
 
-#[test]
-fn an_applicant_whose_right_went_while_it_was_judged_is_refused() {
+#[tokio::test]
+async fn an_applicant_whose_right_went_while_it_was_judged_is_refused() {
     let registry = Registry::default();
     let refused = admitted(&registry, NOW + 60, |body| {
         !matches!(body, Body::Subscription(_))
-    });
+    })
+    .await;
     assert_eq!(refused.unwrap_err().reason, Reason::SubscriptionMissing);
     assert!(registry.is_empty());
-    assert!(admitted(&registry, NOW + 60, |_| true).is_ok());
+    assert!(admitted(&registry, NOW + 60, |_| true).await.is_ok());
 }
 
-#[test]
-fn a_session_ends_when_its_token_does_or_a_little_later_where_it_came_a_little_late() {
+#[tokio::test]
+async fn a_session_ends_when_its_token_does_or_a_little_later_where_it_came_a_little_late() {
     for (expires_at, ends_at) in [(NOW + 60, NOW + 60), (NOW, NOW + LEEWAY.as_secs())] {
         let registry = Registry::default();
-        let permit = admitted(&registry, expires_at, |_| true).unwrap();
+        let permit = admitted(&registry, expires_at, |_| true).await.unwrap();
         registry.expire(ends_at - 1);
         assert_eq!(permit.stands(), Ok(()));
         registry.expire(ends_at);
@@ -58,10 +69,10 @@ fn a_session_ends_when_its_token_does_or_a_little_later_where_it_came_a_little_l
     }
 }
 
-#[test]
-fn nobody_is_let_in_while_the_node_drains() {
+#[tokio::test]
+async fn nobody_is_let_in_while_the_node_drains() {
     let registry = Registry::default();
     registry.drain();
-    let refused = admitted(&registry, NOW + 60, |_| true);
+    let refused = admitted(&registry, NOW + 60, |_| true).await;
     assert_eq!(refused.unwrap_err().reason, Reason::Draining);
 }

@@ -20,6 +20,8 @@ use crate::{
     socket::Socket,
 };
 
+pub mod allowance;
+
 /// The header by which client and backend learn the session's id.
 pub const SESSION_HEADER: HeaderName = HeaderName::from_static("tidegate-session");
 

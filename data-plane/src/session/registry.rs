@@ -22,6 +22,7 @@ use crate::{
     auth::Principal,
     handshake::facts::Facts,
     metrics::ApiMetrics,
+    quota::meter::Limited,
     record::SessionId,
     relay::{Live, Traffic},
     snapshot::model::{Api, Topic},
@@ -43,6 +44,8 @@ pub struct Session {
     topic: usize,
     principal: Principal,
     facts: Facts,
+    /// How much it may send and get.
+    limited: Limited,
     /// The second (Unix time) at which its credential ends it.
     ends_at: u64,
     live: Live,
@@ -163,13 +166,14 @@ impl Registry {
 impl Session {
     /// A session that is not entered yet.
     #[must_use]
-    pub fn new(applicant: Applicant, ends_at: u64) -> Self {
+    pub fn new(applicant: Applicant, limited: Limited, ends_at: u64) -> Self {
         Self {
             id: applicant.id,
             api: applicant.api,
             topic: applicant.topic,
             principal: applicant.principal,
             facts: applicant.facts,
+            limited,
             ends_at,
             live: Live::default(),
             told: OnceLock::new(),
@@ -177,6 +181,12 @@ impl Session {
             counters: OnceLock::new(),
             counted: Default::default(),
         }
+    }
+
+    /// Its id.
+    #[must_use]
+    pub const fn id(&self) -> SessionId {
+        self.id
     }
 
     /// The API, as it was when the session was let in.
@@ -195,6 +205,12 @@ impl Session {
     #[must_use]
     pub const fn facts(&self) -> &Facts {
         &self.facts
+    }
+
+    /// How much it may send and get.
+    #[must_use]
+    pub const fn limited(&self) -> &Limited {
+        &self.limited
     }
 
     /// Who is behind it.

@@ -10,8 +10,9 @@ use tidegate_proto::reason::Reason;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    admit::deny,
-    auth,
+    admit::{Desk, deny, limits},
+    auth::{self, Principal},
+    quota::{levels, limiter::Limiter},
     session::{
         Gateway,
         registry::{Registry, Session},
@@ -23,9 +24,48 @@ use crate::{
 ///
 /// # Errors
 /// The reason for which it must end.
-pub fn judge(snapshot: &Snapshot, session: &Session, now: u64) -> Result<(), Reason> {
+pub fn judge(snapshot: &Snapshot, session: &Session, now: u64) -> Result<Principal, Reason> {
     let principal = auth::rejudge(snapshot, session.api().id, session.principal())?;
-    deny::judge(snapshot, session.api(), &principal, session.facts(), now)
+    deny::judge(snapshot, session.api(), &principal, session.facts(), now)?;
+    Ok(principal)
+}
+
+/// When a session is given its limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Judged {
+    /// Because the snapshot moved under an open session.
+    Open,
+    /// Because it moved while the session was let in: then it may have set shared counters back to limits that were over.
+    Late,
+}
+
+/// Gives a session the limits that a snapshot has for it. One whose limits are the same notices nothing; where a policy
+/// is named that the node does not hold, the session keeps what it has.
+pub async fn limit(
+    desk: &Desk<'_>,
+    snapshot: &Snapshot,
+    session: &Session,
+    principal: &Principal,
+    judged: Judged,
+) {
+    let api = snapshot.api(session.api().id).unwrap_or(session.api());
+    // Topics may have moved; that one is gone changes nothing about the API's own policy.
+    let template = &session.topic().template;
+    let topic = api.topics.iter().find(|topic| topic.template == *template);
+    let rules = match levels::resolve(snapshot, (api, topic), principal, session.facts()) {
+        Ok(rules) => rules,
+        Err(not_held) => {
+            tracing::warn!(session = %session.id(), cause = %not_held, "an open session keeps the limits that it has");
+            return;
+        }
+    };
+    let limited = session.limited();
+    if judged == Judged::Open && limited.limiter().goes_by(&rules) {
+        return;
+    }
+    let limiter = Limiter::open(desk.quotas, rules);
+    let fresh = limits::stay(&limiter, limited, desk.patience).await;
+    limited.change(snapshot.number(), limiter, fresh);
 }
 
 /// Judges every session against every snapshot that comes, until `stopping`. Snapshots that come while sessions are
@@ -38,6 +78,7 @@ pub async fn follow(gateway: Arc<Gateway>, stopping: CancellationToken) {
         clock,
         ..
     } = &*gateway;
+    let desk = gateway.desk();
     let mut numbers = snapshots.watch();
     // The first look covers what was swapped before this task ran.
     numbers.mark_changed();
@@ -50,20 +91,23 @@ pub async fn follow(gateway: Arc<Gateway>, stopping: CancellationToken) {
         if changed.is_err() {
             return;
         }
-        if let Some(number) = *numbers.borrow_and_update() {
-            metrics.snapshot_number(number.get());
-        }
         let snapshot = snapshots.load();
+        metrics.snapshot_number(snapshot.number().get());
         let now = clock.now_seconds();
         for sessions in registry.by_shard() {
             for session in sessions {
-                if let Err(reason) = judge(&snapshot, &session, now) {
-                    session.end(reason);
+                match judge(&snapshot, &session, now) {
+                    Ok(principal) => {
+                        limit(&desk, &snapshot, &session, &principal, Judged::Open).await
+                    }
+                    Err(reason) => session.end(reason),
                 }
             }
             // The control stream and the operators share this runtime.
             tokio::task::yield_now().await;
         }
+        // Not before: whoever sees the number knows that it rules every session.
+        metrics.judged_by(snapshot.number().get());
     }
 }
 

@@ -24,6 +24,8 @@ use crate::{
 };
 
 mod deny;
+mod limits;
+mod quotas;
 
 #[tokio::test]
 async fn messages_pass_both_ways_and_one_line_tells_of_the_session() {
@@ -568,7 +570,8 @@ async fn many_sessions_on_many_threads_lose_nothing_while_the_configuration_move
     for round in 0..100 {
         node.reconfigure(|body| {
             if let Body::Plan(plan) = body {
-                plan.limits = Some(limits(1000 + round));
+                // Just as many as there will be: each round brings other limits to every session.
+                plan.limits = Some(limits(2 * (SESSIONS * MESSAGES) as u64 + round));
             }
             true
         });

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use http::HeaderMap;
-use tidegate_proto::{claims::KeyType, discovery::v1::resource::Body, reason::Reason};
+use tidegate_proto::{
+    claims::KeyType, discovery::v1::resource::Body, reason::Reason, revision::RevisionNumber,
+};
 
 use super::{Registry, Session};
 use crate::{
@@ -11,6 +13,7 @@ use crate::{
     auth::{Principal, Token, claims::Claims},
     handshake::facts::Facts,
     metrics::{ApiLabels, Metrics},
+    quota::{limiter::Limiter, meter::Limited},
     record::SessionId,
     relay::Traffic,
     snapshot::{
@@ -59,7 +62,9 @@ pub(crate) fn world(expires_at: u64) -> (Vec<Body>, Principal, Arc<Api>) {
 /// A session that ends at this second.
 pub(crate) fn session(ends_at: u64) -> Arc<Session> {
     let (_, principal, api) = world(ends_at);
-    Arc::new(Session::new(applicant(api, principal, 0), ends_at))
+    let number = RevisionNumber::new(1);
+    let limited = Limited::new(number, Limiter::default(), Vec::new());
+    Arc::new(Session::new(applicant(api, principal, 0), limited, ends_at))
 }
 
 /// Somebody at 192.0.2.7 who wants in at `now`.

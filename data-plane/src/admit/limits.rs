@@ -1,0 +1,146 @@
+//! What a handshake needs of the quotas: room in the rate of new sessions, a place among the open ones, and something
+//! left in the windows of limits that end sessions.
+//!
+//! All levels let it in, or none is charged. Waits for the ledger, but no longer than its patience.
+
+use std::{future::poll_fn, num::NonZeroU32, sync::Arc, task::Poll, time::Duration};
+
+use tidegate_proto::{
+    quota::{OnLimit, WithoutLedger},
+    reason::Reason,
+};
+
+use crate::{
+    handshake::answer::Refusal,
+    quota::{
+        bucket::{Bucket, Take, Tick},
+        gauge::{NoSeat, Seat},
+        limiter::{Limiter, Tier},
+        meter::{Limited, Seats, whole_seconds},
+    },
+};
+
+/// New sessions that were counted and may turn out not to be.
+#[derive(Debug, Default)]
+struct Counted(Vec<Arc<Bucket>>);
+
+/// Enters a session under its limits; gives the places that it takes for as long as it lives.
+///
+/// # Errors
+/// The reason of the level that refuses, with the time after which it may be otherwise; `LedgerUnavailable` when nobody
+/// knows within `patience`.
+pub async fn enter(limiter: &Limiter, patience: Duration) -> Result<Seats, Refusal> {
+    if limiter.tiers().is_empty() {
+        return Ok(Seats::new());
+    }
+    tokio::time::timeout(patience, enter_all(limiter))
+        .await
+        .unwrap_or_else(|_| Err(Reason::LedgerUnavailable.into()))
+}
+
+/// The places of an open session under limits that changed: those in counts that it is not counted in yet. It is there
+/// already, so it is counted beyond the limit, too.
+pub async fn stay(limiter: &Limiter, limited: &Limited, patience: Duration) -> Seats {
+    let mut fresh = Seats::new();
+    for tier in limiter.tiers() {
+        let key = tier.seat();
+        if let Some(gauge) = tier.sessions()
+            && !limited.is_seated(&key)
+            && let Ok(Ok(seat)) =
+                tokio::time::timeout(patience, gauge.enter(NonZeroU32::MAX, WithoutLedger::Allow))
+                    .await
+        {
+            fresh.push((key, seat));
+        }
+    }
+    fresh
+}
+
+async fn enter_all(limiter: &Limiter) -> Result<Seats, Refusal> {
+    let mut counted = Counted::default();
+    let mut seats = Seats::new();
+    for tier in limiter.tiers() {
+        if let Some(bucket) = tier.connections() {
+            match take(bucket).await {
+                Take::Taken => counted.0.push(bucket.clone()),
+                refused => return Err(refusal(Reason::ConnectionRate, refused)),
+            }
+        }
+        if matches!(tier.rule.limits.on_limit, OnLimit::Close(_)) {
+            something_left(tier).await?;
+        }
+        if let Some(seat) = seat(tier).await? {
+            seats.push((tier.seat(), seat));
+        }
+    }
+    counted.0.clear();
+    Ok(seats)
+}
+
+/// A session that would be closed at its first message need not be opened.
+async fn something_left(tier: &Tier) -> Result<(), Refusal> {
+    for bucket in tier.needed() {
+        match take(bucket).await {
+            Take::Taken => bucket.refund(1),
+            refused => return Err(refusal(tier.level().reason(), refused)),
+        }
+    }
+    Ok(())
+}
+
+async fn seat(tier: &Tier) -> Result<Option<Seat>, Refusal> {
+    let limits = &tier.rule.limits;
+    let (Some(gauge), Some(limit)) = (tier.sessions(), limits.sessions) else {
+        return Ok(None);
+    };
+    let limit = if limits.count_only {
+        NonZeroU32::MAX
+    } else {
+        limit
+    };
+    match gauge.enter(limit, limits.without_ledger).await {
+        Ok(seat) => Ok(Some(seat)),
+        Err(NoSeat::Full) => Err(Reason::SessionLimit.into()),
+        Err(NoSeat::Unavailable) => Err(Reason::LedgerUnavailable.into()),
+    }
+}
+
+/// Takes one, and waits for an answer that is on its way.
+async fn take(bucket: &Arc<Bucket>) -> Take {
+    bucket.known().await;
+    poll_fn(|cx| {
+        let mut take = bucket.take(1, Tick::now());
+        if take == Take::Waiting {
+            bucket.register(cx.waker());
+            // After the registration: an answer in between woke nobody.
+            take = bucket.take(1, Tick::now());
+        }
+        if take == Take::Waiting {
+            Poll::Pending
+        } else {
+            Poll::Ready(take)
+        }
+    })
+    .await
+}
+
+fn refusal(reason: Reason, take: Take) -> Refusal {
+    match take {
+        Take::Exhausted { retry } => Refusal {
+            retry_seconds: whole_seconds(retry),
+            ..reason.into()
+        },
+        Take::Unavailable => Reason::LedgerUnavailable.into(),
+        Take::Taken | Take::Waiting | Take::TooLarge => reason.into(),
+    }
+}
+
+// === impl Counted ===
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        for bucket in &self.0 {
+            bucket.refund(1);
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! What is counted of quotas: messages that were refused, by API, level and what was done about them.
+//!
+//! A part of `metrics`; written by `quota::meter`, off the path of messages that pass.
+
+use std::{
+    fmt,
+    sync::{Arc, atomic::AtomicU64},
+};
+
+use prometheus_client::{
+    encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder},
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
+    registry::Registry,
+};
+
+use super::ApiLabels;
+use crate::quota::levels::Level;
+
+/// What was done about a message that was too many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// It was dropped, and the client was told where it may be, and was not told just before.
+    Notify,
+    /// It was dropped.
+    Drop,
+    /// It waited.
+    Delay,
+    /// The session ended.
+    Close,
+}
+
+/// The metrics of quotas.
+#[derive(Debug, Default)]
+pub(super) struct QuotaMetrics {
+    refused: Family<RefusedLabels, Counter>,
+    judged_by: Gauge<u64, AtomicU64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RefusedLabels {
+    api: Arc<str>,
+    version: Arc<str>,
+    level: &'static str,
+    action: Action,
+}
+
+// === impl QuotaMetrics ===
+
+impl QuotaMetrics {
+    pub(super) fn register(&self, registry: &mut Registry) {
+        registry.register(
+            "messages_refused",
+            "Messages that were dropped, delayed or ended their session, by API, level and action",
+            self.refused.clone(),
+        );
+        registry.register(
+            "sessions_judged_by",
+            "The number of the configuration by which all open sessions have been judged, and whose limits they have",
+            self.judged_by.clone(),
+        );
+    }
+
+    pub(super) fn judged_by(&self, number: u64) {
+        self.judged_by.set(number);
+    }
+
+    pub(super) fn message_refused(&self, api: &ApiLabels, level: Level, action: Action) {
+        let labels = RefusedLabels {
+            api: api.api.clone(),
+            version: api.version.clone(),
+            level: level.label(),
+            action,
+        };
+        self.refused.get_or_create(&labels).inc();
+    }
+}
+
+// === impl Action ===
+
+impl EncodeLabelValue for Action {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), fmt::Error> {
+        let label = match self {
+            Self::Notify => "notify",
+            Self::Drop => "drop",
+            Self::Delay => "delay",
+            Self::Close => "close",
+        };
+        EncodeLabelValue::encode(&label, encoder)
+    }
+}

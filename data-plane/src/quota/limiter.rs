@@ -1,0 +1,239 @@
+//! The counters of one session's levels: a message is taken from all of them, or from none.
+//!
+//! Owns the all-or-nothing. What a refusal leads to is `meter`'s and `admit`'s.
+
+use std::sync::Arc;
+
+use tidegate_proto::quota::{Allowance, Burst, Counts, Window};
+
+use crate::{
+    quota::{
+        Counter, Quotas,
+        bucket::{Bucket, Take, Tick, View},
+        gauge::Gauge,
+        key::{CounterKey, GaugeKey, Unit},
+        levels::{Level, Rule},
+    },
+    relay::Direction,
+};
+
+/// The counters of a session. Cheap to hold: counters are shared by all who count under them.
+#[derive(Debug, Default)]
+pub struct Limiter {
+    tiers: Box<[Tier]>,
+}
+
+/// One level with its counters.
+#[derive(Debug)]
+pub struct Tier {
+    /// What it allows.
+    pub rule: Rule,
+    /// Messages, in the long window and in the short one.
+    messages: [Option<Arc<Bucket>>; 2],
+    bytes: Option<Arc<Bucket>>,
+    connections: Option<Arc<Bucket>>,
+    sessions: Option<Arc<Gauge>>,
+}
+
+/// Who refuses a message.
+#[derive(Debug)]
+pub struct Refused<'a> {
+    /// The level.
+    pub tier: &'a Tier,
+    /// Its counter.
+    pub bucket: &'a Arc<Bucket>,
+    /// What that says; never `Taken`.
+    pub take: Take,
+}
+
+// === impl Limiter ===
+
+impl Limiter {
+    /// The counters that these rules are counted in.
+    #[must_use]
+    pub fn open(quotas: &Quotas, rules: Vec<Rule>) -> Self {
+        let tiers = rules.into_iter().map(|rule| Tier::open(quotas, rule));
+        Self {
+            tiers: tiers.collect(),
+        }
+    }
+
+    /// The levels, in the order in which they are asked.
+    #[must_use]
+    pub fn tiers(&self) -> &[Tier] {
+        &self.tiers
+    }
+
+    /// Whether these are its rules.
+    #[must_use]
+    pub fn goes_by(&self, rules: &[Rule]) -> bool {
+        self.tiers.iter().map(|tier| &tier.rule).eq(rules)
+    }
+
+    /// Whether a message may be dropped out of the middle of a session.
+    #[must_use]
+    pub fn may_drop(&self) -> bool {
+        self.tiers.iter().any(|tier| tier.rule.limits.may_drop())
+    }
+
+    /// Takes a message with so many bytes in its first frame: from all counters of its direction, or from none.
+    ///
+    /// # Errors
+    /// The first that refuses.
+    pub fn take(&self, direction: Direction, bytes: u64, now: Tick) -> Result<(), Refused<'_>> {
+        for (index, tier) in self.counting(direction).enumerate() {
+            if let Err((place, bucket, take)) = tier.take(bytes, now) {
+                tier.refund(bytes, place);
+                for before in self.counting(direction).take(index) {
+                    before.refund(bytes, ALL);
+                }
+                return Err(Refused { tier, bucket, take });
+            }
+        }
+        Ok(())
+    }
+
+    /// Counts bytes of a message that was let in.
+    pub fn more(&self, direction: Direction, bytes: u64) {
+        for tier in self.counting(direction) {
+            if let Some(bucket) = &tier.bytes {
+                bucket.charge(bytes);
+            }
+        }
+    }
+
+    fn counting(&self, direction: Direction) -> impl Iterator<Item = &Tier> {
+        let tiers = self.tiers.iter();
+        tiers.filter(move |tier| match tier.rule.limits.counts {
+            Counts::Both => true,
+            Counts::Client => direction == Direction::ToBackend,
+            Counts::Backend => direction == Direction::ToClient,
+        })
+    }
+}
+
+/// How many counters of messages and bytes a level can have.
+const ALL: usize = 3;
+
+// === impl Tier ===
+
+impl Tier {
+    fn open(quotas: &Quotas, rule: Rule) -> Self {
+        let limits = &rule.limits;
+        let bucket = |unit, allowance: Option<Allowance>| {
+            allowance.map(|Allowance { amount, window }| {
+                quotas.bucket(&Counter {
+                    key: CounterKey {
+                        level: rule.level,
+                        subject: rule.subject.clone(),
+                        unit,
+                        window,
+                    },
+                    amount,
+                    window,
+                    without_ledger: limits.without_ledger,
+                    stops: !limits.count_only,
+                })
+            })
+        };
+        let each_second = |amount: std::num::NonZeroU32| Allowance {
+            amount: amount.into(),
+            window: Window::SECOND,
+        };
+        Self {
+            messages: [
+                bucket(Unit::Messages, limits.messages),
+                bucket(Unit::Burst, limits.burst.map(Burst::allowance)),
+            ],
+            bytes: bucket(Unit::Bytes, limits.bytes),
+            connections: bucket(Unit::Connections, limits.connections.map(each_second)),
+            sessions: limits.sessions.map(|_| {
+                quotas.gauge(GaugeKey {
+                    level: rule.level,
+                    subject: rule.subject.clone(),
+                })
+            }),
+            rule,
+        }
+    }
+
+    /// The level.
+    #[must_use]
+    pub const fn level(&self) -> Level {
+        self.rule.level
+    }
+
+    /// The counter of new sessions.
+    #[must_use]
+    pub const fn connections(&self) -> Option<&Arc<Bucket>> {
+        self.connections.as_ref()
+    }
+
+    /// The name of the count of open sessions.
+    #[must_use]
+    pub fn seat(&self) -> GaugeKey {
+        GaugeKey {
+            level: self.rule.level,
+            subject: self.rule.subject.clone(),
+        }
+    }
+
+    /// The count of open sessions.
+    #[must_use]
+    pub const fn sessions(&self) -> Option<&Arc<Gauge>> {
+        self.sessions.as_ref()
+    }
+
+    /// The counters that a message needs something of.
+    pub fn needed(&self) -> impl Iterator<Item = &Arc<Bucket>> {
+        self.messages.iter().chain([&self.bytes]).flatten()
+    }
+
+    /// What is left of the message limit of which the least is left.
+    #[must_use]
+    pub fn tightest(&self) -> Option<(Window, View)> {
+        let limits = &self.rule.limits;
+        let windows = [limits.messages, limits.burst.map(Burst::allowance)];
+        let pairs = windows.into_iter().zip(&self.messages);
+        let views = pairs.filter_map(|(of, bucket)| Some((of?.window, bucket.as_ref()?.view())));
+        views.min_by_key(|(_, view)| view.remaining)
+    }
+
+    /// Takes from each counter, up to the first that refuses; gives its place, too.
+    fn take(&self, bytes: u64, now: Tick) -> Result<(), (usize, &Arc<Bucket>, Take)> {
+        for (place, bucket) in self.messages.iter().enumerate() {
+            if let Some(bucket) = bucket {
+                match bucket.take(1, now) {
+                    Take::Taken => {}
+                    take => return Err((place, bucket, take)),
+                }
+            }
+        }
+        if let Some(bucket) = &self.bytes {
+            // Where nothing is left, a message that begins with an empty frame does not pass either.
+            let asked = bytes.max(1);
+            match bucket.take(asked, now) {
+                Take::Taken if bytes == 0 => bucket.refund(asked),
+                Take::Taken => {}
+                take => return Err((ALL - 1, bucket, take)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives back what was taken from the first `places` counters.
+    fn refund(&self, bytes: u64, places: usize) {
+        let amounts = [1, 1, bytes];
+        let counters = self.messages.iter().chain([&self.bytes]);
+        for (bucket, amount) in counters.zip(amounts).take(places) {
+            if let Some(bucket) = bucket
+                && amount > 0
+            {
+                bucket.refund(amount);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,155 @@
+//! All or nothing, each unit by itself, and exactly as much as is allowed.
+
+use std::time::Duration;
+
+use tidegate_kit::tasks::Tasks;
+use tidegate_proto::quota::{Allowance, Amount, Burst, BurstPer, Counts, Limits, OnLimit, Window};
+use tokio::time::Instant;
+
+use super::Limiter;
+use crate::{
+    quota::{
+        Quotas,
+        levels::{Level, Rule},
+    },
+    relay::Direction::{self, ToBackend, ToClient},
+};
+
+fn amount(amount: u64) -> Amount {
+    Amount::try_new(amount).unwrap()
+}
+
+fn per_minute(most: u64) -> Option<Allowance> {
+    Some(Allowance {
+        amount: amount(most),
+        window: Window::MINUTE,
+    })
+}
+
+fn limiter(limits: impl IntoIterator<Item = Limits>) -> Limiter {
+    let rules = limits
+        .into_iter()
+        .zip(Level::ALL)
+        .map(|(limits, level)| Rule {
+            level,
+            subject: "somebody".into(),
+            limits,
+        });
+    Limiter::open(&Quotas::new(Tasks::current()), rules.collect())
+}
+
+/// How many of `n` messages of so many bytes pass, and who refuses the first that does not.
+fn passed(limiter: &Limiter, direction: Direction, bytes: u64, n: usize) -> (usize, Option<Level>) {
+    let now = Instant::now();
+    for at in 0..n {
+        if let Err(refused) = limiter.take(direction, bytes, now) {
+            return (at, Some(refused.tier.level()));
+        }
+    }
+    (n, None)
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_four_messages_a_window_the_fifth_is_refused_in_every_window() {
+    let limiter = limiter([Limits {
+        messages: per_minute(4),
+        ..Limits::default()
+    }]);
+    for _ in 0..50 {
+        assert_eq!(passed(&limiter, ToBackend, 10, 9), (4, Some(Level::Api)));
+        tokio::time::advance(Duration::from_secs(60)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_one_level_refuses_no_other_level_is_charged_for() {
+    let most = |messages| Limits {
+        messages: per_minute(messages),
+        burst: Some(Burst {
+            messages: amount(100),
+            per: BurstPer::Minute,
+        }),
+        bytes: per_minute(1000),
+        ..Limits::default()
+    };
+    let limiter = limiter([most(50), most(60), most(3), most(70)]);
+    assert_eq!(
+        passed(&limiter, ToBackend, 10, 20).1,
+        Some(Level::Subscription)
+    );
+    for _ in 0..100 {
+        limiter.take(ToClient, 10, Instant::now()).unwrap_err();
+    }
+    let left = |level: usize| -> Vec<_> {
+        let counters = limiter.tiers()[level].needed();
+        counters.map(|bucket| bucket.view().remaining).collect()
+    };
+    assert_eq!(left(0), [47, 97, 970]);
+    assert_eq!(left(1), [57, 97, 970]);
+    assert_eq!(left(2), [0, 97, 970]);
+    assert_eq!(left(3), [67, 97, 970]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_unit_refuses_by_itself() {
+    let by = |limits| passed(&limiter([limits]), ToBackend, 100, 10).0;
+    assert_eq!(
+        by(Limits {
+            burst: Some(Burst {
+                messages: amount(2),
+                per: BurstPer::Second,
+            }),
+            messages: per_minute(5),
+            ..Limits::default()
+        }),
+        2
+    );
+    assert_eq!(
+        by(Limits {
+            bytes: per_minute(350),
+            ..Limits::default()
+        }),
+        3
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_begins_with_an_empty_frame_does_not_slip_past_a_byte_limit() {
+    let limiter = limiter([Limits {
+        bytes: per_minute(10),
+        ..Limits::default()
+    }]);
+    assert_eq!(passed(&limiter, ToBackend, 0, 5), (5, None));
+    limiter.more(ToBackend, 10);
+    assert_eq!(passed(&limiter, ToBackend, 0, 5).0, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_the_direction_that_counts_is_counted() {
+    for (counts, up, down) in [
+        (Counts::Both, 2, 0),
+        (Counts::Client, 2, 9),
+        (Counts::Backend, 9, 2),
+    ] {
+        let limiter = limiter([Limits {
+            messages: per_minute(2),
+            counts,
+            ..Limits::default()
+        }]);
+        assert_eq!(passed(&limiter, ToBackend, 1, 9).0, up, "{counts:?}");
+        assert_eq!(passed(&limiter, ToClient, 1, 9).0, down, "{counts:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_limit_that_only_counts_refuses_nothing() {
+    let limits = Limits {
+        messages: per_minute(1),
+        count_only: true,
+        on_limit: OnLimit::Drop,
+        ..Limits::default()
+    };
+    let limiter = limiter([limits]);
+    assert_eq!(passed(&limiter, ToBackend, 1, 9), (9, None));
+    assert!(!limiter.may_drop());
+}
