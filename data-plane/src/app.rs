@@ -26,7 +26,10 @@ use crate::{
     handshake::HeadLimits,
     listen::{Entrance, ListenError, Listener, tls},
     metrics::Metrics,
-    quota::Quotas,
+    quota::{
+        Quotas, Shared,
+        ledger::{Ledger, Target},
+    },
     session::{self, Gateway, registry::Registry, rejudge},
     snapshot::Snapshots,
     upstream::Connector,
@@ -106,8 +109,9 @@ impl App {
             authenticator: Authenticator::default(),
             connector: Connector::new(&config.upstream)?,
             registry: Registry::default(),
-            quotas: Quotas::new(Tasks::on(runtimes.control.clone())),
-            patience: Duration::from_secs(1),
+            quotas: quotas(&config, &Tasks::on(runtimes.control.clone()))?,
+            // A ledger that goes away in the middle of a handshake is given up before.
+            patience: config.ledger.patience_seconds.0 * 3 / 2,
             metrics: Arc::new(Metrics::new()),
             clock: Clock::System,
             head: HeadLimits {
@@ -333,6 +337,27 @@ fn host_name() -> String {
         .ok()
         .filter(|name| !name.is_empty())
         .unwrap_or_else(|| "localhost".to_owned())
+}
+
+/// The quotas of the node, in the ledger that it is told of or in its own.
+fn quotas(config: &Config, tasks: &Tasks) -> anyhow::Result<Quotas> {
+    let ledger = &config.ledger;
+    let Some(url) = &ledger.url else {
+        tracing::info!("quotas are counted in this process; set `ledger.url` to share them");
+        return Ok(Quotas::in_process(tasks));
+    };
+    let authority = ledger.ca_cert.as_ref().map(|path| {
+        fs::read(path).with_context(|| format!("cannot read `ledger.ca_cert` {}", path.display()))
+    });
+    let target = Target::parse(url.expose(), authority.transpose()?.as_deref())?;
+    tracing::info!(kind = ?target, "quotas are shared through Redis");
+    let shared = Shared {
+        ledger: Ledger::new(target, &config.environment),
+        timeout: ledger.timeout_seconds.0,
+        patience: ledger.patience_seconds.0,
+        nodes: ledger.nodes,
+    };
+    Ok(Quotas::shared(shared, tasks))
 }
 
 #[cfg(test)]

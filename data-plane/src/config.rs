@@ -27,6 +27,8 @@ pub struct Config {
     pub limits: LimitsConfig,
     /// How the node reaches backends.
     pub upstream: UpstreamConfig,
+    /// The ledger of quotas that the node shares with others.
+    pub ledger: LedgerConfig,
     /// What open sessions are held to.
     pub relay: RelayConfig,
     /// How the node leaves.
@@ -106,6 +108,23 @@ pub struct UpstreamConfig {
     pub ca_cert: Option<PathBuf>,
 }
 
+/// The ledger of quotas that the node shares with the other nodes of its environment.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LedgerConfig {
+    /// A Redis: `redis://[user:password@]host:port/db`, `rediss://` for TLS, `redis+sentinel://host:port,…/master`, or
+    /// `redis+cluster://host:port,…`. Without it the node shares its quotas with nobody.
+    pub url: Option<Secret>,
+    /// The authority of Redis's certificate, PEM, where it is not the system's.
+    pub ca_cert: Option<PathBuf>,
+    /// How long Redis may take to answer.
+    pub timeout_seconds: Seconds,
+    /// How long Redis may be silent before plans and policies go by what they say of that.
+    pub patience_seconds: Seconds,
+    /// How many nodes share the quotas, as long as Redis has never said so.
+    pub nodes: u32,
+}
+
 /// What open sessions are held to.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -145,6 +164,7 @@ impl Default for Config {
             tls: TlsConfig::default(),
             limits: LimitsConfig::default(),
             upstream: UpstreamConfig::default(),
+            ledger: LedgerConfig::default(),
             relay: RelayConfig::default(),
             drain: DrainConfig::default(),
             telemetry: TelemetryConfig::default(),
@@ -232,6 +252,20 @@ impl Default for LimitsConfig {
             // What nginx and HAProxy allow by default is 8 to 32 KiB; tokens with many claims need some of it.
             head_bytes: 16 * 1024,
             head_seconds: Seconds::new(10),
+        }
+    }
+}
+
+// === impl LedgerConfig ===
+
+impl Default for LedgerConfig {
+    fn default() -> Self {
+        Self {
+            url: None,
+            ca_cert: None,
+            timeout_seconds: Seconds(Duration::from_millis(250)),
+            patience_seconds: Seconds(Duration::from_secs(1)),
+            nodes: 1,
         }
     }
 }

@@ -1,11 +1,22 @@
-//! Quotas: what each session is limited by, and how much of it is left.
+//! Quotas: what each session is limited by, and how much of it is left, over all nodes together.
 //!
-//! Owns the node's counters: one for each name, kept while its window runs, whoever comes and goes. Counts in this
-//! process. Refuses to know sockets and frames (`relay`). Asked by `admit` for handshakes and by `quota::meter` for messages.
+//! A quota is money in escrow: the ledger holds what is left of a window, a node takes grants out of it and spends them,
+//! one atomic decrement a message (`bucket`). What was not granted cannot be spent, so a limit is never exceeded, whatever
+//! fails. The ledger is Redis, shared by the nodes of an environment (`ledger`), or a part of this process; the rules are
+//! the same (`rules`). `levels` says whose messages count together, `limiter` takes a message from all levels or none,
+//! `meter` is a session's gate, `refill` exchanges words with the ledger.
+//!
+//! Refuses to know sockets and frames (`relay`). Asked by `admit` for handshakes and by `meter` for messages.
 
+pub mod time;
 pub mod key;
+pub mod rules;
+mod account;
 pub mod bucket;
 pub mod gauge;
+pub mod link;
+pub mod ledger;
+mod refill;
 pub mod levels;
 pub mod limiter;
 pub mod meter;
@@ -18,11 +29,15 @@ use std::{
 
 use tidegate_kit::{clock::Clock, tasks::Tasks};
 use tidegate_proto::quota::{Amount, Window, WithoutLedger};
-use tokio::time::Instant;
+use tokio::sync::{mpsc, oneshot};
 
 use bucket::Bucket;
 use gauge::Gauge;
 use key::{CounterKey, GaugeKey};
+use ledger::Ledger;
+use link::{Link, Visit};
+use refill::{Agenda, Refill};
+use time::Tick;
 
 /// What is counted, and how much of it is allowed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,141 +54,145 @@ pub struct Counter {
     pub stops: bool,
 }
 
+/// How the node reaches the ledger that it shares with others.
+#[derive(Debug)]
+pub struct Shared {
+    /// The ledger.
+    pub ledger: Ledger,
+    /// How long an exchange may take.
+    pub timeout: Duration,
+    /// How long the ledger may be silent before it is away.
+    pub patience: Duration,
+    /// How many nodes share it, until it says so itself.
+    pub nodes: u32,
+}
+
 /// The node's counters. Clones share them.
 #[derive(Clone, Debug)]
-pub struct Quotas(Arc<Shared>);
-
-#[derive(Debug)]
-struct Shared {
-    /// Where timers run that wake those who wait for a window to turn.
-    tasks: Tasks,
-    /// When Unix time was this many seconds, as both clocks had it at the start.
-    began: (Instant, Duration),
-    counters: Mutex<Counters>,
+pub struct Quotas {
+    link: Arc<Link>,
+    book: Arc<Book>,
 }
+
+/// Every counter and gauge that the node has used lately, by its name.
+#[derive(Debug, Default)]
+struct Book(Mutex<Entries>);
 
 #[derive(Debug, Default)]
-struct Counters {
+struct Entries {
     buckets: HashMap<CounterKey, Arc<Bucket>>,
     gauges: HashMap<GaugeKey, Arc<Gauge>>,
-    /// At how many the unused ones are swept out next.
-    sweep_at: usize,
 }
 
-/// Fewer than this are not worth looking through.
-const SWEEP_AT_LEAST: usize = 1024;
+/// In this process nobody is waited for, but a window that turns.
+const LOCAL_PATIENCE: Duration = Duration::from_secs(1);
 
 // === impl Quotas ===
 
 impl Quotas {
-    /// No counters yet. Timers run among `tasks`.
+    /// Quotas that this node shares with nobody. Time is kept by a task among `tasks`.
     #[must_use]
-    pub fn new(tasks: Tasks) -> Self {
-        let unix = Duration::from_millis(Clock::System.now_millis());
-        Self(Arc::new(Shared {
-            tasks,
-            began: (Instant::now(), unix),
-            counters: Mutex::default(),
-        }))
+    pub fn in_process(tasks: &Tasks) -> Self {
+        Self::start(None, tasks)
     }
 
-    /// The one bucket of a counter. Its limit is from now on the one that is given here.
+    /// Quotas that this node shares through a ledger. It is asked by a task among `tasks`.
+    #[must_use]
+    pub fn shared(shared: Shared, tasks: &Tasks) -> Self {
+        Self::start(Some(shared), tasks)
+    }
+
+    fn start(shared: Option<Shared>, tasks: &Tasks) -> Self {
+        let (sender, queue) = mpsc::unbounded_channel();
+        let (nodes, patience, timeout) = shared
+            .as_ref()
+            .map_or((1, LOCAL_PATIENCE, LOCAL_PATIENCE), |it| {
+                (it.nodes, it.patience, it.timeout)
+            });
+        let unix = Clock::System.now_millis();
+        let link = Link::new(unix, nodes, patience, shared.is_none(), sender);
+        let quotas = Self {
+            link: Arc::new(link),
+            book: Arc::default(),
+        };
+        let refill = Refill {
+            link: quotas.link.clone(),
+            book: quotas.book.clone(),
+            queue,
+            ledger: shared.map(|it| it.ledger),
+            timeout,
+            agenda: Agenda::default(),
+        };
+        let stopping = tasks.stopping();
+        tasks.spawn("ledger", async move {
+            tokio::select! {
+                biased;
+                () = stopping.cancelled() => {}
+                () = refill.run() => {}
+            }
+        });
+        quotas
+    }
+
+    /// The one bucket of a counter. Its terms are from now on those that are given here.
     #[must_use]
     pub fn bucket(&self, counter: &Counter) -> Arc<Bucket> {
-        let mut counters = self.lock();
-        counters.sweep();
-        let bucket = counters
+        let mut entries = self.book.lock();
+        let bucket = entries
             .buckets
             .entry(counter.key.clone())
-            .or_insert_with(|| {
-                let window = counter.window.duration();
-                Arc::new(Bucket::new(self.0.tasks.clone(), self.0.began, window))
-            })
+            .or_insert_with(|| Arc::new(Bucket::new(counter, self.link.clone())))
             .clone();
-        drop(counters);
-        bucket.allow(counter.amount, counter.stops);
+        drop(entries);
+        if bucket.set(counter) {
+            bucket.terms_changed();
+        }
         bucket
     }
 
     /// The one gauge of a key.
     #[must_use]
     pub fn gauge(&self, key: GaugeKey) -> Arc<Gauge> {
-        let mut counters = self.lock();
-        counters.sweep();
-        counters.gauges.entry(key).or_default().clone()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Counters> {
-        let counters = &self.0.counters;
-        counters.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-// === impl Counters ===
-
-impl Counters {
-    /// Forgets counters that nobody holds and that say nothing any more; now and then, so that it costs each new counter
-    /// a constant.
-    fn sweep(&mut self) {
-        let held = self.buckets.len() + self.gauges.len();
-        if held < self.sweep_at.max(SWEEP_AT_LEAST) {
-            return;
+        let mut entries = self.book.lock();
+        let make = |key: &GaugeKey| Arc::new(Gauge::new(key, self.link.clone()));
+        if let Some(gauge) = entries.gauges.get(&key) {
+            return gauge.clone();
         }
-        let now = Instant::now();
-        self.buckets
-            .retain(|_, bucket| Arc::strong_count(bucket) > 1 || !bucket.is_fresh(now));
-        self.gauges.retain(|_, gauge| Arc::strong_count(gauge) > 1);
-        self.sweep_at = 2 * (self.buckets.len() + self.gauges.len());
+        let gauge = make(&key);
+        entries.gauges.insert(key, gauge.clone());
+        gauge
+    }
+
+    /// The way to the ledger: its state and what was counted on it.
+    #[must_use]
+    pub fn link(&self) -> &Link {
+        &self.link
+    }
+
+    /// Gives back what is not spent: the node stops.
+    pub async fn settle(&self) {
+        let (done, settled) = oneshot::channel();
+        self.link.call(Visit::Settle(done));
+        // Where nobody answers any more, there is nobody to give it to.
+        drop(settled.await);
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
+// === impl Book ===
 
-    use tidegate_kit::tasks::Tasks;
-    use tidegate_proto::quota::{Amount, Window, WithoutLedger};
-    use tokio::time::Instant;
-
-    use super::{
-        Counter, Quotas, SWEEP_AT_LEAST,
-        bucket::Take,
-        key::{CounterKey, Unit},
-        levels::Level,
-    };
-
-    fn counter(subject: &str) -> Counter {
-        Counter {
-            key: CounterKey {
-                level: Level::Api,
-                subject: subject.into(),
-                unit: Unit::Messages,
-                window: Window::MINUTE,
-            },
-            amount: Amount::try_new(3).unwrap(),
-            window: Window::MINUTE,
-            without_ledger: WithoutLedger::Share,
-            stops: true,
-        }
+impl Book {
+    /// Forgets counters that nobody holds and whose window is over.
+    fn sweep(&self, now: Tick) {
+        let mut entries = self.lock();
+        entries
+            .buckets
+            .retain(|_, bucket| Arc::strong_count(bucket) > 1 || !bucket.is_over(now));
+        entries
+            .gauges
+            .retain(|_, gauge| Arc::strong_count(gauge) > 1);
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_counter_outlives_its_sessions_until_its_window_is_over() {
-        let quotas = Quotas::new(Tasks::current());
-        let left = |quotas: &Quotas| quotas.bucket(&counter("one")).view().remaining;
-        assert_eq!(
-            quotas.bucket(&counter("one")).take(2, Instant::now()),
-            Take::Taken
-        );
-        for n in 0..4 * SWEEP_AT_LEAST {
-            drop(quotas.bucket(&counter(&n.to_string())));
-        }
-        assert_eq!(left(&quotas), 1);
-        tokio::time::advance(Duration::from_secs(60)).await;
-        assert_eq!(left(&quotas), 3);
-        for n in 0..4 * SWEEP_AT_LEAST {
-            drop(quotas.bucket(&counter(&n.to_string())));
-        }
-        assert!(quotas.lock().buckets.len() <= 4 * SWEEP_AT_LEAST);
+    fn lock(&self) -> MutexGuard<'_, Entries> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

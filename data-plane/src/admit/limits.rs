@@ -13,16 +13,17 @@ use tidegate_proto::{
 use crate::{
     handshake::answer::Refusal,
     quota::{
-        bucket::{Bucket, Take, Tick},
+        bucket::{Bucket, Take},
         gauge::{NoSeat, Seat},
         limiter::{Limiter, Tier},
         meter::{Limited, Seats, whole_seconds},
+        time::Tick,
     },
 };
 
 /// New sessions that were counted and may turn out not to be.
 #[derive(Debug, Default)]
-struct Counted(Vec<Arc<Bucket>>);
+struct Counted(Vec<(Arc<Bucket>, Tick)>);
 
 /// Enters a session under its limits; gives the places that it takes for as long as it lives.
 ///
@@ -62,8 +63,8 @@ async fn enter_all(limiter: &Limiter) -> Result<Seats, Refusal> {
     for tier in limiter.tiers() {
         if let Some(bucket) = tier.connections() {
             match take(bucket).await {
-                Take::Taken => counted.0.push(bucket.clone()),
-                refused => return Err(refusal(Reason::ConnectionRate, refused)),
+                (Take::Taken, at) => counted.0.push((bucket.clone(), at)),
+                (refused, _) => return Err(refusal(Reason::ConnectionRate, refused)),
             }
         }
         if matches!(tier.rule.limits.on_limit, OnLimit::Close(_)) {
@@ -81,8 +82,8 @@ async fn enter_all(limiter: &Limiter) -> Result<Seats, Refusal> {
 async fn something_left(tier: &Tier) -> Result<(), Refusal> {
     for bucket in tier.needed() {
         match take(bucket).await {
-            Take::Taken => bucket.refund(1),
-            refused => return Err(refusal(tier.level().reason(), refused)),
+            (Take::Taken, at) => bucket.refund(1, at),
+            (refused, _) => return Err(refusal(tier.level().reason(), refused)),
         }
     }
     Ok(())
@@ -105,20 +106,22 @@ async fn seat(tier: &Tier) -> Result<Option<Seat>, Refusal> {
     }
 }
 
-/// Takes one, and waits for an answer that is on its way.
-async fn take(bucket: &Arc<Bucket>) -> Take {
+/// Takes one, and waits for an answer that is on its way; tells when, too.
+async fn take(bucket: &Arc<Bucket>) -> (Take, Tick) {
     bucket.known().await;
     poll_fn(|cx| {
-        let mut take = bucket.take(1, Tick::now());
+        let mut now = Tick::now();
+        let mut take = bucket.take(1, now);
         if take == Take::Waiting {
             bucket.register(cx.waker());
             // After the registration: an answer in between woke nobody.
-            take = bucket.take(1, Tick::now());
+            now = Tick::now();
+            take = bucket.take(1, now);
         }
         if take == Take::Waiting {
             Poll::Pending
         } else {
-            Poll::Ready(take)
+            Poll::Ready((take, now))
         }
     })
     .await
@@ -139,8 +142,8 @@ fn refusal(reason: Reason, take: Take) -> Refusal {
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        for bucket in &self.0 {
-            bucket.refund(1);
+        for (bucket, at) in &self.0 {
+            bucket.refund(1, *at);
         }
     }
 }

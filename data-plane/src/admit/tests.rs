@@ -39,7 +39,7 @@ async fn admitted(
     let desk = Desk {
         registry,
         snapshots: &snapshots,
-        quotas: &Quotas::new(Tasks::current()),
+        quotas: &Quotas::in_process(&Tasks::current()),
         patience: Duration::from_secs(1),
     };
     admit(&desk, &judged_by, applicant).await

@@ -99,7 +99,10 @@ fn a_subscribed_application_is_let_in_under_its_plan() {
         assert_eq!(principal.plan.name.as_ref(), "Gold");
         assert_eq!(principal.key_type, KeyType::Production);
         assert_eq!(principal.token.id.as_deref(), Some("id-1"));
-        assert_eq!(principal.token.scopes, ["read".into(), "write".into()]);
+        assert_eq!(
+            principal.token.scopes,
+            ["read", "write"].map(Box::<str>::from)
+        );
         assert_eq!(principal.token.expires_at, NOW + 60);
     }
     assert_eq!(world.authenticator.remembered(), 1);

@@ -1,247 +1,624 @@
-//! What is left of one limit in the current window, shared by all who count under it on this node.
+//! A counter on this node: spends what the ledger has granted, one atomic decrement a message.
 //!
-//! Windows are aligned to Unix time. Owns the count, and who waits for room: they are woken when the window turns, when
-//! something is given back, and when the limit changes.
+//! Owns the one rule of spending: what was granted of a window is spent before that window ends, once. Asking for more is
+//! `account`'s, exchanging words with the ledger is `refill`'s, and what becomes of a message that cannot be paid is
+//! `meter`'s.
+//!
+//! # Why nothing is spent twice or too late
+//!
+//! What is left and the window that it is of are one 64-bit word, so that no thread pays with the rest of an old window
+//! once the word was replaced. A new window is opened in three steps: the word is replaced by an empty one of the new
+//! window; the deadline is moved; the grant is added. A thread reads the word first, the deadline second, and pays by
+//! exchanging the word that it read: whoever saw the old word and the new deadline finds the word changed. The deadline
+//! is the time of the *ask* plus what the ledger said the window had left, on the node's monotonic clock: never after the
+//! ledger's own end of the window, however long the answer took and whatever the node's wall clock shows.
 
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
+};
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::Waker,
+    collections::HashMap,
+    future::poll_fn,
+    task::{Poll, Waker},
     time::Duration,
 };
 
-use tidegate_kit::tasks::Tasks;
-use tidegate_proto::quota::Amount;
-use tokio::time::Instant;
+use tidegate_proto::quota::WithoutLedger;
 
-/// A point in time.
-pub type Tick = Instant;
+use crate::quota::{
+    Counter,
+    account::{Account, Phase},
+    key::CounterKey,
+    link::{Link, Visit},
+    rules::{Answer, Ask},
+    time::{COARSENESS, Tick},
+};
 
-/// The answer to a take.
+/// A counter on this node, shared by all sessions that count on it.
+#[derive(Debug)]
+pub struct Bucket {
+    key: CounterKey,
+    /// In the ledger.
+    name: String,
+    /// In milliseconds.
+    window: u64,
+    link: Arc<Link>,
+    limit: AtomicU64,
+    count_only: AtomicBool,
+    without_ledger: AtomicU8,
+    /// The window's number (16 bits of it) above what is left of its grants (48 bits).
+    purse: AtomicU64,
+    /// The tick from which nothing is spent.
+    deadline: AtomicU64,
+    /// Below this, more is asked for ahead of need.
+    low: AtomicU64,
+    /// What was spent in this window without a grant.
+    over: AtomicU64,
+    /// When the window was begun here.
+    opened: AtomicU64,
+    /// A visit was asked for.
+    called: AtomicBool,
+    account: Mutex<Account>,
+    /// By the task that waits.
+    waiters: Mutex<HashMap<usize, Waker>>,
+}
+
+/// Whether a bucket pays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Take {
-    /// It is taken.
+    /// It did.
     Taken,
-    /// Nobody knows yet; whoever registered is woken when the answer is there.
+    /// An answer is on its way: register and try again, at once and when woken.
     Waiting,
-    /// There is not so much left.
+    /// The window is used up.
     Exhausted {
-        /// In which time the next window begins.
+        /// After which time there may be more.
         retry: Duration,
     },
-    /// There never is so much.
+    /// More is asked for than a whole window has.
     TooLarge,
-    /// Nobody can be asked, and without knowing nothing is given.
+    /// The ledger cannot be asked, and nothing may pass without it.
     Unavailable,
 }
 
-/// What is left.
+/// What a counter shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct View {
-    /// The limit.
+    /// The limit of a window.
     pub limit: u64,
-    /// What is left of it in this window.
+    /// What is probably left in the current window, over all nodes.
     pub remaining: u64,
-    /// In which time the next window begins.
+    /// What this node has spent in the current window.
+    pub used: u64,
+    /// When the current window began: milliseconds of Unix time, by the ledger's clock.
+    pub began: u64,
+    /// After which time it ends.
     pub resets_in: Duration,
 }
 
-/// One limit in its current window.
-#[derive(Debug)]
-pub struct Bucket {
-    tasks: Tasks,
-    /// A moment by both clocks.
-    began: (Instant, Duration),
-    window: Duration,
-    state: Mutex<State>,
-}
+const AMOUNT_BITS: u32 = 48;
+const AMOUNT_MASK: u64 = (1 << AMOUNT_BITS) - 1;
 
-#[derive(Debug)]
-struct State {
-    limit: u64,
-    stops: bool,
-    used: u64,
-    ends: Instant,
-    /// Who waits for room.
-    waiting: Vec<Waker>,
-    /// Whether a timer runs that wakes them when the window turns.
-    timed: bool,
-}
+/// The most that one grant brings, so that a purse never overflows.
+pub(super) const GRANT_MAX: u64 = 1 << 46;
 
 // === impl Bucket ===
 
 impl Bucket {
-    pub(super) fn new(tasks: Tasks, began: (Instant, Duration), window: Duration) -> Self {
-        let state = State {
-            limit: 0,
-            stops: true,
-            used: 0,
-            ends: began.0,
-            waiting: Vec::new(),
-            timed: false,
-        };
-        Self {
-            tasks,
-            began,
-            window,
-            state: Mutex::new(state),
-        }
-    }
-
-    /// From now on so much is allowed.
-    pub(super) fn allow(&self, amount: Amount, stops: bool) {
-        let mut state = self.lock();
-        if (state.limit, state.stops) != (amount.get(), stops) {
-            (state.limit, state.stops) = (amount.get(), stops);
-            state.wake();
-        }
-    }
-
-    /// Whether it is as if nothing had ever been taken.
-    pub(super) fn is_fresh(&self, now: Instant) -> bool {
-        let state = self.lock();
-        state.used == 0 || now >= state.ends
-    }
-
-    /// Takes so much, or nothing.
-    pub fn take(&self, n: u64, now: Tick) -> Take {
-        let mut state = self.lock();
-        self.turn(&mut state, now);
-        if !state.stops || state.used.saturating_add(n) <= state.limit {
-            state.used = state.used.saturating_add(n);
-            Take::Taken
-        } else if n > state.limit {
-            Take::TooLarge
-        } else {
-            let retry = state.ends - now;
-            Take::Exhausted { retry }
-        }
-    }
-
-    /// Gives back what was taken, since another level refused.
-    pub fn refund(&self, n: u64) {
-        let mut state = self.lock();
-        state.used = state.used.saturating_sub(n);
-        state.wake();
-    }
-
-    /// Counts what is not refused: further fragments of a message that was let in.
-    pub fn charge(&self, n: u64) {
-        let mut state = self.lock();
-        self.turn(&mut state, Instant::now());
-        state.used = state.used.saturating_add(n);
-    }
-
-    /// Has a waker woken once, when there may be room. Take again afterwards: what came before woke nobody.
-    pub fn register(self: &Arc<Self>, waker: &Waker) {
-        let mut state = self.lock();
-        if !state.waiting.iter().any(|other| other.will_wake(waker)) {
-            state.waiting.push(waker.clone());
-        }
-        if state.timed {
-            return;
-        }
-        state.timed = true;
-        let (ends, bucket) = (state.ends, Arc::downgrade(self));
-        drop(state);
-        self.tasks.spawn_bare(async move {
-            tokio::time::sleep_until(ends).await;
-            if let Some(bucket) = bucket.upgrade() {
-                let mut state = bucket.lock();
-                state.timed = false;
-                state.wake();
-            }
-        });
-    }
-
-    /// Waits until it is known what is left in this window, or that nobody can say: here, at once.
-    pub async fn known(&self) {}
-
-    /// What is left.
+    /// A counter that holds nothing yet.
     #[must_use]
-    pub fn view(&self) -> View {
-        let mut state = self.lock();
-        let now = Instant::now();
-        self.turn(&mut state, now);
-        View {
-            limit: state.limit,
-            remaining: state.limit.saturating_sub(state.used),
-            resets_in: state.ends - now,
+    pub fn new(counter: &Counter, link: Arc<Link>) -> Self {
+        let bucket = Self {
+            key: counter.key.clone(),
+            name: counter.key.to_string(),
+            window: u64::from(counter.window.seconds()) * 1000,
+            link,
+            limit: AtomicU64::new(0),
+            count_only: AtomicBool::new(false),
+            without_ledger: AtomicU8::new(0),
+            purse: AtomicU64::new(0),
+            deadline: AtomicU64::new(0),
+            low: AtomicU64::new(0),
+            over: AtomicU64::new(0),
+            opened: AtomicU64::new(0),
+            called: AtomicBool::new(false),
+            account: Mutex::default(),
+            waiters: Mutex::default(),
+        };
+        bucket.set(counter);
+        bucket
+    }
+
+    /// The name.
+    #[must_use]
+    pub const fn key(&self) -> &CounterKey {
+        &self.key
+    }
+
+    /// Takes over the terms of a counter of the same key and window; returns whether they are new.
+    pub fn set(&self, counter: &Counter) -> bool {
+        let limit = counter.amount.get();
+        let is_new = self.limit.swap(limit, Ordering::AcqRel) != limit;
+        let count_only = !counter.stops;
+        let was_counting = self.count_only.swap(count_only, Ordering::AcqRel);
+        if was_counting != count_only {
+            // What only counts goes by an estimate of the window's end; what spends must not.
+            self.deadline.store(0, Ordering::Release);
+        }
+        let without = counter.without_ledger as u8;
+        let was_without = self.without_ledger.swap(without, Ordering::AcqRel);
+        is_new || was_counting != count_only || was_without != without
+    }
+
+    /// Has those who wait, and those who were refused, ask again: the terms are others now.
+    pub fn terms_changed(self: &Arc<Self>) {
+        self.account().reopen();
+        self.wake();
+        self.call();
+    }
+
+    /// Pays `amount`, if it can. Does not block, and asks for more where that is needed.
+    #[inline]
+    pub fn take(self: &Arc<Self>, amount: u64, now: Tick) -> Take {
+        if self.count_only.load(Ordering::Relaxed) {
+            return self.count(amount, now);
+        }
+        match self.pay(amount, now) {
+            Some(left) => {
+                if left < self.low.load(Ordering::Relaxed) {
+                    self.call();
+                }
+                Take::Taken
+            }
+            None => self.take_slowly(amount, now),
         }
     }
 
-    /// Begins the window that it is time for.
-    fn turn(&self, state: &mut State, now: Instant) {
-        if now < state.ends {
+    /// Gives back what was taken at `taken`, since another level has refused. What was taken of a window that has turned is
+    /// worth nothing.
+    pub fn refund(&self, amount: u64, taken: Tick) {
+        if self.count_only.load(Ordering::Relaxed) {
+            let less = |over: u64| Some(over.saturating_sub(amount));
+            // It is always `Some`.
+            let _ = self
+                .over
+                .fetch_update(Ordering::AcqRel, Ordering::Acquire, less);
             return;
         }
-        let (instant, unix) = self.began;
-        let window = self.window.as_nanos().max(1);
-        let since = (unix + now.saturating_duration_since(instant)).as_nanos() % window;
-        let left = u64::try_from(window - since).unwrap_or(u64::MAX);
-        state.ends = now + Duration::from_nanos(left);
-        state.used = 0;
-        state.wake();
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-// === impl State ===
-
-impl State {
-    fn wake(&mut self) {
-        self.waiting.drain(..).for_each(Waker::wake);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::{future::poll_fn, sync::Arc, task::Poll, time::Duration};
-
-    use tidegate_kit::tasks::Tasks;
-    use tidegate_proto::quota::Amount;
-    use tokio::time::Instant;
-
-    use super::{Bucket, Take};
-
-    /// A bucket of a minute, at 20 seconds past one.
-    fn bucket(limit: u64) -> Arc<Bucket> {
-        let began = (Instant::now(), Duration::from_secs(600 + 20));
-        let bucket = Bucket::new(Tasks::current(), began, Duration::from_secs(60));
-        bucket.allow(Amount::try_new(limit).unwrap(), true);
-        Arc::new(bucket)
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_window_ends_with_the_minute_by_the_clock() {
-        let bucket = bucket(2);
-        assert_eq!(bucket.take(2, Instant::now()), Take::Taken);
-        let retry = Duration::from_secs(40);
-        assert_eq!(bucket.take(1, Instant::now()), Take::Exhausted { retry });
-        assert_eq!(bucket.take(3, Instant::now()), Take::TooLarge);
-        tokio::time::advance(Duration::from_secs(40)).await;
-        assert_eq!(bucket.take(2, Instant::now()), Take::Taken);
-        let view = bucket.view();
-        assert_eq!((view.limit, view.remaining), (2, 0));
-        assert_eq!(view.resets_in, Duration::from_secs(60));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn whoever_waits_is_woken_when_the_window_turns() {
-        let bucket = bucket(1);
-        assert_eq!(bucket.take(1, Instant::now()), Take::Taken);
-        let began = Instant::now();
-        poll_fn(|cx| {
-            bucket.register(cx.waker());
-            match bucket.take(1, Instant::now()) {
-                Take::Taken => Poll::Ready(()),
-                _ => Poll::Pending,
+        let mut purse = self.purse.load(Ordering::Acquire);
+        // After the purse: whoever sees a new window's purse sees when it was opened, too.
+        while self.opened.load(Ordering::Acquire) <= taken.millis() {
+            match self.exchange(purse, purse + amount) {
+                Ok(()) => return,
+                Err(changed) => purse = changed,
             }
+        }
+    }
+
+    /// Charges what cannot be refused any more: further fragments of a message that was let in. What no grant covers is a
+    /// debt, which the next grants pay.
+    pub fn charge(self: &Arc<Self>, amount: u64, now: Tick) {
+        let mut debt = amount;
+        let mut purse = self.purse.load(Ordering::Acquire);
+        // After the purse, as in `pay`.
+        while !self.count_only.load(Ordering::Relaxed)
+            && now.millis() < self.deadline.load(Ordering::Acquire)
+        {
+            let paid = (purse & AMOUNT_MASK).min(amount);
+            match self.exchange(purse, purse - paid) {
+                Ok(()) => {
+                    debt -= paid;
+                    break;
+                }
+                Err(changed) => purse = changed,
+            }
+        }
+        if debt > 0 {
+            let _ = self.count(debt, now);
+        }
+    }
+
+    /// Has a waker woken once, when [`Self::take`] may answer otherwise. Try again after this: an answer may have come
+    /// before.
+    pub fn register(self: &Arc<Self>, waker: &Waker) {
+        let is_first = {
+            let mut waiters = self.waiters();
+            waiters.insert(waker.data() as usize, waker.clone());
+            waiters.len() == 1
+        };
+        // Who waits for the window to turn wants to be visited then.
+        if is_first {
+            self.call();
+        }
+    }
+
+    /// Waits until the ledger has said something about the current window, or cannot be asked.
+    pub async fn known(self: &Arc<Self>) {
+        poll_fn(|cx| {
+            if self.is_known(Tick::now()) {
+                return Poll::Ready(());
+            }
+            self.register(cx.waker());
+            let mut account = self.account();
+            account.need = account.need.max(1);
+            drop(account);
+            self.call();
+            Poll::Pending
         })
         .await;
-        let waited = began.elapsed();
-        assert!((40..41).contains(&waited.as_secs()), "{waited:?}");
+    }
+
+    /// What it shows now.
+    #[must_use]
+    pub fn view(&self) -> View {
+        let now = Tick::now();
+        let mut account = self.account();
+        self.roll(&mut account, now);
+        let limit = self.limit.load(Ordering::Relaxed);
+        let left = self.purse.load(Ordering::Acquire) & AMOUNT_MASK;
+        let over = self.over.load(Ordering::Relaxed);
+        let used = (account.granted + over).saturating_sub(left);
+        // What others hold, and what this node has spent since the ledger's last word.
+        let elsewhere = account.total.saturating_sub(account.told);
+        let unix = self.link.clock.at(now);
+        View {
+            limit,
+            remaining: limit.saturating_sub(elsewhere.saturating_add(used)),
+            used,
+            began: unix / self.window * self.window,
+            resets_in: Duration::from_millis(self.window - unix % self.window),
+        }
+    }
+
+    /// Whether the ledger has said something about the current window, or cannot be asked.
+    fn is_known(&self, now: Tick) -> bool {
+        if self.count_only.load(Ordering::Relaxed) || self.link.is_away() || self.link.is_local() {
+            return true;
+        }
+        let mut account = self.account();
+        self.roll(&mut account, now);
+        account.phase != Phase::Unknown
+    }
+
+    /// Asks for a visit.
+    pub(super) fn call(self: &Arc<Self>) {
+        if !self.called.swap(true, Ordering::AcqRel) {
+            self.link.call(Visit::Bucket(self.clone()));
+        }
+    }
+
+    /// Pays out of the purse; what is left, when it could.
+    #[inline]
+    fn pay(&self, amount: u64, now: Tick) -> Option<u64> {
+        let mut purse = self.purse.load(Ordering::Acquire);
+        loop {
+            // After the purse: see the module's header.
+            if now.millis() >= self.deadline.load(Ordering::Acquire) {
+                return None;
+            }
+            let left = (purse & AMOUNT_MASK).checked_sub(amount)?;
+            match self.exchange(purse, purse - amount) {
+                Ok(()) => return Some(left),
+                Err(changed) => purse = changed,
+            }
+        }
+    }
+
+    #[inline]
+    fn exchange(&self, from: u64, to: u64) -> Result<(), u64> {
+        self.purse
+            .compare_exchange_weak(from, to, Ordering::AcqRel, Ordering::Acquire)
+            .map(drop)
+    }
+
+    /// Counts without a limit.
+    fn count(&self, amount: u64, now: Tick) -> Take {
+        if now.millis() >= self.deadline.load(Ordering::Acquire) {
+            let mut account = self.account();
+            self.roll(&mut account, now);
+        }
+        self.over.fetch_add(amount, Ordering::AcqRel);
+        Take::Taken
+    }
+
+    #[cold]
+    fn take_slowly(self: &Arc<Self>, amount: u64, now: Tick) -> Take {
+        let mut account = self.account();
+        self.roll(&mut account, now);
+        if self.pay(amount, now).is_some() {
+            return Take::Taken;
+        }
+        let limit = self.limit.load(Ordering::Relaxed);
+        if amount > limit {
+            return Take::TooLarge;
+        }
+        let retry = Duration::from_millis(account.ends.since(now).max(1));
+        if self.link.is_away() {
+            self.call();
+            return self.take_alone(&account, amount, limit, retry);
+        }
+        if account.phase == Phase::Spent && account.refused <= amount {
+            // Others may give back.
+            if account.loose > 0 && now >= account.again {
+                account.need = account.need.max(amount);
+                self.call();
+            }
+            return Take::Exhausted { retry };
+        }
+        if account.phase == Phase::Spent {
+            account.phase = Phase::Open;
+            account.again = Tick::default();
+        }
+        account.need = account.need.max(amount);
+        if self.link.is_local() && self.ask_here(&mut account, now) {
+            return match self.pay(amount, now) {
+                Some(_) => Take::Taken,
+                None => Take::Exhausted { retry },
+            };
+        }
+        drop(account);
+        self.call();
+        Take::Waiting
+    }
+
+    /// Asks the ledger in this process; whether there was any use in asking.
+    fn ask_here(&self, account: &mut Account, now: Tick) -> bool {
+        if self.is_too_late(account, now) {
+            return false;
+        }
+        let Some(ask) = self.ask(account, now) else {
+            return false;
+        };
+        let answer = self
+            .link
+            .local()
+            .map(|mut rules| rules.grant(0, &ask, self.link.clock.at(now)));
+        if let Some(answer) = answer
+            && let Some(wanted) = account.settle(ask.seq)
+        {
+            self.apply(account, wanted, now, answer, now);
+        }
+        true
+    }
+
+    /// Decides without the ledger.
+    fn take_alone(&self, account: &Account, amount: u64, limit: u64, retry: Duration) -> Take {
+        let without = self.without_ledger.load(Ordering::Relaxed);
+        let is_in_share = || {
+            let left = self.purse.load(Ordering::Acquire) & AMOUNT_MASK;
+            let over = self.over.load(Ordering::Acquire);
+            let used = (account.granted + over).saturating_sub(left);
+            used.saturating_add(amount) <= limit / self.link.nodes()
+        };
+        if without == WithoutLedger::Deny as u8 {
+            return Take::Unavailable;
+        }
+        if without == WithoutLedger::Share as u8 && !is_in_share() {
+            return Take::Exhausted { retry };
+        }
+        self.over.fetch_add(amount, Ordering::AcqRel);
+        Take::Taken
+    }
+
+    /// Turns to the next window where the last one is over.
+    fn roll(&self, account: &mut Account, now: Tick) {
+        if now.millis() < self.deadline.load(Ordering::Acquire) {
+            return;
+        }
+        let unix = self.link.clock.at(now);
+        let epoch = unix / self.window;
+        if !account.may_open(epoch) {
+            return;
+        }
+        self.open(account, epoch, now);
+        account.ends = now.plus(self.window - unix % self.window);
+        if self.count_only.load(Ordering::Relaxed) {
+            self.deadline
+                .store(account.ends.millis(), Ordering::Release);
+        }
+    }
+
+    /// Begins a window: nothing is granted, nothing is spent.
+    fn open(&self, account: &mut Account, epoch: u64, now: Tick) {
+        self.opened.store(now.millis(), Ordering::Release);
+        self.purse
+            .store(u64::from(epoch as u16) << AMOUNT_BITS, Ordering::Release);
+        self.low.store(0, Ordering::Release);
+        self.over.store(0, Ordering::Release);
+        account.open(epoch);
+    }
+
+    /// A visit: what the ledger is to be asked, if anything, and when to come again.
+    pub(super) fn visit(&self, now: Tick) -> (Option<Ask>, Option<Tick>) {
+        self.called.store(false, Ordering::Release);
+        let mut account = self.account();
+        let before = account.epoch;
+        self.roll(&mut account, now);
+        if before != account.epoch || (account.phase == Phase::Spent && account.may_ask(now)) {
+            // Those who wait show their messages again, which says what is needed.
+            drop(account);
+            self.wake();
+            account = self.account();
+        }
+        let waits = !self.waiters().is_empty();
+        if self.count_only.load(Ordering::Relaxed) {
+            return (None, None);
+        }
+        if self.is_too_late(&account, now) {
+            let turn = account.ends.plus(1).max(now.plus(1));
+            return (None, (waits || account.need > 0).then_some(turn));
+        }
+        let left = self.purse.load(Ordering::Acquire) & AMOUNT_MASK;
+        if account.is_idle(left, now) {
+            self.give_back(&mut account);
+        }
+        let ask = self.ask(&mut account, now);
+        let left = self.purse.load(Ordering::Acquire) & AMOUNT_MASK;
+        let next = account.next_visit(left, waits, now);
+        (ask, next)
+    }
+
+    /// What is granted in the last moments of a window is too late to spend.
+    fn is_too_late(&self, account: &Account, now: Tick) -> bool {
+        account.phase != Phase::Unknown && now.millis() >= self.deadline.load(Ordering::Acquire)
+    }
+
+    fn ask(&self, account: &mut Account, now: Tick) -> Option<Ask> {
+        let left = self.purse.load(Ordering::Acquire) & AMOUNT_MASK;
+        let over = self.over.load(Ordering::Acquire);
+        let is_low = left < self.low.load(Ordering::Relaxed);
+        let words = account.ask(left, over, is_low, now)?;
+        self.link.stats.asks.fetch_add(1, Ordering::Relaxed);
+        Some(Ask {
+            key: self.name.clone(),
+            window: self.window,
+            epoch: words.epoch,
+            limit: self.limit.load(Ordering::Relaxed),
+            seq: words.seq,
+            net: account.granted + over,
+            unspent: left,
+            need: words.need,
+            want: words.want,
+        })
+    }
+
+    /// Takes back into the ledger what nobody has used for a while.
+    fn give_back(&self, account: &mut Account) {
+        let mut purse = self.purse.load(Ordering::Acquire);
+        loop {
+            let left = purse & AMOUNT_MASK;
+            match self.exchange(purse, purse - left) {
+                Ok(()) => {
+                    account.granted = account.granted.saturating_sub(left);
+                    self.low.store(0, Ordering::Release);
+                    self.link
+                        .stats
+                        .given_back
+                        .fetch_add(left, Ordering::Relaxed);
+                    return;
+                }
+                Err(changed) => purse = changed,
+            }
+        }
+    }
+
+    /// The ledger's answer to the ask of this number, which was sent at `sent`; when to come again.
+    pub(super) fn answered(
+        self: &Arc<Self>,
+        seq: u64,
+        sent: Tick,
+        answer: Answer,
+        now: Tick,
+    ) -> Option<Tick> {
+        let mut account = self.account();
+        let wanted = account.settle(seq)?;
+        let is_final = self.apply(&mut account, wanted, sent, answer, now);
+        let waits = !self.waiters().is_empty();
+        let left = self.purse.load(Ordering::Acquire) & AMOUNT_MASK;
+        let asks_again = is_final && account.need > 0;
+        let next = account.next_visit(left, waits, now);
+        drop(account);
+        if is_final {
+            self.wake();
+        }
+        if asks_again {
+            self.call();
+        }
+        next
+    }
+
+    /// Takes in an answer; whether it is one to those who wait.
+    fn apply(
+        &self,
+        account: &mut Account,
+        wanted: bool,
+        sent: Tick,
+        answer: Answer,
+        now: Tick,
+    ) -> bool {
+        match answer {
+            Answer::Granted(grant) => {
+                self.link.clock.learn(now, grant.now);
+                let deadline = sent.plus(grant.lasts).millis().saturating_sub(COARSENESS);
+                account.ends = now.plus(grant.lasts);
+                // A deadline of the same window only ever moves on: each is early enough.
+                self.deadline.fetch_max(deadline, Ordering::AcqRel);
+                self.purse.fetch_add(grant.granted, Ordering::AcqRel);
+                let left = self.purse.load(Ordering::Acquire) & AMOUNT_MASK;
+                account.granted(grant, wanted, left, now);
+                self.low.store(account.low(), Ordering::Release);
+                let stats = &self.link.stats;
+                stats.grants.fetch_add(1, Ordering::Relaxed);
+                stats.granted.fetch_add(grant.granted, Ordering::Relaxed);
+                true
+            }
+            Answer::Stale { now: unix } => {
+                self.link.clock.learn(now, unix);
+                let epoch = unix / self.window;
+                if account.may_open(epoch) {
+                    self.deadline.store(0, Ordering::Release);
+                    self.open(account, epoch, now);
+                    account.ends = now.plus(self.window - unix % self.window);
+                    return true;
+                }
+                // The node has turned a moment before the ledger; it cannot go back, for it has forgotten what it spent.
+                let begins = account.epoch.unwrap_or_default() * self.window;
+                account.again = now.plus(begins.saturating_sub(unix) + 1);
+                false
+            }
+            Answer::Learning { now: unix, wait } => {
+                self.link.clock.learn(now, unix);
+                account.learning(now.plus(wait));
+                false
+            }
+            Answer::Outdated => true,
+        }
+    }
+
+    /// The ask of this number got no answer.
+    pub(super) fn unanswered(&self, seq: u64) {
+        // Whatever it wanted, the next will want.
+        let _ = self.account().settle(seq);
+    }
+
+    /// Everything is to be told to the ledger anew.
+    pub(super) fn tell_again(self: &Arc<Self>) {
+        let mut account = self.account();
+        if account.epoch.is_some() && (account.granted > 0 || self.over.load(Ordering::Acquire) > 0)
+        {
+            account.tell = true;
+            drop(account);
+            self.call();
+        }
+    }
+
+    /// Gives everything back: the node stops.
+    pub(super) fn settle(self: &Arc<Self>) {
+        let mut account = self.account();
+        self.give_back(&mut account);
+        account.tell = true;
+        drop(account);
+        self.call();
+    }
+
+    /// Whether anything of it is still of use at `now`, once no session counts on it.
+    pub(super) fn is_over(&self, now: Tick) -> bool {
+        let account = self.account();
+        now.millis() >= self.deadline.load(Ordering::Acquire) && now >= account.ends
+    }
+
+    /// Wakes all who wait.
+    pub(super) fn wake(&self) {
+        let waiters = std::mem::take(&mut *self.waiters());
+        waiters.into_values().for_each(Waker::wake);
+    }
+
+    fn account(&self) -> MutexGuard<'_, Account> {
+        self.account.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn waiters(&self) -> MutexGuard<'_, HashMap<usize, Waker>> {
+        self.waiters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

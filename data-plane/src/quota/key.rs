@@ -1,7 +1,10 @@
-//! Names of counters.
+//! How counters and gauges are named: once on the node, and by the same text in the shared ledger.
+//!
+//! Whose messages count together is `levels`' to say; it keeps subjects short and free of what strangers write.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
+use sha2::{Digest as _, Sha256};
 use tidegate_proto::quota::Window;
 
 use crate::quota::levels::Level;
@@ -11,32 +14,88 @@ use crate::quota::levels::Level;
 pub enum Unit {
     /// Messages.
     Messages,
-    /// Bytes.
+    /// Payload bytes.
     Bytes,
-    /// Messages in a short window.
+    /// Messages in a short window, on top.
     Burst,
     /// New sessions.
     Connections,
 }
 
-/// The name of a counter.
+/// The name of a counter, without the number of its window: `<level>:<subject>:<unit>:<window in seconds>`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct CounterKey {
     /// The level.
     pub level: Level,
-    /// The subject.
+    /// Whose messages count together.
     pub subject: Arc<str>,
-    /// The unit.
+    /// What is counted.
     pub unit: Unit,
-    /// The window.
+    /// In how long a time.
     pub window: Window,
 }
 
-/// The name of a gauge.
+/// The name of a gauge: `<level>:<subject>:sessions`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct GaugeKey {
     /// The level.
     pub level: Level,
-    /// The subject.
+    /// Whose sessions count together.
     pub subject: Arc<str>,
+}
+
+impl fmt::Display for CounterKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let unit = match self.unit {
+            Unit::Messages => "messages",
+            Unit::Bytes => "bytes",
+            Unit::Burst => "burst",
+            Unit::Connections => "connections",
+        };
+        let (level, window) = (self.level.label(), self.window.seconds());
+        write!(f, "{level}:{}:{unit}:{window}", self.subject)
+    }
+}
+
+impl fmt::Display for GaugeKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:sessions", self.level.label(), self.subject)
+    }
+}
+
+/// The shard of a key out of so many: keys of one shard live together, so that Redis Cluster can run scripts on them.
+#[must_use]
+pub fn shard(key: &str, n_shards: u8) -> u8 {
+    let hash = Sha256::digest(key.as_bytes());
+    hash[0] % n_shards.max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use tidegate_proto::quota::Window;
+
+    use super::{CounterKey, Unit, shard};
+    use crate::quota::levels::Level;
+
+    #[test]
+    fn a_key_says_what_it_counts() {
+        let key = CounterKey {
+            level: Level::Subscription,
+            subject: "7.0".into(),
+            unit: Unit::Messages,
+            window: Window::DAY,
+        };
+        assert_eq!(key.to_string(), "subscription:7.0:messages:86400");
+    }
+
+    #[test]
+    fn a_key_is_always_in_the_same_shard() {
+        assert_eq!(shard("a", 64), shard("a", 64));
+        assert!(
+            (0..100)
+                .map(|n| shard(&n.to_string(), 64))
+                .all(|it| it < 64)
+        );
+        assert_eq!(shard("a", 1), 0);
+    }
 }

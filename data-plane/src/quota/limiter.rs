@@ -9,10 +9,11 @@ use tidegate_proto::quota::{Allowance, Burst, Counts, Window};
 use crate::{
     quota::{
         Counter, Quotas,
-        bucket::{Bucket, Take, Tick, View},
+        bucket::{Bucket, Take, View},
         gauge::Gauge,
         key::{CounterKey, GaugeKey, Unit},
         levels::{Level, Rule},
+        time::Tick,
     },
     relay::Direction,
 };
@@ -83,9 +84,9 @@ impl Limiter {
     pub fn take(&self, direction: Direction, bytes: u64, now: Tick) -> Result<(), Refused<'_>> {
         for (index, tier) in self.counting(direction).enumerate() {
             if let Err((place, bucket, take)) = tier.take(bytes, now) {
-                tier.refund(bytes, place);
+                tier.refund(bytes, place, now);
                 for before in self.counting(direction).take(index) {
-                    before.refund(bytes, ALL);
+                    before.refund(bytes, ALL, now);
                 }
                 return Err(Refused { tier, bucket, take });
             }
@@ -94,10 +95,10 @@ impl Limiter {
     }
 
     /// Counts bytes of a message that was let in.
-    pub fn more(&self, direction: Direction, bytes: u64) {
+    pub fn more(&self, direction: Direction, bytes: u64, now: Tick) {
         for tier in self.counting(direction) {
             if let Some(bucket) = &tier.bytes {
-                bucket.charge(bytes);
+                bucket.charge(bytes, now);
             }
         }
     }
@@ -213,7 +214,7 @@ impl Tier {
             // Where nothing is left, a message that begins with an empty frame does not pass either.
             let asked = bytes.max(1);
             match bucket.take(asked, now) {
-                Take::Taken if bytes == 0 => bucket.refund(asked),
+                Take::Taken if bytes == 0 => bucket.refund(asked, now),
                 Take::Taken => {}
                 take => return Err((ALL - 1, bucket, take)),
             }
@@ -222,14 +223,14 @@ impl Tier {
     }
 
     /// Gives back what was taken from the first `places` counters.
-    fn refund(&self, bytes: u64, places: usize) {
+    fn refund(&self, bytes: u64, places: usize, taken: Tick) {
         let amounts = [1, 1, bytes];
         let counters = self.messages.iter().chain([&self.bytes]);
         for (bucket, amount) in counters.zip(amounts).take(places) {
             if let Some(bucket) = bucket
                 && amount > 0
             {
-                bucket.refund(amount);
+                bucket.refund(amount, taken);
             }
         }
     }

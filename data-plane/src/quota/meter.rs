@@ -25,10 +25,11 @@ use tokio::time::Instant;
 use crate::{
     metrics::{ApiLabels, Metrics, quota::Action},
     quota::{
-        bucket::{Take, Tick},
+        bucket::Take,
         gauge::Seat,
         key::GaugeKey,
         limiter::{Limiter, Refused},
+        time::Tick,
     },
     relay::{Direction, Farewell, Gate, MessageStart, Verdict},
 };
@@ -318,7 +319,7 @@ impl<L: AsRef<Limited>> Gate for Meter<L> {
         if self.limiter.tiers().is_empty() {
             return Verdict::Pass;
         }
-        let taken = self.limiter.take(direction, message.length, Tick::now());
+        let taken = self.limiter.take(direction, message.length, Tick::coarse());
         let verdict = match taken {
             Ok(()) => Verdict::Pass,
             Err(_) => self.refuse(cx, direction, message),
@@ -331,7 +332,7 @@ impl<L: AsRef<Limited>> Gate for Meter<L> {
 
     fn more(&mut self, direction: Direction, length: u64) {
         self.follow();
-        self.limiter.more(direction, length);
+        self.limiter.more(direction, length, Tick::coarse());
     }
 
     fn notice(&mut self) -> Option<Box<str>> {

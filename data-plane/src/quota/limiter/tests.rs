@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use tidegate_kit::tasks::Tasks;
 use tidegate_proto::quota::{Allowance, Amount, Burst, BurstPer, Counts, Limits, OnLimit, Window};
-use tokio::time::Instant;
+
+use crate::quota::time::Tick;
 
 use super::Limiter;
 use crate::{
@@ -35,12 +36,12 @@ fn limiter(limits: impl IntoIterator<Item = Limits>) -> Limiter {
             subject: "somebody".into(),
             limits,
         });
-    Limiter::open(&Quotas::new(Tasks::current()), rules.collect())
+    Limiter::open(&Quotas::in_process(&Tasks::current()), rules.collect())
 }
 
 /// How many of `n` messages of so many bytes pass, and who refuses the first that does not.
 fn passed(limiter: &Limiter, direction: Direction, bytes: u64, n: usize) -> (usize, Option<Level>) {
-    let now = Instant::now();
+    let now = Tick::now();
     for at in 0..n {
         if let Err(refused) = limiter.take(direction, bytes, now) {
             return (at, Some(refused.tier.level()));
@@ -78,7 +79,7 @@ async fn what_one_level_refuses_no_other_level_is_charged_for() {
         Some(Level::Subscription)
     );
     for _ in 0..100 {
-        limiter.take(ToClient, 10, Instant::now()).unwrap_err();
+        limiter.take(ToClient, 10, Tick::now()).unwrap_err();
     }
     let left = |level: usize| -> Vec<_> {
         let counters = limiter.tiers()[level].needed();
@@ -120,7 +121,7 @@ async fn a_message_that_begins_with_an_empty_frame_does_not_slip_past_a_byte_lim
         ..Limits::default()
     }]);
     assert_eq!(passed(&limiter, ToBackend, 0, 5), (5, None));
-    limiter.more(ToBackend, 10);
+    limiter.more(ToBackend, 10, Tick::now());
     assert_eq!(passed(&limiter, ToBackend, 0, 5).0, 0);
 }
 

@@ -60,7 +60,7 @@ impl Wake for Woken {
 
 impl World {
     fn new(limits: Limits, terms: Terms) -> Self {
-        let quotas = Quotas::new(Tasks::current());
+        let quotas = Quotas::in_process(&Tasks::current());
         let limiter = limiter(&quotas, limits);
         let limited = Arc::new(Limited::new(RevisionNumber::new(1), limiter, Vec::new()));
         Self {

@@ -1,0 +1,231 @@
+//! Where the shared ledger is: reads `ledger.url`.
+//!
+//! `redis://` and `rediss://` as every Redis client has them; `redis+sentinel://[user:password@]host:port,…/master` and
+//! `redis+cluster://[user:password@]host:port,…`, with `rediss+` for TLS.
+
+use std::{fmt, sync::Arc};
+
+use redis::{
+    Client, ConnectionAddr, IntoConnectionInfo as _, RedisResult, TlsCertificates, TlsMode,
+    cluster::{ClusterClient, ClusterClientBuilder},
+    sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType},
+};
+
+/// A Redis that was named, in one of its forms.
+pub enum Target {
+    /// One server.
+    One(Client),
+    /// The master that Sentinels tell of; made anew for each connection, for it may be another by then.
+    Sentinel(Arc<dyn Fn() -> RedisResult<SentinelClient> + Send + Sync>),
+    /// A Cluster.
+    Cluster(ClusterClient),
+}
+
+/// A `ledger.url` that leads nowhere. Does not repeat it: there may be a password in it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`ledger.url` {0}")]
+pub struct InvalidTarget(String);
+
+/// What stands in the URL of a group of servers.
+struct Group<'a> {
+    user: Option<(&'a str, &'a str)>,
+    hosts: Vec<(String, u16)>,
+    path: &'a str,
+}
+
+// === impl Target ===
+
+impl Target {
+    /// Reads a URL. `authority` is a certificate in PEM that servers' certificates lead to, where it is not the system's.
+    ///
+    /// # Errors
+    /// Says what is wrong with it.
+    pub fn parse(url: &str, authority: Option<&[u8]>) -> Result<Self, InvalidTarget> {
+        // The one TLS stack of the process.
+        tidegate_kit::tls::install();
+        let certificates = authority.map(|pem| TlsCertificates {
+            client_tls: None,
+            root_cert: Some(pem.to_vec()),
+        });
+        let (scheme, rest) = url
+            .split_once("://")
+            .ok_or_else(|| InvalidTarget("has no scheme, such as redis://".to_owned()))?;
+        let is_secure = scheme.starts_with("rediss");
+        match scheme {
+            "redis" => Client::open(url).map(Self::One).map_err(|e| unusable(&e)),
+            "rediss" => match certificates {
+                Some(certificates) => Client::build_with_tls(url, certificates),
+                None => Client::open(url),
+            }
+            .map(Self::One)
+            .map_err(|error| unusable(&error)),
+            "redis+cluster" | "rediss+cluster" => {
+                cluster(&Group::parse(rest, 6_379)?, is_secure, certificates)
+            }
+            "redis+sentinel" | "rediss+sentinel" => {
+                sentinel(&Group::parse(rest, 26_379)?, is_secure, certificates)
+            }
+            other => Err(InvalidTarget(format!(
+                "begins with `{other}://`; known are redis, rediss, redis+sentinel, rediss+sentinel, redis+cluster and \
+                 rediss+cluster"
+            ))),
+        }
+    }
+
+    /// Whether keys live on several servers.
+    #[must_use]
+    pub const fn is_cluster(&self) -> bool {
+        matches!(self, Self::Cluster(_))
+    }
+}
+
+impl fmt::Debug for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::One(_) => "One",
+            Self::Sentinel(_) => "Sentinel",
+            Self::Cluster(_) => "Cluster",
+        })
+    }
+}
+
+fn cluster(
+    group: &Group<'_>,
+    is_secure: bool,
+    certificates: Option<TlsCertificates>,
+) -> Result<Target, InvalidTarget> {
+    let scheme = if is_secure { "rediss" } else { "redis" };
+    let urls = group
+        .hosts
+        .iter()
+        .map(|(host, port)| format!("{scheme}://{host}:{port}"));
+    let nodes: RedisResult<Vec<_>> = urls.map(|url| url.into_connection_info()).collect();
+    let mut builder = ClusterClientBuilder::new(nodes.map_err(|error| unusable(&error))?);
+    if let Some((user, password)) = group.user {
+        if !user.is_empty() {
+            builder = builder.username(user);
+        }
+        builder = builder.password(password);
+    }
+    if let Some(certificates) = certificates {
+        builder = builder.certs(certificates);
+    }
+    // Who waits for a slow Cluster decides for itself how long.
+    let client = builder.retries(1).build();
+    client
+        .map(Target::Cluster)
+        .map_err(|error| unusable(&error))
+}
+
+fn sentinel(
+    group: &Group<'_>,
+    is_secure: bool,
+    certificates: Option<TlsCertificates>,
+) -> Result<Target, InvalidTarget> {
+    if group.path.is_empty() {
+        return Err(InvalidTarget(
+            "names no master: redis+sentinel://host:port,host:port/master".to_owned(),
+        ));
+    }
+    let hosts = group.hosts.clone();
+    let master = group.path.to_owned();
+    let user = group
+        .user
+        .map(|(user, password)| (user.to_owned(), password.to_owned()));
+    let build = move || {
+        let addresses = hosts
+            .iter()
+            .map(|(host, port)| ConnectionAddr::Tcp(host.clone(), *port));
+        let mut builder =
+            SentinelClientBuilder::new(addresses, master.as_str(), SentinelServerType::Master)?;
+        if let Some((user, password)) = &user {
+            if !user.is_empty() {
+                builder = builder.set_client_to_redis_username(user);
+            }
+            builder = builder.set_client_to_redis_password(password);
+        }
+        if is_secure {
+            builder = builder.set_client_to_redis_tls_mode(TlsMode::Secure);
+            if let Some(certificates) = &certificates {
+                builder = builder.set_client_to_redis_certificates(certificates.clone());
+            }
+        }
+        builder.build()
+    };
+    build().map_err(|error| unusable(&error))?;
+    Ok(Target::Sentinel(Arc::new(build)))
+}
+
+// === impl Group ===
+
+impl<'a> Group<'a> {
+    fn parse(rest: &'a str, usual: u16) -> Result<Self, InvalidTarget> {
+        let (user, rest) = match rest.rsplit_once('@') {
+            Some((user, rest)) => (Some(user.split_once(':').unwrap_or(("", user))), rest),
+            None => (None, rest),
+        };
+        let (hosts, path) = rest.split_once('/').unwrap_or((rest, ""));
+        let hosts: Result<Vec<_>, InvalidTarget> = hosts
+            .split(',')
+            .map(|host| {
+                let (name, port) = match host.rsplit_once(':') {
+                    Some((name, port)) => (name, port.parse().ok()),
+                    None => (host, Some(usual)),
+                };
+                match port {
+                    Some(port) if !name.is_empty() => Ok((name.to_owned(), port)),
+                    _ => Err(InvalidTarget(format!("has no usable address in `{host}`"))),
+                }
+            })
+            .collect();
+        Ok(Self {
+            user,
+            hosts: hosts?,
+            path,
+        })
+    }
+}
+
+fn unusable(error: &redis::RedisError) -> InvalidTarget {
+    InvalidTarget(format!("cannot be used: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Target;
+
+    #[test]
+    fn every_form_of_redis_is_understood() {
+        for url in [
+            "redis://localhost",
+            "redis://:secret@localhost:6380/2",
+            "rediss://user:secret@redis.example:6380",
+        ] {
+            assert!(
+                matches!(Target::parse(url, None), Ok(Target::One(_))),
+                "{url}"
+            );
+        }
+        let sentinel = "redis+sentinel://:secret@a:26379,b:26379/main";
+        assert!(matches!(
+            Target::parse(sentinel, None),
+            Ok(Target::Sentinel(_))
+        ));
+        let cluster = Target::parse("redis+cluster://a:6379,b", None).unwrap();
+        assert!(cluster.is_cluster());
+    }
+
+    #[test]
+    fn what_leads_nowhere_is_refused_and_no_password_is_repeated() {
+        for (url, expected) in [
+            ("localhost:6379", "no scheme"),
+            ("http://:geheim@localhost", "begins with `http://`"),
+            ("redis+sentinel://:geheim@a:26379", "names no master"),
+            ("redis+cluster://:geheim@a:port", "no usable address"),
+        ] {
+            let error = Target::parse(url, None).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+            assert!(!error.contains("geheim"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! What buckets and gauges share with the task that talks to the ledger: whether it answers, what its clock shows, how
+//! many nodes there are, and the queue of those who want to be visited.
+//!
+//! Owns no rule. Read on the slow path only.
+
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
+};
+
+use std::time::Duration;
+
+use tokio::sync::{mpsc::UnboundedSender, oneshot};
+
+use crate::quota::{
+    bucket::Bucket,
+    gauge::Gauge,
+    rules::Rules,
+    time::{LedgerClock, Tick},
+};
+
+/// The state of the way to the ledger.
+#[derive(Debug)]
+pub struct Link {
+    /// What the ledger's clock probably shows.
+    pub clock: LedgerClock,
+    /// What was counted on the way.
+    pub stats: Stats,
+    /// How long the ledger may be silent.
+    pub patience: Duration,
+    /// The ledger itself, where it is in this process.
+    local: Option<Mutex<Rules>>,
+    away: AtomicBool,
+    nodes: AtomicU32,
+    fault: Mutex<String>,
+    queue: UnboundedSender<Visit>,
+}
+
+/// Somebody to be visited by the task that talks to the ledger. Each is in the queue at most once.
+#[derive(Debug)]
+pub enum Visit {
+    /// A counter.
+    Bucket(Arc<Bucket>),
+    /// A gauge.
+    Gauge(Arc<Gauge>),
+    /// Everything is to be given back; whoever asks is told when it is done.
+    Settle(oneshot::Sender<()>),
+}
+
+/// What was counted on the way to the ledger since the node started.
+#[derive(Debug, Default)]
+pub struct Stats {
+    /// Asks that were sent.
+    pub asks: AtomicU64,
+    /// Grants that came back.
+    pub grants: AtomicU64,
+    /// How much was granted in all.
+    pub granted: AtomicU64,
+    /// How much was given back in all.
+    pub given_back: AtomicU64,
+    /// Exchanges that were answered.
+    pub exchanges: AtomicU64,
+    /// How long these took in all, in microseconds.
+    pub exchange_micros: AtomicU64,
+    /// Exchanges that failed.
+    pub failures: AtomicU64,
+}
+
+// === impl Stats ===
+
+impl Stats {
+    /// An exchange was answered after so many milliseconds.
+    pub fn exchanged(&self, millis: u64) {
+        self.exchanges.fetch_add(1, Ordering::Relaxed);
+        self.exchange_micros
+            .fetch_add(millis * 1000, Ordering::Relaxed);
+    }
+
+    /// An exchange failed.
+    pub fn failed(&self) {
+        self.failures.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+// === impl Link ===
+
+impl Link {
+    /// A way that is open, to a ledger whose clock shows `unix_millis` now, shared by so many nodes; to one in this
+    /// process where it `is_local`.
+    #[must_use]
+    pub fn new(
+        unix_millis: u64,
+        nodes: u32,
+        patience: Duration,
+        is_local: bool,
+        queue: UnboundedSender<Visit>,
+    ) -> Self {
+        Self {
+            clock: LedgerClock::new(Tick::now(), unix_millis),
+            stats: Stats::default(),
+            patience,
+            local: is_local.then(|| Mutex::new(Rules::in_process())),
+            away: AtomicBool::new(false),
+            nodes: AtomicU32::new(nodes.max(1)),
+            fault: Mutex::default(),
+            queue,
+        }
+    }
+
+    /// Whether the ledger is in this process.
+    #[must_use]
+    pub const fn is_local(&self) -> bool {
+        self.local.is_some()
+    }
+
+    /// The ledger, where it is in this process: it answers at once.
+    pub fn local(&self) -> Option<MutexGuard<'_, Rules>> {
+        let rules = self.local.as_ref()?;
+        Some(rules.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Whether the ledger has not answered for longer than the node's patience.
+    #[must_use]
+    pub fn is_away(&self) -> bool {
+        self.away.load(Ordering::Acquire)
+    }
+
+    /// Says whether it is; returns whether that is new.
+    pub fn set_away(&self, away: bool) -> bool {
+        self.away.swap(away, Ordering::AcqRel) != away
+    }
+
+    /// How many nodes share the quotas, by the last word on it; at least 1.
+    #[must_use]
+    pub fn nodes(&self) -> u64 {
+        self.nodes.load(Ordering::Relaxed).into()
+    }
+
+    /// Learns how many nodes there are.
+    pub fn set_nodes(&self, nodes: u64) {
+        let nodes = u32::try_from(nodes).unwrap_or(u32::MAX);
+        self.nodes.store(nodes.max(1), Ordering::Relaxed);
+    }
+
+    /// What is wrong with the ledger, in words; empty while it answers.
+    #[must_use]
+    pub fn fault(&self) -> String {
+        let fault = self.fault.lock().unwrap_or_else(PoisonError::into_inner);
+        fault.clone()
+    }
+
+    /// Says what is wrong; returns whether that is new.
+    pub fn set_fault(&self, text: &str) -> bool {
+        let mut fault = self.fault.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_new = *fault != text;
+        if is_new {
+            text.clone_into(&mut fault);
+        }
+        is_new
+    }
+
+    /// Asks for a visit. Once the node stops, nobody comes.
+    pub fn call(&self, visit: Visit) {
+        drop(self.queue.send(visit));
+    }
+}
