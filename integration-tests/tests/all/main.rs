@@ -18,6 +18,7 @@ mod discovery;
 mod outage;
 mod changes;
 mod denied;
+mod quotas;
 mod store;
 mod crashes;
 mod admin_input;

@@ -1,0 +1,106 @@
+//! Quotas of a real gateway. Here is what these tests begin with: a stack, an API in front of a backend that counts, and
+//! a subscriber for each plan. The cases are in the modules below.
+
+mod actions;
+mod changes;
+mod levels;
+
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use tidegate_integration_tests::{
+    admin::{Admin, Subscriber},
+    client::Upgrade,
+    flood::Tally,
+    stack::Stack,
+};
+use tidegate_proto::admin::v1::{Allowance, Api, Counts, Limits, OnLimit};
+
+use crate::setup::until_open;
+
+/// A stack, and a subscriber for each plan of a test.
+struct Site {
+    stack: Stack,
+    admin: Admin,
+    tally: Tally,
+    api: Api,
+    subscribers: HashMap<String, Subscriber>,
+    tokens: HashMap<String, String>,
+}
+
+const PATH: &str = "/quota/1.0";
+
+impl Site {
+    /// One gateway that counts for itself.
+    async fn alone(plans: &[(&str, Limits)]) -> Self {
+        let stack = Stack::builder().start().await;
+        let admin = stack.admin().await;
+        for (name, limits) in plans {
+            admin.create_plan(name, *limits).await;
+        }
+        let tally = Tally::start().await;
+        let names: Vec<_> = plans.iter().map(|(name, _)| *name).collect();
+        let api = admin.publish_under("quota", &tally.url(), &names).await;
+        let mut site = Self {
+            stack,
+            admin,
+            tally,
+            api,
+            subscribers: HashMap::new(),
+            tokens: HashMap::new(),
+        };
+        for name in names {
+            let subscriber = site.admin.subscribe(&site.api, name).await;
+            let token = site.admin.token(&subscriber).await;
+            site.subscribers.insert(name.to_owned(), subscriber);
+            site.tokens.insert(name.to_owned(), token);
+        }
+        site.until_open().await;
+        site
+    }
+
+    /// Waits until every gateway knows every subscriber.
+    async fn until_open(&self) {
+        for node in &self.stack.data_planes {
+            for token in self.tokens.values() {
+                until_open(node, PATH, token).await;
+            }
+        }
+    }
+
+    fn doors(&self) -> Vec<SocketAddr> {
+        let nodes = self.stack.data_planes.iter();
+        nodes.map(|node| node.ready.ws).collect()
+    }
+
+    /// A handshake of the subscriber under a plan.
+    fn upgrade(&self, plan: &str) -> Upgrade {
+        Upgrade::to(PATH).bearer(&self.tokens[plan])
+    }
+}
+
+/// So many messages of the client in a window that does not turn during the test; what is too many is dropped.
+fn messages(amount: u64) -> Limits {
+    Limits {
+        messages: Some(Allowance {
+            amount: i64::try_from(amount).unwrap(),
+            window_seconds: quiet_window(),
+        }),
+        counts: Counts::Client.into(),
+        on_limit: OnLimit::Drop.into(),
+        ..Limits::default()
+    }
+}
+
+/// A window of about a day that is not over before the test is: one of them always has ten minutes left, whatever the
+/// time of day.
+fn quiet_window() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let now = i64::try_from(now.as_secs()).unwrap();
+    let long_left = |window: &i64| window - now % window > 600;
+    let windows = [86_400, 90_001, 95_003, 100_003];
+    windows.into_iter().find(long_left).unwrap()
+}
