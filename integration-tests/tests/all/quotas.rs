@@ -1,9 +1,14 @@
-//! Quotas of a real gateway. Here is what these tests begin with: a stack, an API in front of a backend that counts, and
-//! a subscriber for each plan. The cases are in the modules below.
+//! Quotas over real gateways and a real Redis. Here is what these tests begin with: gateways that share a Redis, an API
+//! in front of a backend that counts, and a subscriber for each plan. The cases are in the modules below.
 
+mod sharing;
+mod outages;
+mod seats;
 mod actions;
+mod compression;
 mod changes;
 mod levels;
+mod faults;
 
 use std::{
     collections::HashMap,
@@ -14,16 +19,19 @@ use std::{
 use tidegate_integration_tests::{
     admin::{Admin, Subscriber},
     client::Upgrade,
-    flood::Tally,
-    stack::Stack,
+    flood::{Shape, Tally, flood},
+    redis::Redis,
+    stack::{Builder, Stack},
 };
 use tidegate_proto::admin::v1::{Allowance, Api, Counts, Limits, OnLimit};
 
 use crate::setup::until_open;
 
-/// A stack, and a subscriber for each plan of a test.
+/// Gateways that share a Redis, and a subscriber for each plan of a test.
 struct Site {
     stack: Stack,
+    /// Where they share; a single gateway may count for itself.
+    redis: Option<Redis>,
     admin: Admin,
     tally: Tally,
     api: Api,
@@ -34,9 +42,21 @@ struct Site {
 const PATH: &str = "/quota/1.0";
 
 impl Site {
+    /// So many gateways that share.
+    async fn start(nodes: usize, plans: &[(&str, Limits)]) -> Self {
+        let redis = Redis::start().await;
+        let stack = Stack::builder().data_planes(nodes).redis(&redis);
+        Self::of(stack, Some(redis), plans).await
+    }
+
     /// One gateway that counts for itself.
     async fn alone(plans: &[(&str, Limits)]) -> Self {
-        let stack = Stack::builder().start().await;
+        Self::of(Stack::builder(), None, plans).await
+    }
+
+    async fn of(stack: Builder, redis: Option<Redis>, plans: &[(&str, Limits)]) -> Self {
+        let stack = stack.data_plane_set("limits.connections_per_address=0");
+        let stack = stack.start().await;
         let admin = stack.admin().await;
         for (name, limits) in plans {
             admin.create_plan(name, *limits).await;
@@ -46,6 +66,7 @@ impl Site {
         let api = admin.publish_under("quota", &tally.url(), &names).await;
         let mut site = Self {
             stack,
+            redis,
             admin,
             tally,
             api,
@@ -79,6 +100,12 @@ impl Site {
     /// A handshake of the subscriber under a plan.
     fn upgrade(&self, plan: &str) -> Upgrade {
         Upgrade::to(PATH).bearer(&self.tokens[plan])
+    }
+
+    /// Floods all gateways under a plan, and says how many messages came through, over all floods of this number.
+    async fn flood(&self, plan: &str, number: u16, shape: &Shape) -> u64 {
+        flood(&self.doors(), &self.upgrade(plan), number, shape).await;
+        self.tally.of(number)
     }
 }
 

@@ -8,8 +8,10 @@ use serde_json::Value;
 use tidegate_integration_tests::{client::Upgrade, process, wait};
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
+    net::TcpStream,
     process::{Child, Command},
 };
+use xtask::redis::{self, Reply};
 
 struct Up {
     child: Child,
@@ -171,6 +173,31 @@ async fn a_taken_port_is_an_error_that_names_it() {
     let text = String::from_utf8_lossy(&output.stderr);
     assert!(text.contains("9443"), "{text}");
     assert!(output.stdout.is_empty());
+}
+
+#[tokio::test]
+async fn up_brings_a_redis_of_its_own_when_asked_and_ends_it_with_the_rest() {
+    let folder = tempfile::tempdir().unwrap();
+    let arguments = ["--ports", "auto", "--data-planes", "2"];
+    let alone = Up::start(folder.path(), &arguments).await;
+    assert!(alone.line["redis"].is_null(), "{}", alone.line);
+    assert!(alone.stop(Signal::TERM).await.success());
+
+    let arguments = [&arguments[..], &["--redis", "auto"]].concat();
+    let up = Up::start(folder.path(), &arguments).await;
+    let url = up.text("/redis/url").trim_start_matches("redis://:");
+    let (password, address) = url.split_once('@').unwrap();
+    let mut io = BufReader::new(TcpStream::connect(address).await.unwrap());
+    let refused = redis::ask(&mut io, &["PING"]).await.unwrap();
+    assert!(matches!(refused, Reply::Error(_)), "without its password");
+    let answer = redis::ask(&mut io, &["AUTH", password]).await.unwrap();
+    assert_eq!(answer, Reply::Text("OK".to_owned()));
+    for node in [0, 1] {
+        up.echo(node, up.text("/demo/token")).await;
+    }
+    let address = address.to_owned();
+    assert!(up.stop(Signal::TERM).await.success());
+    assert!(TcpStream::connect(address).await.is_err(), "Redis was left");
 }
 
 #[tokio::test]

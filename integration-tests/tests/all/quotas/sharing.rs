@@ -1,0 +1,120 @@
+//! Four gateways and one limit: what all of them let through together is the limit, never one message more, however the
+//! messages come.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tidegate_integration_tests::flood::{Session, Shape, flood};
+
+use super::{Site, messages};
+
+const LIMITS: [u64; 3] = [100, 1_000, 50_000];
+
+/// Of a limit at least 99.9 %.
+fn nearly(limit: u64) -> u64 {
+    limit - limit / 1_000
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn four_gateways_let_through_the_limit_and_never_one_more_however_messages_come() {
+    let mut cases = Vec::new();
+    for limit in LIMITS {
+        for skewed in [false, true] {
+            for bursty in [false, true] {
+                let name = format!("{limit}-skewed-{skewed}-bursty-{bursty}");
+                cases.push((name, limit, Shape::of(limit * 6 / 5, skewed, bursty)));
+            }
+        }
+    }
+    let plans: Vec<_> = cases
+        .iter()
+        .map(|(name, limit, _)| (name.as_str(), messages(*limit)))
+        .collect();
+    let site = Site::start(4, &plans).await;
+
+    let floods = cases.iter().zip(0..);
+    let floods = floods.map(async |((name, limit, shape), number)| {
+        let admitted = site.flood(name, number, shape).await;
+        (name, *limit, admitted)
+    });
+    let admitted = join_all(floods).await;
+    let wrong: Vec<_> = admitted
+        .into_iter()
+        .filter(|(_, limit, admitted)| !(nearly(*limit)..=*limit).contains(admitted))
+        .collect();
+    assert!(wrong.is_empty(), "case, limit, admitted: {wrong:?}");
+}
+
+#[tokio::test]
+async fn on_one_gateway_the_fifth_of_four_messages_is_dropped_every_time() {
+    let names: Vec<_> = (0..20).map(|n| format!("four-{n}")).collect();
+    let plans: Vec<_> = names
+        .iter()
+        .map(|name| (name.as_str(), messages(4)))
+        .collect();
+    let site = Site::start(1, &plans).await;
+    for (name, number) in names.iter().zip(0..) {
+        let mut session = Session::open(site.doors()[0], &site.upgrade(name), number).await;
+        for sent in 1..=6 {
+            session.send(1).await;
+            session.settled().await;
+            assert_eq!(
+                site.tally.of(number),
+                sent.min(4),
+                "{name}: after {sent} messages"
+            );
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_gateway_loses_what_it_held_and_an_added_one_shares_what_is_left() {
+    const LIMIT: u64 = 20_000;
+    let mut site = Site::start(3, &[("shared", messages(LIMIT))]).await;
+    let upgrade = site.upgrade("shared");
+    let mut sessions = Vec::new();
+    for door in site.doors() {
+        sessions.push(Session::open(door, &upgrade, 1).await);
+    }
+    for session in &mut sessions {
+        session.paced(2_000, 20, Duration::from_millis(20)).await;
+        session.settled().await;
+    }
+    assert_eq!(site.tally.of(1), 6_000);
+
+    site.stack.data_planes[0].process.kill();
+    site.stack.data_planes.remove(0);
+    drop(sessions);
+    site.stack.add_data_plane().await;
+    site.until_open().await;
+    let shape = Shape {
+        demand: 2 * LIMIT,
+        parts: vec![1, 1, 1],
+        bursts: 80,
+        every: Duration::from_millis(50),
+    };
+    flood(&site.doors(), &upgrade, 1, &shape).await;
+    let admitted = site.tally.of(1);
+    assert!(admitted <= LIMIT, "{admitted}");
+    // A grant is at most what is left over twice the nodes, and the killed one had just used most of one.
+    let held = (LIMIT - 6_000) / 6 + LIMIT / 6;
+    assert!(
+        admitted >= LIMIT - held,
+        "{admitted}, of which {held} may be lost"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn gateways_whose_clocks_are_a_minute_off_share_the_window_of_redis() {
+    const LIMIT: u64 = 5_000;
+    let mut site = Site::start(2, &[("off", messages(LIMIT))]).await;
+    for seconds in [60, -60] {
+        site.stack.add_data_plane_off_by(seconds).await;
+    }
+    site.until_open().await;
+    let admitted = site
+        .flood("off", 1, &Shape::of(2 * LIMIT, true, false))
+        .await;
+    assert!(admitted <= LIMIT, "{admitted}");
+    assert!(admitted >= nearly(LIMIT), "{admitted}");
+}
