@@ -47,6 +47,10 @@ struct Status<'a> {
     connected: bool,
     ready: bool,
     waiting_for: Vec<&'static str>,
+    /// Whether quotas are shared through Redis.
+    shares_quotas: bool,
+    /// What is wrong with their ledger, in words; empty while it answers.
+    ledger_fault: String,
     version: &'static str,
 }
 
@@ -118,6 +122,8 @@ async fn status(State(operators): State<Operators>) -> impl IntoResponse {
         connected: *operators.connected.borrow(),
         ready: waiting_for.is_empty(),
         waiting_for,
+        shares_quotas: !operators.gateway.quotas.link().is_local(),
+        ledger_fault: operators.gateway.quotas.link().fault(),
         version: env!("CARGO_PKG_VERSION"),
     })
     .into_response()

@@ -192,9 +192,13 @@ impl App {
         let gateway = self.gateway;
         match client {
             Some(client) => {
-                let registry = gateway.registry.clone();
-                let open_sessions = Arc::new(move || registry.len() as u64);
-                let run = client.run(self.waiting_for_snapshot, open_sessions, stopping.clone());
+                let of = gateway.clone();
+                let vitals = Arc::new(move || control::Vitals {
+                    open_sessions: of.registry.len() as u64,
+                    shares_quotas: !of.quotas.link().is_local(),
+                    ledger_fault: of.quotas.link().fault(),
+                });
+                let run = client.run(self.waiting_for_snapshot, vitals, stopping.clone());
                 control.spawn("control", run);
             }
             None => {
@@ -238,6 +242,8 @@ impl App {
         close.cancel();
         let broken = closed(doors).await;
         let left = drain(&gateway.registry, self.config.drain.seconds.0).await;
+        // What this node did not spend, others may. Whether it came through makes no difference to this one.
+        drop(tokio::time::timeout(LAST_WORDS, gateway.quotas.settle()).await);
         let unanswered = sessions.shut_down(LAST_WORDS).await;
         control.shut_down(LAST_WORDS).await;
         tracing::info!(left, unanswered, "drained");

@@ -58,6 +58,17 @@ pub struct Client {
 /// nobody likes a node that notices late.
 const RECONNECT: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
+/// What a sign of life says of the node.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Vitals {
+    /// How many sessions are open.
+    pub open_sessions: u64,
+    /// Whether quotas are shared through Redis.
+    pub shares_quotas: bool,
+    /// What is wrong with their ledger, in words; empty while it answers.
+    pub ledger_fault: String,
+}
+
 // === impl Client ===
 
 impl Client {
@@ -83,11 +94,11 @@ impl Client {
 
     /// Boots from the cache where there is one, then follows the control plane until `stopping` fires.
     ///
-    /// `ready` is dropped when the first snapshot is held; `open_sessions` is asked for each sign of life.
+    /// `ready` is dropped when the first snapshot is held; `vitals` are asked for with each sign of life.
     pub async fn run(
         self,
         ready: Blocker,
-        open_sessions: Arc<dyn Fn() -> u64 + Send + Sync>,
+        vitals: Arc<dyn Fn() -> Vitals + Send + Sync>,
         stopping: CancellationToken,
     ) {
         let mut ready = Some(ready);
@@ -104,7 +115,7 @@ impl Client {
             snapshots: &self.snapshots,
             keeper: &keeper,
             connected: &self.connected,
-            open_sessions: &*open_sessions,
+            vitals: &*vitals,
             ready: &mut ready,
         };
         let following = async {

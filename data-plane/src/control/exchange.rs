@@ -9,8 +9,8 @@ use prost::Message as _;
 use tidegate_kit::readiness::Blocker;
 use tidegate_proto::{
     discovery::v1::{
-        Ack, Batch, Beat, Held, Hello, NodeMessage, Rejection, discovery_client::DiscoveryClient,
-        node_message::Message,
+        Ack, Batch, Beat, Held, Hello, Ledger, LedgerKind, NodeMessage, Rejection,
+        discovery_client::DiscoveryClient, node_message::Message,
     },
     revision::RevisionNumber,
 };
@@ -26,7 +26,7 @@ use tonic::{
     transport::{Certificate, Channel, ClientTlsConfig, Endpoint},
 };
 
-use super::{Settings, cache::format::Changes, keeper::Keeper};
+use super::{Settings, Vitals, cache::format::Changes, keeper::Keeper};
 use crate::snapshot::{
     Snapshot, Snapshots,
     decode::{decode, decode_name},
@@ -73,7 +73,7 @@ pub(super) struct Exchange<'a> {
     pub(super) snapshots: &'a Snapshots,
     pub(super) keeper: &'a Keeper,
     pub(super) connected: &'a watch::Sender<bool>,
-    pub(super) open_sessions: &'a (dyn Fn() -> u64 + Send + Sync),
+    pub(super) vitals: &'a (dyn Fn() -> Vitals + Send + Sync),
     /// Lifted when the first snapshot is held.
     pub(super) ready: &'a mut Option<Blocker>,
 }
@@ -186,10 +186,19 @@ impl Exchange<'_> {
                     }
                 }
                 _ = beats.tick() => {
+                    let vitals = (self.vitals)();
+                    let kind = if vitals.shares_quotas {
+                        LedgerKind::Redis
+                    } else {
+                        LedgerKind::InProcess
+                    };
                     let beat = Beat {
                         number: self.snapshots.load().number().get(),
-                        open_sessions: (self.open_sessions)(),
-                        ledger: None,
+                        open_sessions: vitals.open_sessions,
+                        ledger: Some(Ledger {
+                            kind: kind.into(),
+                            fault: vitals.ledger_fault,
+                        }),
                     };
                     say(&words, Message::Beat(beat)).await?;
                 }

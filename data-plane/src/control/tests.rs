@@ -197,7 +197,7 @@ impl Node {
         let blocker = readiness.block("snapshot");
         tasks.spawn(
             "control",
-            client.run(blocker, Arc::new(|| 42), tasks.stopping()),
+            client.run(blocker, Arc::new(vitals), tasks.stopping()),
         );
         Self {
             snapshots,
@@ -223,6 +223,13 @@ impl Node {
 
 fn gold(limit: u64) -> Resource {
     wire(Body::Plan(plan("Gold", limit)))
+}
+
+fn vitals() -> super::Vitals {
+    super::Vitals {
+        open_sessions: 42,
+        ..super::Vitals::default()
+    }
 }
 
 #[tokio::test]

@@ -10,10 +10,15 @@ const GRANT_LASTS: u64 = 500;
 const IDLE: u64 = 1_000;
 
 /// What is asked for first, when nothing is known of the demand.
-const FIRST_WANT: u64 = 8;
+const FIRST_WANT: u64 = 1;
 
 /// How long a counter that is used up waits before it asks whether others have given back, in milliseconds.
 const AGAIN: (u64, u64) = (50, 1_000);
+
+/// For how long messages wait when the ledger has nothing left but others have not spent what they hold: a little longer
+/// than it takes them to give back what they do not use. In milliseconds; and how often it is asked for meanwhile.
+const HOPE: u64 = 1_500;
+const HOPE_AGAIN: u64 = 250;
 
 /// How a counter stands in its window.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,11 +55,15 @@ pub(super) struct Account {
     pub(super) again: Tick,
     /// Something is to be told even if nothing is wanted.
     pub(super) tell: bool,
+    /// The ledger answers, but not about this counter.
+    pub(super) ails: bool,
     /// The last window of which the ledger has heard.
     confirmed: Option<u64>,
     seq: u64,
     /// The ask that is not answered yet, and whether it wants something.
     flying: Option<(u64, bool)>,
+    /// Since when the ledger has had nothing left.
+    spent_since: Option<Tick>,
     /// Nothing was left for an ask ahead of need: the next one comes with the need.
     dry: bool,
     last_grant: u64,
@@ -88,6 +97,7 @@ impl Account {
         *self = Self {
             epoch: Some(epoch),
             need: self.need,
+            ails: self.ails,
             confirmed: self.confirmed,
             seq: self.seq,
             last_grant: self.last_grant,
@@ -128,7 +138,12 @@ impl Account {
         self.tell = false;
         self.told = self.granted + over;
         self.told_unspent = left;
-        let need = if wants { self.need.max(1) } else { 0 };
+        // What is in the purse already need not be granted.
+        let need = if wants {
+            self.need.saturating_sub(left).max(1)
+        } else {
+            0
+        };
         let want = if wants { self.want(now).max(need) } else { 0 };
         Some(Words {
             epoch,
@@ -175,6 +190,7 @@ impl Account {
             self.last_grant = grant.granted;
             self.granted_at = now;
             self.patience = 0;
+            self.spent_since = None;
         }
         self.dry = wanted && grant.granted == 0;
         if self.need <= left {
@@ -183,11 +199,21 @@ impl Account {
         } else if self.dry {
             self.phase = Phase::Spent;
             self.refused = std::mem::take(&mut self.need);
-            self.patience = (self.patience * 2).clamp(AGAIN.0, AGAIN.1);
+            self.spent_since.get_or_insert(now);
+            let most = if self.hopes(now) { HOPE_AGAIN } else { AGAIN.1 };
+            self.patience = (self.patience * 2).clamp(AGAIN.0, most);
             self.again = now.plus(self.patience);
         } else if self.phase == Phase::Unknown {
             self.phase = Phase::Open;
         }
+    }
+
+    /// Whether it is worth waiting for what others may give back.
+    pub(super) fn hopes(&self, now: Tick) -> bool {
+        let lately = self
+            .spent_since
+            .is_some_and(|since| now.since(since) < HOPE);
+        self.phase == Phase::Spent && self.loose > 0 && lately
     }
 
     /// Below which rest of the last grant the next is asked for; 0 once there is nothing to be had.

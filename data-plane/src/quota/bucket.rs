@@ -334,12 +334,18 @@ impl Bucket {
             return Take::TooLarge;
         }
         let retry = Duration::from_millis(account.ends.since(now).max(1));
-        if self.link.is_away() {
+        if self.link.is_away() || account.ails {
             self.call();
             return self.take_alone(&account, amount, limit, retry);
         }
         if account.phase == Phase::Spent && account.refused <= amount {
             // Others may give back.
+            if account.hopes(now) {
+                account.need = account.need.max(amount);
+                drop(account);
+                self.call();
+                return Take::Waiting;
+            }
             if account.loose > 0 && now >= account.again {
                 account.need = account.need.max(amount);
                 self.call();
@@ -513,6 +519,7 @@ impl Bucket {
     ) -> Option<Tick> {
         let mut account = self.account();
         let wanted = account.settle(seq)?;
+        account.ails = false;
         let is_final = self.apply(&mut account, wanted, sent, answer, now);
         let waits = !self.waiters().is_empty();
         let left = self.purse.load(Ordering::Acquire) & AMOUNT_MASK;
@@ -580,6 +587,15 @@ impl Bucket {
     pub(super) fn unanswered(&self, seq: u64) {
         // Whatever it wanted, the next will want.
         let _ = self.account().settle(seq);
+    }
+
+    /// The ledger cannot keep this counter, though it answers: it goes by its own policy until it can.
+    pub(super) fn ails(&self, seq: u64) {
+        let mut account = self.account();
+        let _ = account.settle(seq);
+        account.ails = true;
+        drop(account);
+        self.wake();
     }
 
     /// Everything is to be told to the ledger anew.

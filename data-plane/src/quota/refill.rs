@@ -214,7 +214,10 @@ impl Refill {
                     gauge.answered(flying.seq, answer, now)
                 }
                 (_, Reply::Failed(fault)) => {
-                    flying.unanswered();
+                    match &flying.party {
+                        Party::Bucket(bucket) => bucket.ails(flying.seq),
+                        Party::Gauge(gauge) => gauge.unanswered(flying.seq),
+                    }
                     if self.link.set_fault(&fault) {
                         tracing::warn!(fault, "a counter cannot be kept in the ledger");
                     }

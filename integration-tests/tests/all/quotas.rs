@@ -5,10 +5,8 @@ mod sharing;
 mod outages;
 mod seats;
 mod actions;
-mod compression;
 mod changes;
 mod levels;
-mod faults;
 
 use std::{
     collections::HashMap,

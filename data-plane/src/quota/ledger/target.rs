@@ -14,11 +14,11 @@ use redis::{
 /// A Redis that was named, in one of its forms.
 pub enum Target {
     /// One server.
-    One(Client),
+    One(Box<Client>),
     /// The master that Sentinels tell of; made anew for each connection, for it may be another by then.
     Sentinel(Arc<dyn Fn() -> RedisResult<SentinelClient> + Send + Sync>),
     /// A Cluster.
-    Cluster(ClusterClient),
+    Cluster(Box<ClusterClient>),
 }
 
 /// A `ledger.url` that leads nowhere. Does not repeat it: there may be a password in it.
@@ -52,12 +52,14 @@ impl Target {
             .ok_or_else(|| InvalidTarget("has no scheme, such as redis://".to_owned()))?;
         let is_secure = scheme.starts_with("rediss");
         match scheme {
-            "redis" => Client::open(url).map(Self::One).map_err(|e| unusable(&e)),
+            "redis" => Client::open(url)
+                .map(|client| Self::One(client.into()))
+                .map_err(|error| unusable(&error)),
             "rediss" => match certificates {
                 Some(certificates) => Client::build_with_tls(url, certificates),
                 None => Client::open(url),
             }
-            .map(Self::One)
+            .map(|client| Self::One(client.into()))
             .map_err(|error| unusable(&error)),
             "redis+cluster" | "rediss+cluster" => {
                 cluster(&Group::parse(rest, 6_379)?, is_secure, certificates)
@@ -113,7 +115,7 @@ fn cluster(
     // Who waits for a slow Cluster decides for itself how long.
     let client = builder.retries(1).build();
     client
-        .map(Target::Cluster)
+        .map(|client| Target::Cluster(client.into()))
         .map_err(|error| unusable(&error))
 }
 

@@ -322,7 +322,7 @@ proptest! {
         deflate in any::<bool>(),
     ) {
         let scanner = Scanner::new(masked, deflate);
-        let whole = watch(scanner.clone(), &stream, &[]);
+        let whole = watch(scanner, &stream, &[]);
         prop_assert_eq!(whole, watch(scanner, &stream, &cuts));
     }
 
@@ -333,7 +333,7 @@ proptest! {
     ) {
         let scanner = Scanner::new(masked, true);
         let octets: Vec<usize> = (0..stream.len()).collect();
-        let whole = watch(scanner.clone(), &stream, &[]);
+        let whole = watch(scanner, &stream, &[]);
         prop_assert_eq!(whole, watch(scanner, &stream, &octets));
     }
 }

@@ -116,5 +116,6 @@ async fn gateways_whose_clocks_are_a_minute_off_share_the_window_of_redis() {
         .flood("off", 1, &Shape::of(2 * LIMIT, true, false))
         .await;
     assert!(admitted <= LIMIT, "{admitted}");
-    assert!(admitted >= nearly(LIMIT), "{admitted}");
+    // The slower gateways still hold a little when the flood ends.
+    assert!(admitted >= LIMIT * 95 / 100, "{admitted}");
 }
