@@ -153,7 +153,12 @@ impl Bucket {
 
     /// Has those who wait, and those who were refused, ask again: the terms are others now.
     pub fn terms_changed(self: &Arc<Self>) {
-        self.account().reopen();
+        let mut account = self.account();
+        account.reopen();
+        // A lower limit rules from the next message: what was granted under the old one is asked for anew.
+        self.give_back(&mut account);
+        account.tell = true;
+        drop(account);
         self.wake();
         self.call();
     }
@@ -244,6 +249,10 @@ impl Bucket {
             account.need = account.need.max(1);
             drop(account);
             self.call();
+            // An answer in between woke nobody.
+            if self.is_known(Tick::now()) {
+                return Poll::Ready(());
+            }
             Poll::Pending
         })
         .await;
@@ -433,6 +442,8 @@ impl Bucket {
         self.low.store(0, Ordering::Release);
         self.over.store(0, Ordering::Release);
         account.open(epoch);
+        // Whoever waited for the window to turn looks again, whoever it was that noticed.
+        self.wake();
     }
 
     /// A visit: what the ledger is to be asked, if anything, and when to come again.
@@ -601,9 +612,9 @@ impl Bucket {
     /// Everything is to be told to the ledger anew.
     pub(super) fn tell_again(self: &Arc<Self>) {
         let mut account = self.account();
-        if account.epoch.is_some() && (account.granted > 0 || self.over.load(Ordering::Acquire) > 0)
-        {
-            account.tell = true;
+        let holds = account.granted > 0 || self.over.load(Ordering::Acquire) > 0;
+        if account.epoch.is_some() && (holds || account.need > 0) {
+            account.tell |= holds;
             drop(account);
             self.call();
         }

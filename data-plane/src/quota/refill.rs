@@ -85,6 +85,9 @@ impl Refill {
             if now.since(swept) >= SWEEP {
                 swept = now;
                 self.book.sweep(now);
+                if let Some(mut rules) = self.link.local() {
+                    rules.sweep(self.link.clock.at(now));
+                }
             }
             if self.ledger.is_some() && now >= hello_at {
                 match self.hello().await {

@@ -1,7 +1,6 @@
 //! The ledger's rules, as a value without clock and I/O: who may spend how much of a window, and who holds a seat.
 //!
-//! The in-process ledger is this and nothing more; `ledger/grant.lua` says the same to Redis, and a test holds one
-//! against the other. An ask is **absolute**: it says all that the node counts as its own, so that the last word of a node
+//! The in-process ledger is this and nothing more; `ledger/*.lua` say the same to Redis: change both together. An ask is **absolute**: it says all that the node counts as its own, so that the last word of a node
 //! makes good whatever was lost before it, and a word that comes late is known by its sequence number.
 
 use std::collections::HashMap;

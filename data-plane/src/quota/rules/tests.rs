@@ -1,4 +1,4 @@
-//! The ledger's rules one by one. That they hold together is shown by the model in `quota/model.rs`.
+//! The ledger's rules one by one.
 
 use super::{Answer, Ask, Grant, LEARNING, LEASE, Rules, SeatAsk, Seats};
 
