@@ -91,10 +91,12 @@ pub async fn follow(gateway: Arc<Gateway>, stopping: CancellationToken) {
         if changed.is_err() {
             return;
         }
-        let snapshot = snapshots.load();
-        metrics.snapshot_number(snapshot.number().get());
+        let number = snapshots.load().number().get();
+        metrics.snapshot_number(number);
         let now = clock.now_seconds();
         for sessions in registry.by_shard() {
+            // After the sessions: none of them was let in by a newer one, by which it may be there.
+            let snapshot = snapshots.load();
             for session in sessions {
                 match judge(&snapshot, &session, now) {
                     Ok(principal) => {
@@ -107,7 +109,7 @@ pub async fn follow(gateway: Arc<Gateway>, stopping: CancellationToken) {
             tokio::task::yield_now().await;
         }
         // Not before: whoever sees the number knows that it rules every session.
-        metrics.judged_by(snapshot.number().get());
+        metrics.judged_by(number);
     }
 }
 

@@ -62,3 +62,14 @@ async fn others_notice_nothing_of_a_deny_policy() {
     }
     node.open().await;
 }
+
+#[tokio::test]
+async fn who_is_let_in_by_a_configuration_is_not_ended_by_the_one_before_it() {
+    let mut node = Node::before(echo_backend().await).await;
+    for _ in 0..100 {
+        node.add(Body::DenyPolicy(deny_policy(1, Target::Api(id(1)))));
+        tokio::task::yield_now().await;
+        node.reconfigure(|body| !matches!(body, Body::DenyPolicy(_)));
+        assert_eq!(node.refusal_or_none().await, None);
+    }
+}
