@@ -35,6 +35,7 @@ use tokio::{
 use crate::{relay::Leg, socket::Socket};
 
 pub mod headers;
+pub mod deflate;
 pub mod facts;
 pub mod answer;
 

@@ -178,7 +178,7 @@ async fn open(
                 client,
                 meter,
                 backend: upstream.leg,
-                rules: rules(&gateway.relay, upstream.deflate),
+                rules: rules(&gateway.relay, upstream.deflate.is_some()),
             };
             Some((permit, Box::new(opened)))
         }
@@ -233,6 +233,7 @@ async fn reach(
         offer,
         peer,
         session: record.session(),
+        may_drop: permit.session().limited().limiter().may_drop(),
     };
     let upstream = tokio::select! {
         // Much may change while a backend thinks, and what changed counts before what it says.
@@ -282,7 +283,9 @@ fn terms(session: &Session, upstream: &Upstream) -> Terms {
             api: api.name.clone(),
             version: Arc::from(api.version.as_str()),
         },
-        keeps_window: [upstream.deflate; 2],
+        keeps_window: upstream
+            .deflate
+            .map_or([false; 2], |it| [it.client_keeps, it.backend_keeps]),
         may_notice: subprotocol.is_none_or(|chosen| {
             let mut listed = api.notice_subprotocols.iter();
             listed.any(|name| chosen == &**name)

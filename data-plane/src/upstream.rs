@@ -10,7 +10,7 @@ use tidegate_kit::tls::{Roots, TlsError, client_config};
 
 use crate::{
     config::UpstreamConfig,
-    handshake::{answer::Refusal, headers::Offer},
+    handshake::{answer::Refusal, deflate::Agreed, headers::Offer},
     listen::peer::Peer,
     record::SessionId,
     relay::Leg,
@@ -30,8 +30,8 @@ pub struct Upstream {
     pub leg: Leg<Socket>,
     /// The headers of its 101.
     pub headers: HeaderMap,
-    /// Whether `permessage-deflate` was negotiated.
-    pub deflate: bool,
+    /// What was agreed on compression; `None` for none.
+    pub deflate: Option<Agreed>,
 }
 
 /// What a backend is asked for.
@@ -47,6 +47,8 @@ pub struct Ask<'a> {
     pub peer: Peer,
     /// The session's id.
     pub session: SessionId,
+    /// Whether messages of the session may be dropped.
+    pub may_drop: bool,
 }
 
 /// Reaches backends.

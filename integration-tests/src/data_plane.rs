@@ -67,6 +67,8 @@ pub struct Status {
     pub sessions: u64,
     /// Whether its configuration stream is open.
     pub connected: bool,
+    /// What is wrong with its ledger, in words; empty while it answers.
+    pub ledger_fault: String,
 }
 
 // === impl DataPlane ===

@@ -193,8 +193,16 @@ impl Redis {
     /// # Panics
     /// When it does not answer.
     pub async fn command(&self, words: &[&str]) -> Reply {
-        let answer = ask(self.folder.path(), self.options.password.as_deref(), words).await;
+        let answer = self.attempt(words).await;
         answer.unwrap_or_else(|error| panic!("Redis does not answer {words:?}: {error}"))
+    }
+
+    /// Sends a command to a Redis that may hang up: one that changes its role drops every connection.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn attempt(&self, words: &[&str]) -> anyhow::Result<Reply> {
+        ask(self.folder.path(), self.options.password.as_deref(), words).await
     }
 
     /// Sends a command that must succeed.

@@ -23,9 +23,6 @@ pub struct Offer {
     pub accept: HeaderValue,
 }
 
-/// The extension of RFC 7692, the only one that the relay can check.
-pub const DEFLATE: &str = "permessage-deflate";
-
 /// RFC 6455, 1.3.
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
@@ -93,15 +90,9 @@ impl Offer {
         list(&self.headers, &header::SEC_WEBSOCKET_PROTOCOL).any(|offered| offered == name)
     }
 
-    /// The extensions that the client offered and the relay understands, as the client wrote them.
-    #[must_use]
-    pub fn extensions(&self) -> Option<HeaderValue> {
-        let known: Vec<_> = list(&self.headers, &header::SEC_WEBSOCKET_EXTENSIONS)
-            .filter(|offered| extension_name(offered).eq_ignore_ascii_case(DEFLATE))
-            .collect();
-        (!known.is_empty())
-            .then(|| HeaderValue::from_str(&known.join(", ")).ok())
-            .flatten()
+    /// The extensions that the client offered.
+    pub fn extensions(&self) -> impl Iterator<Item = &str> {
+        list(&self.headers, &header::SEC_WEBSOCKET_EXTENSIONS)
     }
 }
 
@@ -144,12 +135,6 @@ pub fn list<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item
         .flat_map(split_unquoted)
         .map(str::trim)
         .filter(|element| !element.is_empty())
-}
-
-/// The name of an extension, without its parameters.
-#[must_use]
-pub fn extension_name(element: &str) -> &str {
-    element.split(';').next().unwrap_or_default().trim()
 }
 
 /// The headers that are meant for the other end, each line as it was: not those of this connection, of the message's

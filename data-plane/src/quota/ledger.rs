@@ -153,8 +153,9 @@ impl Ledger {
         for result in results {
             match result {
                 Ok(reply) => replies.push(reply),
-                // One key of another type is that counter's trouble alone.
-                Err(error) if error.code() == Some("WRONGTYPE") => {
+                // Redis answers, though not as it should: a key of another type is that counter's trouble alone, and
+                // what is wrong with all of it, the next sign of life shows.
+                Err(error) if error.code().is_some() => {
                     replies.push(Reply::Failed(explain(&error).0));
                 }
                 Err(error) => return Err(explain(&error)),

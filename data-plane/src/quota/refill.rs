@@ -63,6 +63,9 @@ struct Flying {
 /// How often the ledger hears that the node lives, and the node whether the ledger is still the same.
 const HELLO: Duration = Duration::from_millis(500);
 
+/// For how long a counter that could not be kept is told of, in milliseconds: longer than until it is tried again.
+const AILS: u64 = 1_500;
+
 /// How many are visited for one exchange at most.
 const BATCH: usize = 4096;
 
@@ -80,6 +83,8 @@ impl Refill {
         let mut since = None;
         let mut swept = Tick::now();
         let mut failing = false;
+        // When a counter could last not be kept.
+        let mut ailed = None;
         loop {
             let now = Tick::now();
             if now.since(swept) >= SWEEP {
@@ -99,7 +104,7 @@ impl Refill {
                         }
                         failing = false;
                         heard = Tick::now();
-                        self.back();
+                        self.back(ailed.is_none_or(|at| heard.since(at) > AILS));
                         hello_at = heard.plus(millis(HELLO));
                     }
                     Err(error) => {
@@ -135,7 +140,7 @@ impl Refill {
             if !settled.is_empty() {
                 parties.extend(self.book.settle());
             }
-            if let Err(error) = self.visit(parties, failing, &mut heard).await {
+            if let Err(error) = self.visit(parties, failing, &mut heard, &mut ailed).await {
                 failing = true;
                 self.failed(&error, heard);
                 hello_at = Tick::now().plus(millis(backoff.wait()));
@@ -153,6 +158,7 @@ impl Refill {
         parties: Vec<Party>,
         failing: bool,
         heard: &mut Tick,
+        ailed: &mut Option<Tick>,
     ) -> Result<(), LedgerError> {
         let now = Tick::now();
         let mut requests = Vec::new();
@@ -221,6 +227,7 @@ impl Refill {
                         Party::Bucket(bucket) => bucket.ails(flying.seq),
                         Party::Gauge(gauge) => gauge.unanswered(flying.seq),
                     }
+                    *ailed = Some(now);
                     if self.link.set_fault(&fault) {
                         tracing::warn!(fault, "a counter cannot be kept in the ledger");
                     }
@@ -251,9 +258,9 @@ impl Refill {
         Ok(hello.since)
     }
 
-    /// The ledger answers.
-    fn back(&self) {
-        if self.link.set_fault("") {
+    /// The ledger answers, and `is_well` where no counter has had trouble lately.
+    fn back(&self, is_well: bool) {
+        if is_well && self.link.set_fault("") {
             tracing::info!("the ledger answers");
         }
         if self.link.set_away(false) {

@@ -21,10 +21,8 @@ use crate::{
     auth::credential,
     handshake::{
         answer::{Refusal, Relayed, SESSION_HEADER},
-        headers::{
-            DEFLATE, Offer, accept_for, end_to_end, extension_name, has_token, list, new_key,
-            the_one,
-        },
+        deflate::{self, Agreed},
+        headers::{Offer, accept_for, end_to_end, has_token, list, new_key, the_one},
     },
     relay::Leg,
     socket::Socket,
@@ -89,9 +87,11 @@ async fn exchange(io: Socket, ask: &Ask<'_>) -> Result<Upstream, Refusal> {
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
         return Err(refusal(&mut conn, response).await);
     }
-    let deflate = judge(response.headers(), ask.offer, &accept)
+    judge(response.headers(), ask.offer, &accept)
         .map_err(|fault| Refusal::because(Reason::BackendHandshake, fault))?;
-    let headers = response.headers().clone();
+    let mut headers = response.headers().clone();
+    let deflate = agree(&mut headers, ask)
+        .map_err(|fault| Refusal::because(Reason::BackendHandshake, fault))?;
     let upgraded = drive(&mut conn, hyper::upgrade::on(response))
         .await
         .map_err(unreadable)?;
@@ -146,7 +146,7 @@ fn request(ask: &Ask<'_>, key: HeaderValue) -> Result<Request<Empty<Bytes>>, Ref
     );
     headers.insert(header::SEC_WEBSOCKET_KEY, key);
     headers.remove(header::SEC_WEBSOCKET_EXTENSIONS);
-    if let Some(extensions) = offer.extensions() {
+    if let Some(extensions) = deflate::offer(offer.extensions(), ask.may_drop) {
         headers.insert(header::SEC_WEBSOCKET_EXTENSIONS, extensions);
     }
     headers.insert(SESSION_HEADER, ask.session.header());
@@ -168,8 +168,8 @@ fn forward(headers: &mut HeaderMap, ask: &Ask<'_>) {
     }
 }
 
-/// Judges a 101; gives whether `permessage-deflate` was negotiated.
-fn judge(headers: &HeaderMap, offer: &Offer, accept: &HeaderValue) -> Result<bool, Fault> {
+/// Judges a 101, but for what it says of extensions.
+fn judge(headers: &HeaderMap, offer: &Offer, accept: &HeaderValue) -> Result<(), Fault> {
     if !has_token(headers, &header::UPGRADE, "websocket")
         || !has_token(headers, &header::CONNECTION, "upgrade")
     {
@@ -184,15 +184,22 @@ fn judge(headers: &HeaderMap, offer: &Offer, accept: &HeaderValue) -> Result<boo
             .filter(|chosen| offer.offers_subprotocol(chosen.trim()))
             .ok_or(Fault::Subprotocol)?;
     }
-    let mut chosen = list(headers, &header::SEC_WEBSOCKET_EXTENSIONS).map(extension_name);
-    let Some(first) = chosen.next() else {
-        return Ok(false);
-    };
-    let offered = offer.extensions().is_some() && first.eq_ignore_ascii_case(DEFLATE);
-    if offered && chosen.next().is_none() {
-        Ok(true)
-    } else {
-        Err(Fault::Extension)
+    Ok(())
+}
+
+/// Judges the extension that a 101 chose, and leaves in the headers what the client is to be told of it.
+fn agree(headers: &mut HeaderMap, ask: &Ask<'_>) -> Result<Option<Agreed>, Fault> {
+    let chosen: Vec<_> = list(headers, &header::SEC_WEBSOCKET_EXTENSIONS).collect();
+    let is_offered =
+        |chosen| deflate::is_deflate(chosen) && ask.offer.extensions().any(deflate::is_deflate);
+    match chosen[..] {
+        [] => Ok(None),
+        [one] if is_offered(one) => {
+            let (agreed, answer) = deflate::answer(one, ask.may_drop);
+            headers.insert(header::SEC_WEBSOCKET_EXTENSIONS, answer);
+            Ok(Some(agreed))
+        }
+        _ => Err(Fault::Extension),
     }
 }
 

@@ -62,16 +62,36 @@ impl Sentinel {
         )
     }
 
+    /// Waits until the replica has everything that the master has now.
+    ///
+    /// # Panics
+    /// When it does not get it.
+    pub async fn until_replicated(&self) {
+        let info = self.master.must(&["INFO", "replication"]).await;
+        let written = info.info("master_repl_offset").expect("a master says so");
+        wait::until("the replica has caught up", async || {
+            let info = self.replica.must(&["INFO", "replication"]).await;
+            (info.info("slave_repl_offset").ok()? >= written).then_some(())
+        })
+        .await;
+    }
+
     /// Waits until the replica is the master.
     ///
     /// # Panics
     /// When it does not become it.
     pub async fn until_failed_over(&self) {
-        wait::until("the replica becomes the master", async || {
-            let role = self.replica.must(&["ROLE"]).await;
-            let Reply::Many(role) = role else { return None };
-            (role.first() == Some(&Reply::Text("master".to_owned()))).then_some(())
-        })
+        // Two looks of the sentinel, and an election.
+        wait::until_within(
+            wait::DEADLINE * 2,
+            "the replica becomes the master",
+            async || {
+                let Reply::Many(role) = self.replica.attempt(&["ROLE"]).await.ok()? else {
+                    return None;
+                };
+                (role.first() == Some(&Reply::Text("master".to_owned()))).then_some(())
+            },
+        )
         .await;
     }
 }

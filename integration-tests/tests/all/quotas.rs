@@ -5,8 +5,11 @@ mod sharing;
 mod outages;
 mod seats;
 mod actions;
+mod compression;
 mod changes;
 mod levels;
+mod forms;
+mod faults;
 
 use std::{
     collections::HashMap,

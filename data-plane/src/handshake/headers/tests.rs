@@ -4,7 +4,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, header};
 use proptest::prelude::{prop_assert_eq, proptest};
 use tidegate_proto::reason::Reason;
 
-use super::{Offer, accept_for, end_to_end, extension_name, list, new_key};
+use super::{Offer, accept_for, end_to_end, list, new_key};
 
 fn headers(lines: &[(&str, &str)]) -> HeaderMap {
     lines
@@ -161,21 +161,6 @@ fn hop_by_hop_headers_and_those_that_connection_names_stay_behind() {
 }
 
 #[test]
-fn only_the_extension_that_the_relay_understands_is_offered_on() {
-    let deflate = "permessage-deflate; client_max_window_bits";
-    let offered = |text| {
-        judged(&[("sec-websocket-extensions", text)])
-            .unwrap()
-            .extensions()
-            .map(|value| value.to_str().unwrap().to_owned())
-    };
-    let among_others = format!("x-webkit-deflate-frame, {deflate}, foo; a=\"b,c\"");
-    assert_eq!(offered(deflate).as_deref(), Some(deflate));
-    assert_eq!(offered(&among_others).as_deref(), Some(deflate));
-    assert_eq!(offered("x-webkit-deflate-frame"), None);
-}
-
-#[test]
 fn subprotocols_are_compared_letter_for_letter() {
     let offer = judged(&[
         ("sec-websocket-protocol", "chat, ocpp1.6"),
@@ -198,15 +183,6 @@ fn every_new_key_is_another_and_is_valid() {
     assert_ne!(one, other);
     assert_ne!(accept_for(&one), accept_for(&other));
     assert!(judged(&[("sec-websocket-key", one.to_str().unwrap())]).is_ok());
-}
-
-#[test]
-fn an_extension_is_known_by_its_name() {
-    assert_eq!(
-        extension_name(" permessage-deflate ; a=1"),
-        "permessage-deflate"
-    );
-    assert_eq!(extension_name(""), "");
 }
 
 proptest! {
