@@ -17,7 +17,7 @@ const AGAIN: (u64, u64) = (50, 1_000);
 
 /// For how long messages wait when the ledger has nothing left but others have not spent what they hold: a little longer
 /// than it takes them to give back what they do not use. In milliseconds; and how often it is asked for meanwhile.
-const HOPE: u64 = 1_500;
+const HOPE: u64 = 2_000;
 const HOPE_AGAIN: u64 = 250;
 
 /// How a counter stands in its window.
@@ -71,8 +71,8 @@ pub(super) struct Account {
     patience: u64,
     /// What was unspent when the ledger was last told.
     told_unspent: u64,
-    /// What was left at the last look, and since when it has not changed.
-    seen: (u64, Tick),
+    /// When the ledger last answered.
+    heard: Tick,
 }
 
 /// What is to be asked.
@@ -122,14 +122,21 @@ impl Account {
     }
 
     /// What to ask, if there is anything to ask or to tell.
-    pub(super) fn ask(&mut self, left: u64, over: u64, is_low: bool, now: Tick) -> Option<Words> {
+    pub(super) fn ask(
+        &mut self,
+        left: u64,
+        over: u64,
+        is_low: bool,
+        used: Tick,
+        now: Tick,
+    ) -> Option<Words> {
         let epoch = self.epoch?;
         if self.flying.is_some() {
             return None;
         }
         let wants = (self.need > 0 || is_low) && self.may_ask(now);
         let tells = self.tell
-            || (self.told_unspent != left && left == 0 && !wants && self.rests(left, now));
+            || (self.told_unspent != left && left == 0 && !wants && now >= self.idle_at(used));
         if !wants && !tells {
             return None;
         }
@@ -185,7 +192,7 @@ impl Account {
         self.told_unspent += grant.granted;
         self.total = grant.total;
         self.loose = grant.loose;
-        self.seen = (left, now);
+        self.heard = now;
         if grant.granted > 0 {
             self.last_grant = grant.granted;
             self.granted_at = now;
@@ -225,26 +232,23 @@ impl Account {
         }
     }
 
-    /// Whether a rest has not been touched for so long that others should have it.
-    pub(super) fn is_idle(&mut self, left: u64, now: Tick) -> bool {
-        if self.rests(left, now) && left > 0 && self.flying.is_none() {
+    /// Whether a rest, last used at `used`, has not been touched for so long that others should have it.
+    pub(super) fn is_idle(&mut self, left: u64, used: Tick, now: Tick) -> bool {
+        if now >= self.idle_at(used) && left > 0 && self.flying.is_none() {
             self.tell = true;
             return true;
         }
         false
     }
 
-    fn rests(&mut self, left: u64, now: Tick) -> bool {
-        if self.seen.0 != left {
-            self.seen = (left, now);
-        }
-        now.since(self.seen.1) >= IDLE
+    fn idle_at(&self, used: Tick) -> Tick {
+        used.max(self.heard).plus(IDLE)
     }
 
     /// When to look again without being called.
-    pub(super) fn next_visit(&self, left: u64, waits: bool, now: Tick) -> Option<Tick> {
+    pub(super) fn next_visit(&self, left: u64, waits: bool, used: Tick, now: Tick) -> Option<Tick> {
         let has_to_tell = left > 0 || self.told_unspent != left;
-        let idle = has_to_tell.then(|| self.seen.1.plus(IDLE).max(now.plus(1)));
+        let idle = has_to_tell.then(|| self.idle_at(used).max(now.plus(1)));
         let turn = waits.then(|| {
             let asks = self.phase == Phase::Spent && self.loose > 0;
             let again = if asks { self.again } else { self.ends };

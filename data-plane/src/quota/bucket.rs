@@ -57,6 +57,8 @@ pub struct Bucket {
     over: AtomicU64,
     /// When the window was begun here.
     opened: AtomicU64,
+    /// When it last paid.
+    used: AtomicU64,
     /// A visit was asked for.
     called: AtomicBool,
     account: Mutex<Account>,
@@ -122,6 +124,7 @@ impl Bucket {
             low: AtomicU64::new(0),
             over: AtomicU64::new(0),
             opened: AtomicU64::new(0),
+            used: AtomicU64::new(0),
             called: AtomicBool::new(false),
             account: Mutex::default(),
             waiters: Mutex::default(),
@@ -308,7 +311,10 @@ impl Bucket {
             }
             let left = (purse & AMOUNT_MASK).checked_sub(amount)?;
             match self.exchange(purse, purse - amount) {
-                Ok(()) => return Some(left),
+                Ok(()) => {
+                    self.used.store(now.millis(), Ordering::Relaxed);
+                    return Some(left);
+                }
                 Err(changed) => purse = changed,
             }
         }
@@ -467,12 +473,12 @@ impl Bucket {
             return (None, (waits || account.need > 0).then_some(turn));
         }
         let left = self.purse.load(Ordering::Acquire) & AMOUNT_MASK;
-        if account.is_idle(left, now) {
+        if account.is_idle(left, self.used(), now) {
             self.give_back(&mut account);
         }
         let ask = self.ask(&mut account, now);
         let left = self.purse.load(Ordering::Acquire) & AMOUNT_MASK;
-        let next = account.next_visit(left, waits, now);
+        let next = account.next_visit(left, waits, self.used(), now);
         (ask, next)
     }
 
@@ -485,7 +491,7 @@ impl Bucket {
         let left = self.purse.load(Ordering::Acquire) & AMOUNT_MASK;
         let over = self.over.load(Ordering::Acquire);
         let is_low = left < self.low.load(Ordering::Relaxed);
-        let words = account.ask(left, over, is_low, now)?;
+        let words = account.ask(left, over, is_low, self.used(), now)?;
         self.link.stats.asks.fetch_add(1, Ordering::Relaxed);
         Some(Ask {
             key: self.name.clone(),
@@ -535,7 +541,7 @@ impl Bucket {
         let waits = !self.waiters().is_empty();
         let left = self.purse.load(Ordering::Acquire) & AMOUNT_MASK;
         let asks_again = is_final && account.need > 0;
-        let next = account.next_visit(left, waits, now);
+        let next = account.next_visit(left, waits, self.used(), now);
         drop(account);
         if is_final {
             self.wake();
@@ -639,6 +645,10 @@ impl Bucket {
     pub(super) fn wake(&self) {
         let waiters = std::mem::take(&mut *self.waiters());
         waiters.into_values().for_each(Waker::wake);
+    }
+
+    fn used(&self) -> Tick {
+        Tick::from_millis(self.used.load(Ordering::Relaxed))
     }
 
     fn account(&self) -> MutexGuard<'_, Account> {
