@@ -5,10 +5,11 @@ use std::sync::Arc;
 use tidegate_proto::ids::ApiId;
 
 mod conflict;
+mod topics;
 mod validate;
 
 use super::{
-    Service,
+    Service, deny_policies,
     draft::Draft,
     error::{ServiceError, reason},
     guard::{check_etag, demand},
@@ -22,6 +23,7 @@ use crate::domain::{
     lifecycle::{Action, Lifecycle, LifecycleEvent},
     name::{DEFAULT_ENVIRONMENT, EnvironmentName, UserName},
     object::{Etag, ObjectKey},
+    policy::DenyTarget,
     state::State,
     topic::Verbs,
     user::Permission,
@@ -50,6 +52,10 @@ pub struct ApiInput {
     pub topics: Vec<TopicInput>,
     /// `plans`, by name without `plans/`.
     pub plans: Vec<String>,
+    /// `policy`, without `apiPolicies/`; empty for none.
+    pub policy: String,
+    /// `notice_subprotocols`.
+    pub notice_subprotocols: Vec<String>,
     /// `default_version`.
     pub default_version: bool,
     /// `visible_roles`: everybody when it is `Public`.
@@ -67,6 +73,8 @@ pub struct TopicInput {
     pub mapping: String,
     /// `verbs`; both when neither is set.
     pub verbs: Verbs,
+    /// `policy`, without `apiPolicies/`; empty for none.
+    pub policy: String,
     /// `description`.
     pub description: String,
 }
@@ -115,10 +123,12 @@ impl Service {
                 provider: UserName::parse(&by).expect("actors have valid names"),
                 design: valid.design,
                 plans: valid.plans,
+                policy: valid.policy,
                 visibility: input.visibility,
                 default_version: input.default_version,
                 state: Lifecycle::Created,
                 history: vec![created(draft.now, by)],
+                quota_generation: 0,
                 last_revision: 0,
                 created_at: draft.now,
                 updated_at: draft.now,
@@ -212,7 +222,7 @@ impl Service {
         .await
     }
 
-    /// Deletes an API with its revisions and deployments.
+    /// Deletes an API with its revisions, its deployments and the deny policy about it.
     ///
     /// # Errors
     /// `PermissionDenied`, `NotFound`, `Aborted`, `FailedPrecondition` (`API_HAS_SUBSCRIPTIONS`), `Storage`, `Unavailable`.
@@ -238,6 +248,7 @@ impl Service {
                 });
             }
             draft.remove(ObjectKey::Api(id));
+            deny_policies::remove_with(draft, &DenyTarget::Api(id));
             lifecycle::undeploy_everywhere(draft, id);
             let revisions: Vec<_> = draft.state().revisions_of(id).map(|r| r.id).collect();
             for revision in revisions {
@@ -274,6 +285,7 @@ impl Service {
                 default_version,
                 state: Lifecycle::Created,
                 history: vec![created(draft.now, by)],
+                quota_generation: 0,
                 last_revision: 0,
                 created_at: draft.now,
                 updated_at: draft.now,
@@ -301,6 +313,7 @@ const SCHEMA: Schema<Api> = Schema {
         "tags",
         "state",
         "plans",
+        "policy",
         "creator",
         "default_version",
         "create_time",
@@ -325,6 +338,11 @@ const SCHEMA: Schema<Api> = Schema {
         "tags" => Field::Texts(api.design.tags.iter().cloned().collect()),
         "state" => Field::text(api.state),
         "plans" => Field::Texts(api.plans.iter().map(|p| format!("plans/{p}")).collect()),
+        "policy" => Field::Text(
+            api.policy
+                .as_ref()
+                .map_or_else(String::new, |name| format!("apiPolicies/{name}")),
+        ),
         "creator" => Field::text(format_args!("users/{}", api.provider)),
         "default_version" => Field::Bool(api.default_version),
         "create_time" => Field::time(api.created_at),

@@ -10,6 +10,8 @@ use tidegate_proto::{
 
 use super::{
     Service,
+    application_policies::named,
+    deny_policies,
     error::{ServiceError, reason},
     guard::{check_etag, demand, fixed},
     listing::{self, Field, ListQuery, Page, Schema},
@@ -20,9 +22,10 @@ use crate::domain::{
     actor::Actor,
     application::{Application, ApplicationKey, KEYS_MAX},
     credential::SecretHash,
-    invalid::{Faults, Invalid},
+    invalid::Faults,
     name::{ApplicationName, ClientId, UserName, free_text},
     object::{Etag, ObjectKey},
+    policy::DenyTarget,
     state::State,
     user::Permission,
 };
@@ -37,7 +40,8 @@ pub struct NewKey {
 }
 
 impl Service {
-    /// Registers an application of the actor. `name` is `application.display_name` of the admin API.
+    /// Registers an application of the actor. `name` is `application.display_name` of the admin API, `policy` its policy
+    /// without `applicationPolicies/`, empty for none.
     ///
     /// # Errors
     /// `PermissionDenied`, `Invalid`, `AlreadyExists`, `Storage`, `Unavailable`.
@@ -46,13 +50,23 @@ impl Service {
         actor: &Actor,
         name: &str,
         description: &str,
+        policy: &str,
     ) -> Result<Arc<Application>, ServiceError> {
         demand(actor, Permission::Subscribe)?;
         let owner = actor.user.ok_or_else(|| {
             ServiceError::PermissionDenied("a user, who then owns the application".to_owned())
         })?;
-        let (name, description) = read(name, description)?;
+        let (name, description) = (name.to_owned(), description.to_owned());
+        let policy = policy.to_owned();
         self.commit(actor, "CreateApplication", move |draft| {
+            let mut faults = Faults::new();
+            let name = faults.take("application.display_name", ApplicationName::parse(&name));
+            let description = faults.take("application.description", free_text(&description, 512));
+            let policy = named(POLICY, &policy, draft.state(), &mut faults);
+            faults.finish()?;
+            let (Some(name), Some(description)) = (name, description) else {
+                unreachable!("a value that is missing has left a fault");
+            };
             refuse_duplicate(draft.state(), owner, &name, None)?;
             Ok(draft.put(Application {
                 id: ApplicationId::generate(),
@@ -60,6 +74,8 @@ impl Service {
                 description,
                 owner,
                 owner_name: UserName::parse(&draft.actor.name).expect("users have valid names"),
+                policy,
+                quota_generation: 0,
                 created_at: draft.now,
                 updated_at: draft.now,
                 etag: Etag::FIRST,
@@ -82,7 +98,7 @@ impl Service {
     }
 
     /// Lists the actor's applications, or for an admin all. Filter fields: `display_name`, `description`, `owner`
-    /// (`users/{name}`). Order fields: `display_name`, `owner`, `create_time`, `update_time`.
+    /// (`users/{name}`), `policy` (`applicationPolicies/{name}`). Order fields: `display_name`, `owner`, `create_time`, `update_time`.
     ///
     /// # Errors
     /// `PermissionDenied`, `Invalid`.
@@ -102,7 +118,7 @@ impl Service {
         }
     }
 
-    /// Changes `display_name` or `description`; mask and etag as in [`super::apis::ApiUpdate`].
+    /// Changes `display_name`, `description` or `policy`; mask and etag as in [`super::apis::ApiUpdate`].
     ///
     /// # Errors
     /// `PermissionDenied`, `NotFound`, `Invalid`, `AlreadyExists`, `Aborted`, `Storage`, `Unavailable`.
@@ -120,22 +136,27 @@ impl Service {
             fixed(&mut faults, "application.owner", &update.owner, owner);
             let populated = |field: &str| match field {
                 "display_name" => !update.name.is_empty(),
-                _ => !update.description.is_empty(),
+                "description" => !update.description.is_empty(),
+                _ => !update.policy.is_empty(),
             };
-            let known = ["display_name", "description"];
+            let known = ["display_name", "description", "policy"];
             let fields = mask::resolve(&update.mask, &known, &["owner"], populated, &mut faults);
             let mut next = Application::clone(&application);
             for field in fields {
-                if field == "display_name" {
-                    let name = ApplicationName::parse(&update.name);
-                    if let Some(name) = faults.take("application.display_name", name) {
-                        next.name = name;
+                match field {
+                    "display_name" => {
+                        let name = ApplicationName::parse(&update.name);
+                        if let Some(name) = faults.take("application.display_name", name) {
+                            next.name = name;
+                        }
                     }
-                } else {
-                    let text = free_text(&update.description, 512);
-                    next.description = faults
-                        .take("application.description", text)
-                        .unwrap_or_default();
+                    "description" => {
+                        let text = free_text(&update.description, 512);
+                        next.description = faults
+                            .take("application.description", text)
+                            .unwrap_or_default();
+                    }
+                    _ => next.policy = named(POLICY, &update.policy, draft.state(), &mut faults),
                 }
             }
             faults.finish()?;
@@ -150,7 +171,7 @@ impl Service {
         .await
     }
 
-    /// Deletes an application with its keys and subscriptions.
+    /// Deletes an application with its keys, its subscriptions and the deny policy about it.
     ///
     /// # Errors
     /// `PermissionDenied`, `NotFound`, `Aborted`, `Storage`, `Unavailable`.
@@ -166,6 +187,7 @@ impl Service {
             let application = owned(draft.state(), &draft.actor, id)?.clone();
             check_etag(&etag, application.etag, || application.resource())?;
             draft.remove(ObjectKey::Application(id));
+            deny_policies::remove_with(draft, &DenyTarget::Application(id));
             let keys: Vec<_> = draft
                 .state()
                 .keys_of(id)
@@ -317,6 +339,8 @@ pub struct ApplicationUpdate {
     pub name: String,
     /// `description`.
     pub description: String,
+    /// `policy`, without `applicationPolicies/`; empty for none.
+    pub policy: String,
     /// `owner`: the user's name without `users/`; only to find out attempts to change it. Empty when not given.
     pub owner: String,
     /// The fields to change.
@@ -325,14 +349,22 @@ pub struct ApplicationUpdate {
     pub etag: String,
 }
 
+const POLICY: &str = "application.policy";
+
 const SCHEMA: Schema<Application> = Schema {
-    filter: &["display_name", "description", "owner"],
+    filter: &["display_name", "description", "owner", "policy"],
     order: &["display_name", "owner", "create_time", "update_time"],
     default_order: "create_time",
     get: |application, field| match field {
         "display_name" => Field::text(&application.name),
         "description" => Field::text(&application.description),
         "owner" => Field::text(format_args!("users/{}", application.owner_name)),
+        "policy" => Field::Text(
+            application
+                .policy
+                .as_ref()
+                .map_or_else(String::new, |name| format!("applicationPolicies/{name}")),
+        ),
         "create_time" => Field::time(application.created_at),
         _ => Field::time(application.updated_at),
     },
@@ -375,17 +407,6 @@ fn find_key<'a>(
         .ok_or_else(|| {
             ServiceError::NotFound(format!("applications/{application}/keys/{client_id}"))
         })
-}
-
-fn read(name: &str, description: &str) -> Result<(ApplicationName, String), Invalid> {
-    let mut faults = Faults::new();
-    let name = faults.take("application.display_name", ApplicationName::parse(name));
-    let description = faults.take("application.description", free_text(description, 512));
-    faults.finish()?;
-    let (Some(name), Some(description)) = (name, description) else {
-        unreachable!("a value that is missing has left a fault");
-    };
-    Ok((name, description))
 }
 
 fn refuse_duplicate(
