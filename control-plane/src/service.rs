@@ -23,6 +23,7 @@ pub mod quotas;
 pub mod environments;
 pub mod nodes;
 pub mod applications;
+pub mod application_keys;
 pub mod subscriptions;
 pub mod users;
 pub mod sessions;

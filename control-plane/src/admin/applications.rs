@@ -21,10 +21,7 @@ use crate::{
         invalid::{Faults, Rule, reason},
         name::ClientId,
     },
-    service::{
-        applications::{ApplicationUpdate, NewKey},
-        listing::ListQuery,
-    },
+    service::{application_keys::NewKey, applications::ApplicationUpdate, listing::ListQuery},
 };
 
 #[async_trait]
