@@ -45,7 +45,8 @@ mod audit;
 
 use crate::{discovery::fleet::Fleet, oauth::rotation::Rotation, service::Service};
 
-/// The bytes that a call's message may have; the longest valid one, an API with every field at its limit, has less.
+/// The bytes that a call's message may have; the longest valid ones, an API or an API policy with every field at its
+/// limit, have less.
 const MESSAGE_BYTES: usize = 1024 * 1024;
 
 /// All services of the admin API.

@@ -68,7 +68,7 @@ impl Service {
             let target = target(&input, &mut faults);
             let target = target.and_then(|target| existing(target, draft.state(), &mut faults));
             let description = description(&input, &mut faults);
-            let expires_at = end(&input, draft.now, &mut faults);
+            let expires_at = end(&input, None, draft.now, &mut faults);
             faults.finish()?;
             let (Some(target), Some(description)) = (target, description) else {
                 unreachable!("a value that is missing has left a fault");
@@ -154,7 +154,10 @@ impl Service {
                     "description" => {
                         next.description = description(&input, &mut faults).unwrap_or_default();
                     }
-                    "expire_time" => next.expires_at = end(&input, draft.now, &mut faults),
+                    "expire_time" => {
+                        let kept = policy.expires_at;
+                        next.expires_at = end(&input, kept, draft.now, &mut faults);
+                    }
                     _ => next.disabled = input.disabled,
                 }
             }
@@ -331,11 +334,16 @@ fn description(input: &DenyPolicyInput, faults: &mut Faults) -> Option<String> {
     faults.take("deny_policy.description", text)
 }
 
-/// When it ends; `None` for never, or when that is at fault.
-fn end(input: &DenyPolicyInput, now: Timestamp, faults: &mut Faults) -> Option<Timestamp> {
+/// When it ends; `None` for never, or when that is at fault. What is kept may be sent back, although it be over.
+fn end(
+    input: &DenyPolicyInput,
+    kept: Option<Timestamp>,
+    now: Timestamp,
+    faults: &mut Faults,
+) -> Option<Timestamp> {
     const FIELD: &str = "deny_policy.expire_time";
     let end = faults.take(FIELD, input.expires_at.clone()?)?;
-    if end <= now {
+    if end <= now && Some(end) != kept {
         faults.add(FIELD, reason::OUT_OF_RANGE, "must lie in the future");
     }
     Some(end)

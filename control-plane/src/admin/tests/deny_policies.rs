@@ -202,8 +202,10 @@ async fn an_end_lies_in_the_future_when_it_is_set() {
         ..until(expire_time)
     };
     let end = ["expire_time"];
-    let past = change(&admin, named(made.expire_time), &end).await;
+    let past = change(&admin, named(at(START_SECONDS)), &end).await;
     assert_eq!(fields(past), [fault(".expire_time", "OUT_OF_RANGE")]);
+    let unchanged = change(&admin, named(made.expire_time), &["*"]).await;
+    assert_eq!(unchanged.unwrap(), made);
     let later = change(&admin, named(at(START_SECONDS + 9)), &end).await;
     assert_eq!(later.unwrap().expire_time, at(START_SECONDS + 9));
     let never = change(&admin, named(None), &end).await.unwrap();

@@ -324,7 +324,11 @@ async fn there_are_at_most_fifty_groups_of_twenty_conditions_and_the_longest_fit
         let subject = |name: String| Subject::Query(sought(&name, &"v".repeat(256)));
         names.map(|name| when(subject(name))).collect()
     };
-    let longest = vec![group(conditions(20)); 50];
+    let longest = ConditionalGroup {
+        description: "ü".repeat(512),
+        ..group(conditions(20))
+    };
+    let longest = vec![longest; 50];
     let made = admin.create_api_policy("longest", &longest).await.unwrap();
     let all = |groups: &[ConditionalGroup]| -> Vec<_> {
         groups.iter().flat_map(|it| it.conditions.clone()).collect()
