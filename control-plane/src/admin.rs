@@ -9,8 +9,12 @@ use prost_types::FileDescriptorSet;
 use tidegate_proto::admin::{
     FILE_DESCRIPTOR_SET,
     v1::{
-        api_service_server::ApiServiceServer, application_service_server::ApplicationServiceServer,
-        audit_service_server::AuditServiceServer, gateway_service_server::GatewayServiceServer,
+        api_policy_service_server::ApiPolicyServiceServer, api_service_server::ApiServiceServer,
+        application_policy_service_server::ApplicationPolicyServiceServer,
+        application_service_server::ApplicationServiceServer,
+        audit_service_server::AuditServiceServer,
+        deny_policy_service_server::DenyPolicyServiceServer,
+        gateway_service_server::GatewayServiceServer,
         key_manager_service_server::KeyManagerServiceServer,
         plan_service_server::PlanServiceServer, session_service_server::SessionServiceServer,
         subscription_service_server::SubscriptionServiceServer,
@@ -30,6 +34,9 @@ mod users;
 mod apis;
 mod limits;
 mod plans;
+mod application_policies;
+mod api_policies;
+mod deny_policies;
 mod applications;
 mod subscriptions;
 mod gateways;
@@ -38,7 +45,8 @@ mod audit;
 
 use crate::{discovery::fleet::Fleet, oauth::rotation::Rotation, service::Service};
 
-/// The bytes that a call's message may have; the longest valid one, an API with every field at its limit, has less.
+/// The bytes that a call's message may have; the longest valid ones, an API or an API policy with every field at its
+/// limit, have less.
 const MESSAGE_BYTES: usize = 1024 * 1024;
 
 /// All services of the admin API.
@@ -96,6 +104,9 @@ impl Admin {
             UserServiceServer,
             ApiServiceServer,
             PlanServiceServer,
+            ApplicationPolicyServiceServer,
+            ApiPolicyServiceServer,
+            DenyPolicyServiceServer,
             ApplicationServiceServer,
             SubscriptionServiceServer,
             GatewayServiceServer,

@@ -9,6 +9,8 @@ pub mod actor;
 pub mod endpoint;
 pub mod topic;
 pub mod plan;
+pub mod address;
+pub mod policy;
 pub mod environment;
 pub mod api;
 pub mod lifecycle;

@@ -99,6 +99,17 @@ fn touched(old: &State, new: &State, environment: &EnvironmentName) -> Vec<Resou
     let mut keys: Vec<ResourceKey> = Vec::new();
     keys.extend(changed(old.plans(), new.plans()).map(|name| ResourceKey::Plan(name.clone())));
     keys.extend(
+        changed(old.application_policies(), new.application_policies())
+            .map(|name| ResourceKey::ApplicationPolicy(name.clone())),
+    );
+    keys.extend(
+        changed(old.api_policies(), new.api_policies())
+            .map(|name| ResourceKey::ApiPolicy(name.clone())),
+    );
+    keys.extend(
+        changed(old.deny_policies(), new.deny_policies()).map(|id| ResourceKey::DenyPolicy(*id)),
+    );
+    keys.extend(
         changed(old.applications(), new.applications()).map(|id| ResourceKey::Application(*id)),
     );
     keys.extend(changed(old.keys(), new.keys()).map(|id| ResourceKey::ApplicationKey(id.clone())));

@@ -7,7 +7,10 @@ use tidegate_proto::admin::v1::{
     Api, Application, ApplicationKey, CreateApiRequest, CreateApplicationKeyRequest,
     CreateApplicationRequest, CreatePlanRequest, CreateSubscriptionRequest, Limits,
     ListNodesRequest, Node, Plan, SignInRequest, Subscription, UpdatePlanRequest,
-    api_service_client::ApiServiceClient, application_service_client::ApplicationServiceClient,
+    api_policy_service_client::ApiPolicyServiceClient, api_service_client::ApiServiceClient,
+    application_policy_service_client::ApplicationPolicyServiceClient,
+    application_service_client::ApplicationServiceClient,
+    deny_policy_service_client::DenyPolicyServiceClient,
     gateway_service_client::GatewayServiceClient, plan_service_client::PlanServiceClient,
     session_service_client::SessionServiceClient,
     subscription_service_client::SubscriptionServiceClient,
@@ -85,6 +88,30 @@ impl Admin {
     #[must_use]
     pub fn plans(&self) -> PlanServiceClient<Channel> {
         PlanServiceClient::new(self.channel.clone())
+    }
+
+    /// A client of the application service.
+    #[must_use]
+    pub fn applications(&self) -> ApplicationServiceClient<Channel> {
+        ApplicationServiceClient::new(self.channel.clone())
+    }
+
+    /// A client of the application policy service.
+    #[must_use]
+    pub fn application_policies(&self) -> ApplicationPolicyServiceClient<Channel> {
+        ApplicationPolicyServiceClient::new(self.channel.clone())
+    }
+
+    /// A client of the API policy service.
+    #[must_use]
+    pub fn api_policies(&self) -> ApiPolicyServiceClient<Channel> {
+        ApiPolicyServiceClient::new(self.channel.clone())
+    }
+
+    /// A client of the deny policy service.
+    #[must_use]
+    pub fn deny_policies(&self) -> DenyPolicyServiceClient<Channel> {
+        DenyPolicyServiceClient::new(self.channel.clone())
     }
 
     /// A client of the subscription service.
@@ -165,7 +192,7 @@ impl Admin {
     /// # Panics
     /// When the admin API refuses.
     pub async fn subscribe(&self, api: &Api, plan: &str) -> Subscriber {
-        let mut applications = ApplicationServiceClient::new(self.channel.clone());
+        let mut applications = self.applications();
         let application = Application {
             display_name: format!("{} {plan}", api.api_name),
             ..Application::default()

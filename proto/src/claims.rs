@@ -37,6 +37,21 @@ pub struct AccessClaims {
     pub scope: String,
 }
 
+/// Claims that say something about the token itself, or that have a place of their own: no condition of a policy can look
+/// at them.
+pub const RESERVED: [&str; 10] = [
+    "iss",
+    "sub",
+    "aud",
+    "exp",
+    "nbf",
+    "iat",
+    "jti",
+    "client_id",
+    "application",
+    "key_type",
+];
+
 /// Which endpoints a key of an application reaches.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,

@@ -6,8 +6,8 @@ use tidegate_proto::{
         CreateRevisionRequest, DeleteApiRequest, DeleteRevisionRequest, DeployRevisionRequest,
         GetApiRequest, GetRevisionRequest, ListApisRequest, ListApisResponse,
         ListLifecycleEventsRequest, ListLifecycleEventsResponse, ListRevisionsRequest,
-        ListRevisionsResponse, RestoreRevisionRequest, Revision, UndeployRevisionRequest,
-        UpdateApiRequest, api_service_server::ApiService,
+        ListRevisionsResponse, ResetApiQuotaRequest, RestoreRevisionRequest, Revision,
+        UndeployRevisionRequest, UpdateApiRequest, api_service_server::ApiService,
     },
     ids::{ApiId, RevisionId},
 };
@@ -277,6 +277,20 @@ impl ApiService for Admin {
             .await
             .map_err(status::of)?;
         self.revision(&actor, &revision)
+    }
+
+    async fn reset_api_quota(
+        &self,
+        request: Request<ResetApiQuotaRequest>,
+    ) -> Result<Response<Api>, Status> {
+        let actor = self.actor(&request)?;
+        let id = read_api("name", &request.into_inner().name)?;
+        let api = self
+            .service
+            .reset_api_quota(&actor, id)
+            .await
+            .map_err(status::of)?;
+        Ok(self.api(&api))
     }
 }
 

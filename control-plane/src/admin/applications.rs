@@ -6,7 +6,8 @@ use tidegate_proto::{
         CreateApplicationRequest, DeleteApplicationKeyRequest, DeleteApplicationRequest,
         GetApplicationRequest, ListApplicationKeysRequest, ListApplicationKeysResponse,
         ListApplicationsRequest, ListApplicationsResponse, RegenerateSecretRequest,
-        UpdateApplicationRequest, application_service_server::ApplicationService,
+        ResetApplicationQuotaRequest, UpdateApplicationRequest,
+        application_service_server::ApplicationService,
     },
     claims::KeyType,
     ids::ApplicationId,
@@ -20,10 +21,7 @@ use crate::{
         invalid::{Faults, Rule, reason},
         name::ClientId,
     },
-    service::{
-        applications::{ApplicationUpdate, NewKey},
-        listing::ListQuery,
-    },
+    service::{application_keys::NewKey, applications::ApplicationUpdate, listing::ListQuery},
 };
 
 #[async_trait]
@@ -36,7 +34,12 @@ impl ApplicationService for Admin {
         let application = request.into_inner().application.unwrap_or_default();
         let application = self
             .service
-            .create_application(&actor, &application.display_name, &application.description)
+            .create_application(
+                &actor,
+                &application.display_name,
+                &application.description,
+                convert::bare("applicationPolicies", &application.policy),
+            )
             .await
             .map_err(status::of)?;
         Ok(Response::new(message(&application)))
@@ -89,6 +92,7 @@ impl ApplicationService for Admin {
             id: read("application.name", &application.name)?,
             name: application.display_name,
             description: application.description,
+            policy: convert::bare("applicationPolicies", &application.policy).to_owned(),
             owner: convert::bare("users", &application.owner).to_owned(),
             mask: convert::mask(request.update_mask),
             etag: application.etag,
@@ -184,6 +188,20 @@ impl ApplicationService for Admin {
             .map_err(status::of)?;
         Ok(Response::new(new_key(&new)))
     }
+
+    async fn reset_application_quota(
+        &self,
+        request: Request<ResetApplicationQuotaRequest>,
+    ) -> Result<Response<Message>, Status> {
+        let actor = self.actor(&request)?;
+        let id = read("name", &request.into_inner().name)?;
+        let application = self
+            .service
+            .reset_application_quota(&actor, id)
+            .await
+            .map_err(status::of)?;
+        Ok(Response::new(message(&application)))
+    }
 }
 
 fn message(application: &Application) -> Message {
@@ -192,6 +210,7 @@ fn message(application: &Application) -> Message {
         display_name: application.name.to_string(),
         description: application.description.clone(),
         owner: format!("users/{}", application.owner_name),
+        policy: convert::reference("applicationPolicies", application.policy.as_ref()),
         etag: application.etag.to_string(),
         create_time: convert::time(application.created_at),
         update_time: convert::time(application.updated_at),

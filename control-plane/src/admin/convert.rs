@@ -8,6 +8,7 @@ use tonic::Status;
 use super::status;
 use crate::domain::{
     invalid::{Faults, Rule, reason},
+    name::PolicyName,
     time::Timestamp,
     user::{Role, Roles},
 };
@@ -20,6 +21,25 @@ pub(super) fn time(at: Timestamp) -> Option<prost_types::Timestamp> {
         nanos: i32::try_from(millis % 1000 * 1_000_000).ok()?,
     })
 }
+
+/// Reads an instant.
+///
+/// # Errors
+/// When protobuf does not allow it, or it lies before 1970.
+pub(super) fn read_time(time: &prost_types::Timestamp) -> Result<Timestamp, Rule> {
+    let millis = u64::try_from(time.seconds)
+        .ok()
+        .filter(|_| (0..1_000_000_000).contains(&time.nanos))
+        .filter(|&seconds| seconds <= LAST_SECOND)
+        .map(|seconds| seconds * 1000 + u64::from(time.nanos.cast_unsigned()) / 1_000_000);
+    millis.map(Timestamp::from_millis).ok_or_else(|| {
+        let rule = "must be an instant between the years 1970 and 9999";
+        Rule::new(reason::OUT_OF_RANGE, rule)
+    })
+}
+
+/// 9999-12-31T23:59:59Z, the last that protobuf allows.
+const LAST_SECOND: u64 = 253_402_300_799;
 
 /// A number of things as lists tell it.
 pub(super) fn size(n_items: usize) -> i32 {
@@ -37,6 +57,11 @@ pub(super) fn bare<'a>(collection: &str, reference: &'a str) -> &'a str {
         .strip_prefix(collection)
         .and_then(|rest| rest.strip_prefix('/'))
         .unwrap_or(reference)
+}
+
+/// A reference to a policy; empty for none.
+pub(super) fn reference(collection: &str, name: Option<&PolicyName>) -> String {
+    name.map_or_else(String::new, |name| format!("{collection}/{name}"))
 }
 
 /// Takes the only field of a request that is read here.

@@ -3,11 +3,11 @@
 
 use std::str::FromStr;
 
-use tidegate_proto::ids::{ApiId, ApplicationId, RevisionId, SubscriptionId};
+use tidegate_proto::ids::{ApiId, ApplicationId, DenyPolicyId, RevisionId, SubscriptionId};
 
 use crate::domain::{
     invalid::{Rule, reason},
-    name::{ClientId, EnvironmentName, PlanName, UserName},
+    name::{ClientId, EnvironmentName, PlanName, PolicyName, UserName},
 };
 
 /// Reads `apis/{uuid}`.
@@ -37,6 +37,35 @@ pub(super) fn revision(text: &str) -> Result<(ApiId, RevisionId), Rule> {
 pub(super) fn plan(text: &str) -> Result<PlanName, Rule> {
     let [name] = segments(text, ["plans"], "plans/{name}")?;
     PlanName::parse(name)
+}
+
+/// Reads `applicationPolicies/{name}`.
+///
+/// # Errors
+/// When it is empty or has another form.
+pub(super) fn application_policy(text: &str) -> Result<PolicyName, Rule> {
+    let form = "applicationPolicies/{name}";
+    let [name] = segments(text, ["applicationPolicies"], form)?;
+    PolicyName::parse(name)
+}
+
+/// Reads `apiPolicies/{name}`.
+///
+/// # Errors
+/// When it is empty or has another form.
+pub(super) fn api_policy(text: &str) -> Result<PolicyName, Rule> {
+    let [name] = segments(text, ["apiPolicies"], "apiPolicies/{name}")?;
+    PolicyName::parse(name)
+}
+
+/// Reads `denyPolicies/{uuid}`.
+///
+/// # Errors
+/// When it is empty or has another form.
+pub(super) fn deny_policy(text: &str) -> Result<DenyPolicyId, Rule> {
+    const FORM: &str = "denyPolicies/{uuid}";
+    let [id] = segments(text, ["denyPolicies"], FORM)?;
+    uuid(id, FORM)
 }
 
 /// Reads `applications/{uuid}`.

@@ -4,8 +4,8 @@ use tidegate_proto::{
     admin::v1::{
         self, BlockSubscriptionRequest, CreateSubscriptionRequest, DeleteSubscriptionRequest,
         GetSubscriptionRequest, ListSubscriptionsRequest, ListSubscriptionsResponse,
-        Subscription as Message, UnblockSubscriptionRequest, UpdateSubscriptionRequest,
-        subscription_service_server::SubscriptionService,
+        ResetSubscriptionQuotaRequest, Subscription as Message, UnblockSubscriptionRequest,
+        UpdateSubscriptionRequest, subscription_service_server::SubscriptionService,
     },
     ids::SubscriptionId,
 };
@@ -156,6 +156,20 @@ impl SubscriptionService for Admin {
         let subscription = self
             .service
             .set_subscription_state(&actor, id, SubscriptionState::Active, &request.etag)
+            .await
+            .map_err(status::of)?;
+        Ok(Response::new(message(&subscription)))
+    }
+
+    async fn reset_subscription_quota(
+        &self,
+        request: Request<ResetSubscriptionQuotaRequest>,
+    ) -> Result<Response<Message>, Status> {
+        let actor = self.actor(&request)?;
+        let id = read("name", &request.into_inner().name)?;
+        let subscription = self
+            .service
+            .reset_subscription_quota(&actor, id)
             .await
             .map_err(status::of)?;
         Ok(Response::new(message(&subscription)))

@@ -5,8 +5,12 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 use axum::{Extension, Router};
 use tidegate_kit::{clock::Clock, secret::Secret};
 use tidegate_proto::admin::v1::{
-    Api, CreateApiRequest, SignInRequest, api_service_client::ApiServiceClient,
+    Api, ApiPolicy, ConditionalGroup, CreateApiPolicyRequest, CreateApiRequest, Limits, Per,
+    SignInRequest, api_policy_service_client::ApiPolicyServiceClient,
+    api_service_client::ApiServiceClient,
+    application_policy_service_client::ApplicationPolicyServiceClient,
     application_service_client::ApplicationServiceClient, audit_service_client::AuditServiceClient,
+    deny_policy_service_client::DenyPolicyServiceClient,
     gateway_service_client::GatewayServiceClient,
     key_manager_service_client::KeyManagerServiceClient, plan_service_client::PlanServiceClient,
     session_service_client::SessionServiceClient,
@@ -24,6 +28,9 @@ mod permissions;
 mod apis;
 mod lists;
 mod catalogue;
+mod policies;
+mod deny_policies;
+mod quotas;
 mod wire;
 mod reflection;
 mod secrets;
@@ -137,6 +144,9 @@ clients!(
     users: UserServiceClient,
     apis: ApiServiceClient,
     plans: PlanServiceClient,
+    application_policies: ApplicationPolicyServiceClient,
+    api_policies: ApiPolicyServiceClient,
+    deny_policies: DenyPolicyServiceClient,
     applications: ApplicationServiceClient,
     subscriptions: SubscriptionServiceClient,
     gateways: GatewayServiceClient,
@@ -152,6 +162,31 @@ impl Caller {
             publish,
         };
         Ok(self.apis().create_api(request).await?.into_inner())
+    }
+
+    /// Creates an API policy that limits nobody but its groups.
+    async fn create_api_policy(
+        &self,
+        name: &str,
+        groups: &[ConditionalGroup],
+    ) -> Result<ApiPolicy, Status> {
+        let request = CreateApiPolicyRequest {
+            api_policy_id: name.to_owned(),
+            api_policy: Some(ApiPolicy {
+                per: Per::Api.into(),
+                limits: Some(Limits {
+                    unlimited: true,
+                    ..Limits::default()
+                }),
+                groups: groups.to_vec(),
+                ..ApiPolicy::default()
+            }),
+        };
+        Ok(self
+            .api_policies()
+            .create_api_policy(request)
+            .await?
+            .into_inner())
     }
 }
 

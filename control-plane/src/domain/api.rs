@@ -1,5 +1,5 @@
 //! An API in one version: who it is (fixed), how it is designed (editable, copied into revisions), and what takes effect
-//! at once (plans, lifecycle, default version, visibility).
+//! at once (plans, policy, lifecycle, default version, visibility).
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use tidegate_proto::{
 use super::{
     endpoint::Endpoints,
     lifecycle::{Lifecycle, LifecycleEvent},
-    name::{ApiName, PlanName, UserName},
+    name::{ApiName, PlanName, PolicyName, UserName},
     object::Etag,
     time::Timestamp,
     topic::Topic,
@@ -37,6 +37,8 @@ pub struct Api {
     pub design: Design,
     /// The plans it is offered under; takes effect at once.
     pub plans: BTreeSet<PlanName>,
+    /// The policy over all of its topics; takes effect at once.
+    pub policy: Option<PolicyName>,
     /// Who sees it in the developer portal; takes effect at once.
     pub visibility: Visibility,
     /// Whether paths without a version lead here; takes effect at once. At most one version of a name has it.
@@ -45,6 +47,8 @@ pub struct Api {
     pub state: Lifecycle,
     /// The newest steps of its lifecycle, oldest first.
     pub history: Vec<LifecycleEvent>,
+    /// Counts up when its counters begin anew; takes effect at once.
+    pub quota_generation: u64,
     /// The number of the newest revision ever made; the next one gets the next number.
     pub last_revision: u32,
     /// When it was made.
@@ -68,6 +72,8 @@ pub struct Design {
     pub endpoints: Endpoints,
     /// What paths it answers to; never empty.
     pub topics: Vec<Topic>,
+    /// Subprotocols in which a text message of the gateway's own may stand.
+    pub notice_subprotocols: Vec<String>,
 }
 
 /// Who sees an API in the developer portal.
@@ -93,5 +99,19 @@ impl Api {
     #[must_use]
     pub fn resource(&self) -> String {
         format!("apis/{}", self.id)
+    }
+
+    /// The API policies that it and its topics name.
+    pub fn policies(&self) -> impl Iterator<Item = &PolicyName> {
+        self.policy.iter().chain(self.design.policies())
+    }
+}
+
+// === impl Design ===
+
+impl Design {
+    /// The API policies that its topics name.
+    pub fn policies(&self) -> impl Iterator<Item = &PolicyName> {
+        self.topics.iter().filter_map(|topic| topic.policy.as_ref())
     }
 }

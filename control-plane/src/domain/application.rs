@@ -7,7 +7,7 @@ use tidegate_proto::{
 
 use super::{
     credential::SecretHash,
-    name::{ApplicationName, ClientId, UserName},
+    name::{ApplicationName, ClientId, PolicyName, UserName},
     object::Etag,
     time::Timestamp,
 };
@@ -25,6 +25,10 @@ pub struct Application {
     pub owner: UserId,
     /// The owner's name.
     pub owner_name: UserName,
+    /// What it may use over all of its subscriptions together.
+    pub policy: Option<PolicyName>,
+    /// Counts up when its counters begin anew.
+    pub quota_generation: u64,
     /// When it was registered.
     pub created_at: Timestamp,
     /// When it was last changed.

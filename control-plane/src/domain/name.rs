@@ -65,6 +65,11 @@ name!(
     |text| identifier(text, 50)
 );
 name!(
+    /// The name of an application policy or an API policy: 1 to 50 letters, digits, `-`, `_` and `.`.
+    PolicyName,
+    |text| identifier(text, 50)
+);
+name!(
     /// The name of a gateway environment: 1 to 50 letters, digits, `-`, `_` and `.`.
     EnvironmentName,
     |text| identifier(text, 50)
@@ -163,6 +168,27 @@ pub fn tag(text: &str) -> Result<String, Rule> {
         Some(c) => Err(forbidden(c)),
         None => Ok(text.to_owned()),
     }
+}
+
+/// The name of a WebSocket subprotocol: 1 to 100 characters of a token.
+///
+/// # Errors
+/// Names the rule that the text breaks.
+pub fn subprotocol(text: &str) -> Result<String, Rule> {
+    if text.is_empty() {
+        return Err(Rule::new(reason::REQUIRED, "must not be empty"));
+    }
+    at_most(text, 100)?;
+    match text.chars().find(|&c| !is_token(c)) {
+        Some(c) => Err(forbidden(c)),
+        None => Ok(text.to_owned()),
+    }
+}
+
+/// Whether a character may stand in a token (RFC 9110, 5.6.2).
+#[must_use]
+pub fn is_token(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c)
 }
 
 fn at_most(text: &str, max: usize) -> Result<(), Rule> {

@@ -2,15 +2,16 @@
 
 use std::{fmt, sync::Arc};
 
-use tidegate_proto::ids::{ApiId, ApplicationId, RevisionId, SubscriptionId, UserId};
+use tidegate_proto::ids::{ApiId, ApplicationId, DenyPolicyId, RevisionId, SubscriptionId, UserId};
 
 use super::{
     api::Api,
     application::{Application, ApplicationKey},
     credential::{SecretHash, Session},
     environment::Environment,
-    name::{ClientId, EnvironmentName, KeyId, PlanName},
+    name::{ClientId, EnvironmentName, KeyId, PlanName, PolicyName},
     plan::Plan,
+    policy::{ApiPolicy, ApplicationPolicy, DenyPolicy},
     revision::{Deployment, Revision},
     settings::Settings,
     signing::SigningKey,
@@ -31,6 +32,9 @@ pub enum Object {
     Deployment(Arc<Deployment>),
     Environment(Arc<Environment>),
     Plan(Arc<Plan>),
+    ApplicationPolicy(Arc<ApplicationPolicy>),
+    ApiPolicy(Arc<ApiPolicy>),
+    DenyPolicy(Arc<DenyPolicy>),
     Application(Arc<Application>),
     Key(Arc<ApplicationKey>),
     Subscription(Arc<Subscription>),
@@ -49,6 +53,9 @@ pub enum ObjectKey {
     Deployment(ApiId, EnvironmentName),
     Environment(EnvironmentName),
     Plan(PlanName),
+    ApplicationPolicy(PolicyName),
+    ApiPolicy(PolicyName),
+    DenyPolicy(DenyPolicyId),
     Application(ApplicationId),
     Key(ClientId),
     Subscription(SubscriptionId),
@@ -101,6 +108,9 @@ impl Object {
             Self::Deployment(it) => ObjectKey::Deployment(it.api, it.environment.clone()),
             Self::Environment(it) => ObjectKey::Environment(it.name.clone()),
             Self::Plan(it) => ObjectKey::Plan(it.name.clone()),
+            Self::ApplicationPolicy(it) => ObjectKey::ApplicationPolicy(it.name.clone()),
+            Self::ApiPolicy(it) => ObjectKey::ApiPolicy(it.name.clone()),
+            Self::DenyPolicy(it) => ObjectKey::DenyPolicy(it.id),
             Self::Application(it) => ObjectKey::Application(it.id),
             Self::Key(it) => ObjectKey::Key(it.client_id.clone()),
             Self::Subscription(it) => ObjectKey::Subscription(it.id),
@@ -120,6 +130,9 @@ impl Object {
             Self::Deployment(it) => format!("apis/{}/deployments/{}", it.api, it.environment),
             Self::Environment(it) => format!("environments/{}", it.name),
             Self::Plan(it) => format!("plans/{}", it.name),
+            Self::ApplicationPolicy(it) => it.resource(),
+            Self::ApiPolicy(it) => it.resource(),
+            Self::DenyPolicy(it) => it.resource(),
             Self::Application(it) => it.resource(),
             Self::Key(it) => it.resource(),
             Self::Subscription(it) => it.resource(),
@@ -154,6 +167,9 @@ from!(
     Deployment(Deployment),
     Environment(Environment),
     Plan(Plan),
+    ApplicationPolicy(ApplicationPolicy),
+    ApiPolicy(ApiPolicy),
+    DenyPolicy(DenyPolicy),
     Application(Application),
     Key(ApplicationKey),
     Subscription(Subscription),

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use imbl::{OrdMap, OrdSet};
 use tidegate_proto::{
-    ids::{ApiId, ApplicationId, RevisionId, SubscriptionId, UserId},
+    ids::{ApiId, ApplicationId, DenyPolicyId, RevisionId, SubscriptionId, UserId},
     revision::RevisionNumber,
 };
 
@@ -18,9 +18,10 @@ use super::{
     application::{Application, ApplicationKey},
     credential::{SecretHash, Session},
     environment::Environment,
-    name::{ClientId, EnvironmentName, KeyId, PlanName},
+    name::{ClientId, EnvironmentName, KeyId, PlanName, PolicyName},
     object::{Object, ObjectKey},
     plan::Plan,
+    policy::{ApiPolicy, ApplicationPolicy, DenyPolicy},
     revision::{Deployment, Revision},
     settings::Settings,
     signing::SigningKey,
@@ -41,6 +42,9 @@ pub struct State {
     deployments: OrdMap<DeploymentKey, Arc<Deployment>>,
     environments: OrdMap<EnvironmentName, Arc<Environment>>,
     plans: OrdMap<PlanName, Arc<Plan>>,
+    application_policies: OrdMap<PolicyName, Arc<ApplicationPolicy>>,
+    api_policies: OrdMap<PolicyName, Arc<ApiPolicy>>,
+    deny_policies: OrdMap<DenyPolicyId, Arc<DenyPolicy>>,
     applications: OrdMap<ApplicationId, Arc<Application>>,
     keys: OrdMap<ClientId, Arc<ApplicationKey>>,
     subscriptions: OrdMap<SubscriptionId, Arc<Subscription>>,
@@ -89,6 +93,24 @@ impl State {
     #[must_use]
     pub const fn plans(&self) -> &OrdMap<PlanName, Arc<Plan>> {
         &self.plans
+    }
+
+    /// The application policies.
+    #[must_use]
+    pub const fn application_policies(&self) -> &OrdMap<PolicyName, Arc<ApplicationPolicy>> {
+        &self.application_policies
+    }
+
+    /// The API policies.
+    #[must_use]
+    pub const fn api_policies(&self) -> &OrdMap<PolicyName, Arc<ApiPolicy>> {
+        &self.api_policies
+    }
+
+    /// The deny policies, in force or not.
+    #[must_use]
+    pub const fn deny_policies(&self) -> &OrdMap<DenyPolicyId, Arc<DenyPolicy>> {
+        &self.deny_policies
     }
 
     /// Every application.
@@ -141,6 +163,9 @@ impl State {
             + self.deployments.len()
             + self.environments.len()
             + self.plans.len()
+            + self.application_policies.len()
+            + self.api_policies.len()
+            + self.deny_policies.len()
             + self.applications.len()
             + self.keys.len()
             + self.subscriptions.len()
@@ -169,6 +194,11 @@ impl State {
                 Object::Environment(self.environments.get(name)?.clone())
             }
             ObjectKey::Plan(name) => Object::Plan(self.plans.get(name)?.clone()),
+            ObjectKey::ApplicationPolicy(name) => {
+                Object::ApplicationPolicy(self.application_policies.get(name)?.clone())
+            }
+            ObjectKey::ApiPolicy(name) => Object::ApiPolicy(self.api_policies.get(name)?.clone()),
+            ObjectKey::DenyPolicy(id) => Object::DenyPolicy(self.deny_policies.get(id)?.clone()),
             ObjectKey::Application(id) => Object::Application(self.applications.get(id)?.clone()),
             ObjectKey::Key(id) => Object::Key(self.keys.get(id)?.clone()),
             ObjectKey::Subscription(id) => {
@@ -199,6 +229,11 @@ impl State {
             }
             Object::Environment(it) => drop(self.environments.insert(it.name.clone(), it)),
             Object::Plan(it) => drop(self.plans.insert(it.name.clone(), it)),
+            Object::ApplicationPolicy(it) => {
+                drop(self.application_policies.insert(it.name.clone(), it));
+            }
+            Object::ApiPolicy(it) => drop(self.api_policies.insert(it.name.clone(), it)),
+            Object::DenyPolicy(it) => drop(self.deny_policies.insert(it.id, it)),
             Object::Application(it) => drop(self.applications.insert(it.id, it)),
             Object::Key(it) => drop(self.keys.insert(it.client_id.clone(), it)),
             Object::Subscription(it) => drop(self.subscriptions.insert(it.id, it)),
@@ -224,6 +259,9 @@ impl State {
             }
             ObjectKey::Environment(name) => drop(self.environments.remove(name)),
             ObjectKey::Plan(name) => drop(self.plans.remove(name)),
+            ObjectKey::ApplicationPolicy(name) => drop(self.application_policies.remove(name)),
+            ObjectKey::ApiPolicy(name) => drop(self.api_policies.remove(name)),
+            ObjectKey::DenyPolicy(id) => drop(self.deny_policies.remove(id)),
             ObjectKey::Application(id) => drop(self.applications.remove(id)),
             ObjectKey::Key(id) => drop(self.keys.remove(id)),
             ObjectKey::Subscription(id) => drop(self.subscriptions.remove(id)),

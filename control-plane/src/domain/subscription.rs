@@ -19,6 +19,8 @@ pub struct Subscription {
     pub plan: PlanName,
     /// Whether it lets anybody in.
     pub state: SubscriptionState,
+    /// Counts up when its counters begin anew.
+    pub quota_generation: u64,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it was last changed.

@@ -4,7 +4,10 @@ use std::fmt;
 
 use tidegate_proto::path::{Segment, TopicTemplate};
 
-use super::invalid::{Rule, reason};
+use super::{
+    invalid::{Rule, reason},
+    name::PolicyName,
+};
 
 /// One topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +18,8 @@ pub struct Topic {
     pub verbs: Verbs,
     /// Where the backend has the topic; without it the topic's own path is appended to the endpoint.
     pub mapping: Option<Mapping>,
+    /// Its policy, on top of the API's.
+    pub policy: Option<PolicyName>,
     /// What the topic is about.
     pub description: String,
 }
@@ -45,6 +50,7 @@ impl Topic {
             template: TopicTemplate::parse("/*").expect("`/*` is a topic"),
             verbs: Verbs::BOTH,
             mapping: None,
+            policy: None,
             description: String::new(),
         }
     }

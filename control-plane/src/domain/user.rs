@@ -70,6 +70,8 @@ pub enum Permission {
     Subscribe,
     /// Create, edit and delete plans.
     ManagePlans,
+    /// Create, edit and delete policies; see whom deny policies are about; begin counters anew.
+    ManagePolicies,
     /// Create, edit and delete gateway environments.
     ManageEnvironments,
     /// See gateway nodes.
@@ -86,7 +88,7 @@ pub enum Permission {
 
 impl Permission {
     /// Every permission.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::ViewApis,
         Self::DesignApis,
         Self::PublishApis,
@@ -95,6 +97,7 @@ impl Permission {
         Self::ManageSubscriptions,
         Self::Subscribe,
         Self::ManagePlans,
+        Self::ManagePolicies,
         Self::ManageEnvironments,
         Self::ViewGateways,
         Self::ManageUsers,
@@ -116,6 +119,7 @@ impl Permission {
             Self::DeployApis | Self::ViewGateways => &[Admin, Creator, Publisher],
             Self::Subscribe => &[Admin, Subscriber],
             Self::ManagePlans
+            | Self::ManagePolicies
             | Self::ManageEnvironments
             | Self::ManageUsers
             | Self::ManageEverything

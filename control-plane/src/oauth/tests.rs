@@ -58,7 +58,7 @@ impl Stage {
         let signed_in = service.sign_in("admin", &password, None).await.unwrap();
         let actor = Actor::of(&signed_in.user);
         let application = service
-            .create_application(&actor, "Mine", "")
+            .create_application(&actor, "Mine", "", "")
             .await
             .unwrap();
         let key = service

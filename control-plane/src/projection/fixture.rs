@@ -1,26 +1,33 @@
 //! States for tests of what reaches gateways: an API deployed to `default`, an application subscribed to it, and the ways
 //! in which all that changes.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, num::NonZeroU32, sync::Arc};
 
 use tidegate_kit::secret::Secret;
 use tidegate_proto::{
     claims::KeyType,
-    ids::{ApiId, ApplicationId, RevisionId, SubscriptionId, UserId},
+    ids::{ApiId, ApplicationId, DenyPolicyId, RevisionId, SubscriptionId, UserId},
     path::{Context, Version},
+    quota::Limits,
 };
 use uuid::Uuid;
 
 use crate::domain::{
+    address::AddressRange,
     api::{Api, Design, Visibility},
     application::{Application, ApplicationKey},
     credential::SecretHash,
     endpoint::{EndpointUrl, Endpoints},
     environment::Environment,
     lifecycle::Lifecycle,
-    name::{ApiName, ApplicationName, ClientId, EnvironmentName, KeyId, PlanName, UserName},
+    name::{
+        ApiName, ApplicationName, ClientId, EnvironmentName, KeyId, PlanName, PolicyName, UserName,
+    },
     object::{Etag, Object, ObjectKey},
     plan::Plan,
+    policy::{
+        ApiPolicy, ApplicationPolicy, Condition, DenyPolicy, DenyTarget, Group, Per, Subject,
+    },
     revision::{Deployment, Revision},
     settings::Settings,
     signing::{Algorithm, SigningKey, SigningKeyState},
@@ -54,6 +61,14 @@ pub(crate) fn application_id(n: u32) -> ApplicationId {
 
 pub(crate) fn subscription_id(n: u32) -> SubscriptionId {
     SubscriptionId::new(uuid(n))
+}
+
+pub(crate) fn deny_policy_id(n: u32) -> DenyPolicyId {
+    DenyPolicyId::new(uuid(n))
+}
+
+pub(crate) fn policy_name(n: u32) -> PolicyName {
+    PolicyName::parse(&format!("policy-{n}")).unwrap()
 }
 
 pub(crate) fn environment(name: &str) -> EnvironmentName {
@@ -128,15 +143,78 @@ impl World {
             provider: UserName::parse("admin").unwrap(),
             design: design(n),
             plans: BTreeSet::from([plan_name("Gold")]),
+            policy: None,
             visibility: Visibility::Public,
             default_version: false,
             state: Lifecycle::Published,
             history: Vec::new(),
+            quota_generation: 0,
             last_revision: 0,
             created_at: NOW,
             updated_at: NOW,
             etag: Etag::FIRST,
         });
+    }
+
+    pub(crate) fn limit_applications(&mut self, n: u32, amount: u32) {
+        self.put(ApplicationPolicy {
+            name: policy_name(n),
+            display_name: String::new(),
+            description: "a description".to_owned(),
+            per_token: true,
+            limits: limits(amount),
+            created_at: NOW,
+            updated_at: NOW,
+            etag: Etag::FIRST,
+        });
+    }
+
+    /// With a group for clients in 192.0.2.0/24.
+    pub(crate) fn limit_apis(&mut self, n: u32, amount: u32) {
+        let office = AddressRange::parse("192.0.2.0/24").unwrap();
+        self.put(ApiPolicy {
+            name: policy_name(n),
+            display_name: String::new(),
+            description: "a description".to_owned(),
+            per: Per::Address,
+            limits: limits(amount),
+            groups: vec![Group {
+                description: "a description".to_owned(),
+                conditions: vec![Condition {
+                    subject: Subject::Address(office),
+                    invert: true,
+                }],
+                limits: limits(amount + 1),
+            }],
+            created_at: NOW,
+            updated_at: NOW,
+            etag: Etag::FIRST,
+        });
+    }
+
+    pub(crate) fn deny(&mut self, n: u32, target: DenyTarget) {
+        self.put(DenyPolicy {
+            id: deny_policy_id(n),
+            description: "a description".to_owned(),
+            target,
+            expires_at: None,
+            disabled: false,
+            created_at: NOW,
+            updated_at: NOW,
+            etag: Etag::FIRST,
+        });
+    }
+
+    pub(crate) fn change_denial(&mut self, n: u32, change: impl FnOnce(&mut DenyPolicy)) {
+        let mut policy = DenyPolicy::clone(&self.0.deny_policies()[&deny_policy_id(n)]);
+        change(&mut policy);
+        self.put(policy);
+    }
+
+    pub(crate) fn change_application(&mut self, n: u32, change: impl FnOnce(&mut Application)) {
+        let mut application = Application::clone(&self.0.applications()[&application_id(n)]);
+        change(&mut application);
+        self.put(application);
     }
 
     pub(crate) fn change_api(&mut self, n: u32, change: impl FnOnce(&mut Api)) {
@@ -176,6 +254,8 @@ impl World {
             description: "a description".to_owned(),
             owner: UserId::new(uuid(1)),
             owner_name: UserName::parse("somebody").unwrap(),
+            policy: None,
+            quota_generation: 0,
             created_at: NOW,
             updated_at: NOW,
             etag: Etag::FIRST,
@@ -197,6 +277,7 @@ impl World {
             api: api_id(api),
             plan: plan_name(plan),
             state: SubscriptionState::Active,
+            quota_generation: 0,
             created_at: NOW,
             updated_at: NOW,
             etag: Etag::FIRST,
@@ -210,6 +291,13 @@ impl World {
     }
 }
 
+fn limits(amount: u32) -> Limits {
+    Limits {
+        sessions: NonZeroU32::new(amount),
+        ..Limits::default()
+    }
+}
+
 fn design(n: u32) -> Design {
     Design {
         display_name: String::new(),
@@ -220,5 +308,6 @@ fn design(n: u32) -> Design {
             sandbox: None,
         },
         topics: vec![Topic::everything()],
+        notice_subprotocols: Vec::new(),
     }
 }

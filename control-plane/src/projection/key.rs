@@ -2,9 +2,9 @@
 
 use std::{fmt, str::FromStr};
 
-use tidegate_proto::ids::{ApiId, ApplicationId, SubscriptionId};
+use tidegate_proto::ids::{ApiId, ApplicationId, DenyPolicyId, SubscriptionId};
 
-use crate::domain::name::{ClientId, PlanName};
+use crate::domain::name::{ClientId, PlanName, PolicyName};
 
 /// The name of a wire resource.
 ///
@@ -13,6 +13,12 @@ use crate::domain::name::{ClientId, PlanName};
 pub enum ResourceKey {
     /// `keyManagers/resident`.
     KeyManager,
+    /// `denyPolicies/{uuid}`.
+    DenyPolicy(DenyPolicyId),
+    /// `applicationPolicies/{name}`.
+    ApplicationPolicy(PolicyName),
+    /// `apiPolicies/{name}`.
+    ApiPolicy(PolicyName),
     /// `plans/{name}`.
     Plan(PlanName),
     /// `apis/{uuid}`.
@@ -39,6 +45,9 @@ impl fmt::Display for ResourceKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::KeyManager => write!(f, "keyManagers/{RESIDENT}"),
+            Self::DenyPolicy(id) => write!(f, "denyPolicies/{id}"),
+            Self::ApplicationPolicy(name) => write!(f, "applicationPolicies/{name}"),
+            Self::ApiPolicy(name) => write!(f, "apiPolicies/{name}"),
             Self::Plan(name) => write!(f, "plans/{name}"),
             Self::Api(id) => write!(f, "apis/{id}"),
             Self::Application(id) => write!(f, "applications/{id}"),
@@ -55,6 +64,9 @@ impl FromStr for ResourceKey {
         let (collection, id) = name.split_once('/').ok_or(UnknownName)?;
         let key = match collection {
             "keyManagers" if id == RESIDENT => Some(Self::KeyManager),
+            "denyPolicies" => id.parse().ok().map(Self::DenyPolicy),
+            "applicationPolicies" => PolicyName::parse(id).ok().map(Self::ApplicationPolicy),
+            "apiPolicies" => PolicyName::parse(id).ok().map(Self::ApiPolicy),
             "plans" => PlanName::parse(id).ok().map(Self::Plan),
             "apis" => id.parse().ok().map(Self::Api),
             "applications" => id.parse().ok().map(Self::Application),

@@ -6,12 +6,18 @@ use tidegate_proto::{
     ids::ApiId,
 };
 
+mod policy;
+
 use super::{
     key::{RESIDENT, ResourceKey},
     runs,
 };
 use crate::domain::{
-    endpoint::EndpointUrl, lifecycle::Lifecycle, name::EnvironmentName, plan::Plan, state::State,
+    endpoint::EndpointUrl,
+    lifecycle::Lifecycle,
+    name::{EnvironmentName, PolicyName},
+    plan::Plan,
+    state::State,
     subscription::SubscriptionState,
 };
 
@@ -24,6 +30,15 @@ pub(super) fn body(
     Some(match key {
         ResourceKey::KeyManager => Body::KeyManager(key_manager(state)?),
         ResourceKey::Plan(name) => Body::Plan(plan(state.plans().get(name)?)),
+        ResourceKey::ApplicationPolicy(name) => {
+            Body::ApplicationPolicy(policy::application(state.application_policies().get(name)?))
+        }
+        ResourceKey::ApiPolicy(name) => {
+            Body::ApiPolicy(policy::api(state.api_policies().get(name)?))
+        }
+        ResourceKey::DenyPolicy(id) => {
+            Body::DenyPolicy(policy::deny(state.deny_policies().get(id)?)?)
+        }
         ResourceKey::Api(id) => Body::Api(api(state, environment, *id)?),
         ResourceKey::Application(id) => {
             let application = state.applications().get(id)?;
@@ -31,7 +46,8 @@ pub(super) fn body(
                 id: application.id.to_string(),
                 name: application.name.to_string(),
                 owner: application.owner_name.to_string(),
-                ..v1::Application::default()
+                policy: name(application.policy.as_ref()),
+                quota_generation: application.quota_generation,
             })
         }
         ResourceKey::ApplicationKey(id) => {
@@ -62,7 +78,7 @@ pub(super) fn body(
                 api: subscription.api.to_string(),
                 plan: subscription.plan.to_string(),
                 state: state.into(),
-                ..v1::Subscription::default()
+                quota_generation: subscription.quota_generation,
             })
         }
     })
@@ -103,11 +119,18 @@ fn api(state: &State, environment: &EnvironmentName, id: ApiId) -> Option<v1::Ap
                     .mapping
                     .as_ref()
                     .map_or_else(String::new, ToString::to_string),
-                ..v1::Topic::default()
+                policy: name(topic.policy.as_ref()),
             })
             .collect(),
-        ..v1::Api::default()
+        policy: name(api.policy.as_ref()),
+        notice_subprotocols: revision.design.notice_subprotocols.clone(),
+        quota_generation: api.quota_generation,
     })
+}
+
+/// The name of a policy; empty for none.
+fn name(policy: Option<&PolicyName>) -> String {
+    policy.map_or_else(String::new, ToString::to_string)
 }
 
 fn plan(plan: &Plan) -> v1::Plan {

@@ -2,17 +2,21 @@
 
 use std::collections::BTreeSet;
 
-use proptest::prelude::{Strategy, prop, prop_assert_eq, prop_oneof, proptest};
-use tidegate_proto::discovery::v1::{self, resource::Body};
+use proptest::prelude::{Strategy, any, prop, prop_assert_eq, prop_oneof, proptest};
+use tidegate_proto::discovery::v1::{
+    self, condition::Subject, deny_policy::Target, resource::Body,
+};
 
 use super::{
     Projection, ResourceKey, Versions,
     fixture::{
-        World, api_id, application_id, environment, plan_name, revision_id, subscription_id,
+        World, api_id, application_id, deny_policy_id, environment, plan_name, policy_name,
+        revision_id, subscription_id,
     },
 };
 use crate::domain::{
-    lifecycle::Lifecycle, object::ObjectKey, signing::SigningKeyState,
+    address::AddressRange, lifecycle::Lifecycle, name::UserName, object::ObjectKey,
+    policy::DenyTarget, revision::Revision, signing::SigningKeyState,
     subscription::SubscriptionState, time::Timestamp,
 };
 
@@ -163,14 +167,160 @@ fn a_change_of_one_object_changes_one_resource() {
     assert_eq!(changes(&world), 0, "another environment's deployment");
     world.register(2);
     assert_eq!(changes(&world), 2, "an application and its key");
+    world.limit_apis(1, 1);
+    assert_eq!(changes(&world), 1);
+    world.limit_apis(1, 2);
+    assert_eq!(changes(&world), 1, "what names the policy stays as it is");
+    world.deny(1, DenyTarget::Api(api_id(1)));
+    assert_eq!(changes(&world), 1);
+    world.change_denial(1, |policy| policy.description = "other".to_owned());
+    assert_eq!(changes(&world), 0, "what nodes do not see moves nothing");
     world.undeploy(1, "default");
     assert_eq!(changes(&world), 2, "the API and its subscription");
     assert_eq!(changes(&world), 0);
 }
 
 #[test]
+fn policies_reach_every_environment_with_what_nodes_judge_by_and_no_more() {
+    let mut world = World::with_one_api();
+    world.limit_applications(1, 5);
+    world.limit_apis(1, 7);
+    world.deny(1, DenyTarget::Application(application_id(1)));
+    let projection = project(&world, "other");
+    let policy = rendered(&projection, &ResourceKey::ApplicationPolicy(policy_name(1)));
+    let Some(Body::ApplicationPolicy(policy)) = policy else {
+        panic!("no application policy: {policy:?}");
+    };
+    assert!(policy.per_token);
+    assert_eq!(policy.limits.unwrap().sessions, 5);
+    let policy = rendered(&projection, &ResourceKey::ApiPolicy(policy_name(1)));
+    let Some(Body::ApiPolicy(policy)) = policy else {
+        panic!("no API policy: {policy:?}");
+    };
+    assert_eq!(policy.per(), v1::Per::Address);
+    assert_eq!(policy.limits.unwrap().sessions, 7);
+    let expected = v1::Condition {
+        subject: Some(Subject::Address("192.0.2.0/24".to_owned())),
+        invert: true,
+    };
+    assert_eq!(policy.groups[0].conditions, [expected]);
+    assert_eq!(policy.groups[0].limits.unwrap().sessions, 8);
+    let everything: Vec<_> = projection.versions().keys().collect();
+    let everything: Vec<_> = everything
+        .iter()
+        .map(|key| projection.resource(key))
+        .collect();
+    assert!(!format!("{everything:?}").contains("a description"));
+}
+
+#[test]
+fn a_deny_policy_is_sent_unless_it_is_disabled_and_ends_not_too_early() {
+    let mut world = World::with_one_api();
+    let user = UserName::parse("somebody").unwrap();
+    let range = AddressRange::parse("192.0.2.0/24").unwrap();
+    let address = || Target::Address("192.0.2.0/24".to_owned());
+    let (api, application) = (api_id(1), application_id(1));
+    for (n, (target, expected, invert)) in [
+        (DenyTarget::Api(api), Target::Api(api.to_string()), false),
+        (
+            DenyTarget::Application(application),
+            Target::Application(application.to_string()),
+            false,
+        ),
+        (
+            DenyTarget::User(user),
+            Target::User("somebody".to_owned()),
+            false,
+        ),
+        (DenyTarget::Address(range), address(), false),
+        (DenyTarget::AddressesBut(range), address(), true),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let n = u32::try_from(n).unwrap();
+        world.deny(n, target);
+        let sent = denial(&world, n).unwrap();
+        assert_eq!((sent.target, sent.invert), (Some(expected), invert));
+        assert_eq!(sent.expires_at, 0, "it never ends");
+    }
+    for (millis, seconds) in [(9_000, 9), (9_001, 10), (9_999, 10)] {
+        let end = Timestamp::from_millis(millis);
+        world.change_denial(1, |policy| policy.expires_at = Some(end));
+        assert_eq!(denial(&world, 1).unwrap().expires_at, seconds);
+    }
+    world.change_denial(1, |policy| policy.disabled = true);
+    assert_eq!(denial(&world, 1), None);
+}
+
+fn denial(world: &World, n: u32) -> Option<v1::DenyPolicy> {
+    let key = ResourceKey::DenyPolicy(deny_policy_id(n));
+    match rendered(&project(world, "default"), &key)? {
+        Body::DenyPolicy(policy) => Some(policy),
+        other => panic!("not a deny policy: {other:?}"),
+    }
+}
+
+#[test]
+fn the_policies_of_topics_are_those_of_the_revision_and_that_of_the_api_rules_at_once() {
+    let mut world = World::with_one_api();
+    let named = || Some(policy_name(1));
+    world.change_api(1, |api| {
+        api.policy = named();
+        api.design.topics[0].policy = named();
+        api.design.notice_subprotocols = vec!["chat".to_owned()];
+    });
+    let sent = api(&world).unwrap();
+    assert_eq!(
+        (sent.policy.as_str(), sent.topics[0].policy.as_str()),
+        ("policy-1", "")
+    );
+    assert!(sent.notice_subprotocols.is_empty());
+    let design = world.0.apis()[&api_id(1)].design.clone();
+    let mut revision = Revision::clone(&world.0.revisions()[&revision_id(1)]);
+    revision.design = design;
+    world.put(revision);
+    world.change_api(1, |api| api.policy = None);
+    let sent = api(&world).unwrap();
+    assert_eq!(
+        (sent.policy.as_str(), sent.topics[0].policy.as_str()),
+        ("", "policy-1")
+    );
+    assert_eq!(sent.notice_subprotocols, ["chat"]);
+}
+
+#[test]
+fn a_reset_reaches_nodes_as_another_generation() {
+    let mut world = World::with_one_api();
+    world.change_api(1, |api| api.quota_generation = 3);
+    world.change_application(1, |it| {
+        it.policy = Some(policy_name(1));
+        it.quota_generation = 4;
+    });
+    world.change_subscription(1, |it| it.quota_generation = 5);
+    assert_eq!(api(&world).unwrap().quota_generation, 3);
+    let projection = project(&world, "default");
+    let sent = rendered(&projection, &ResourceKey::Application(application_id(1)));
+    let Some(Body::Application(sent)) = sent else {
+        panic!("not an application: {sent:?}");
+    };
+    assert_eq!(
+        (sent.policy.as_str(), sent.quota_generation),
+        ("policy-1", 4)
+    );
+    let sent = rendered(&projection, &ResourceKey::Subscription(subscription_id(1)));
+    let Some(Body::Subscription(sent)) = sent else {
+        panic!("not a subscription: {sent:?}");
+    };
+    assert_eq!(sent.quota_generation, 5);
+}
+
+#[test]
 fn a_name_reads_back_and_a_strange_one_does_not() {
-    let world = World::with_one_api();
+    let mut world = World::with_one_api();
+    world.limit_applications(1, 1);
+    world.limit_apis(1, 1);
+    world.deny(1, DenyTarget::Api(api_id(1)));
     for key in project(&world, "default").versions().keys() {
         assert_eq!(key.to_string().parse().as_ref(), Ok(key));
     }
@@ -195,6 +345,13 @@ enum Happening {
     Unsubscribe(u32),
     Forget(u32),
     Sign(u32),
+    LimitApplications(u32, u32),
+    LimitApis(u32, u32),
+    Unlimit(u32),
+    Deny(u32, bool),
+    Allow(u32),
+    Name(u32, u32),
+    Reset(u32),
 }
 
 fn happenings() -> impl Strategy<Value = Vec<Happening>> {
@@ -210,6 +367,13 @@ fn happenings() -> impl Strategy<Value = Vec<Happening>> {
         (1..40_u32).prop_map(Happening::Unsubscribe),
         api.prop_map(Happening::Forget),
         (0..3_u32).prop_map(Happening::Sign),
+        (1..4_u32, 1..3_u32).prop_map(|(n, most)| Happening::LimitApplications(n, most)),
+        (1..4_u32, 1..3_u32).prop_map(|(n, most)| Happening::LimitApis(n, most)),
+        (1..4_u32).prop_map(Happening::Unlimit),
+        (1..4_u32, any::<bool>()).prop_map(|(n, disabled)| Happening::Deny(n, disabled)),
+        (1..4_u32).prop_map(Happening::Allow),
+        (1..4_u32, 1..4_u32).prop_map(|(n, policy)| Happening::Name(n, policy)),
+        (1..4_u32).prop_map(Happening::Reset),
     ];
     prop::collection::vec(one, 0..40)
 }
@@ -223,29 +387,50 @@ impl Happening {
             }
             Self::Deploy(n, revision, on) => world.deploy(n, n * 10 + revision, on),
             Self::Undeploy(n, from) => {
-                let key = ObjectKey::Deployment(api_id(n), environment(from));
-                if world.0.get(&key).is_some() {
-                    world.take(&key);
-                }
+                take(world, &ObjectKey::Deployment(api_id(n), environment(from)));
             }
             Self::Register(n) => world.register(n),
             Self::Subscribe(application, api) => {
                 world.subscribe(application * 10 + api, application, api, "Gold");
             }
-            Self::Unsubscribe(n) => {
-                let key = ObjectKey::Subscription(subscription_id(n));
-                if world.0.get(&key).is_some() {
-                    world.take(&key);
-                }
-            }
-            Self::Forget(n) => {
-                let key = ObjectKey::Api(api_id(n));
-                if world.0.get(&key).is_some() {
-                    world.take(&key);
-                }
-            }
+            Self::Unsubscribe(n) => take(world, &ObjectKey::Subscription(subscription_id(n))),
+            Self::Forget(n) => take(world, &ObjectKey::Api(api_id(n))),
             Self::Sign(n) => world.sign_with(&format!("k{n}"), SigningKeyState::Active),
+            Self::LimitApplications(n, amount) => world.limit_applications(n, amount),
+            Self::LimitApis(n, amount) => world.limit_apis(n, amount),
+            Self::Unlimit(n) => {
+                take(world, &ObjectKey::ApplicationPolicy(policy_name(n)));
+                take(world, &ObjectKey::ApiPolicy(policy_name(n)));
+            }
+            Self::Deny(n, disabled) => {
+                world.deny(n, DenyTarget::Api(api_id(n)));
+                world.change_denial(n, |policy| policy.disabled = disabled);
+            }
+            Self::Allow(n) => take(world, &ObjectKey::DenyPolicy(deny_policy_id(n))),
+            Self::Name(n, policy) => {
+                if world.0.apis().contains_key(&api_id(n)) {
+                    world.change_api(n, |api| api.policy = Some(policy_name(policy)));
+                }
+                if world.0.applications().contains_key(&application_id(n)) {
+                    world.change_application(n, |it| it.policy = Some(policy_name(policy)));
+                }
+            }
+            Self::Reset(n) => {
+                if world.0.apis().contains_key(&api_id(n)) {
+                    world.change_api(n, |api| api.quota_generation += 1);
+                }
+                if world.0.applications().contains_key(&application_id(n)) {
+                    world.change_application(n, |it| it.quota_generation += 1);
+                }
+            }
         }
+    }
+}
+
+/// Takes what is there.
+fn take(world: &mut World, key: &ObjectKey) {
+    if world.0.get(key).is_some() {
+        world.take(key);
     }
 }
 

@@ -1,15 +1,16 @@
-//! Use cases of APIs: create, read, change, delete, and make new versions. Lifecycle and revisions have files of their own.
+//! Use cases of APIs: create, read, change, delete. New versions, lifecycle and revisions have files of their own.
 
 use std::sync::Arc;
 
 use tidegate_proto::ids::ApiId;
 
 mod conflict;
+mod topics;
 mod validate;
+mod versions;
 
 use super::{
-    Service,
-    draft::Draft,
+    Service, deny_policies,
     error::{ServiceError, reason},
     guard::{check_etag, demand},
     lifecycle,
@@ -22,6 +23,7 @@ use crate::domain::{
     lifecycle::{Action, Lifecycle, LifecycleEvent},
     name::{DEFAULT_ENVIRONMENT, EnvironmentName, UserName},
     object::{Etag, ObjectKey},
+    policy::DenyTarget,
     state::State,
     topic::Verbs,
     user::Permission,
@@ -50,6 +52,10 @@ pub struct ApiInput {
     pub topics: Vec<TopicInput>,
     /// `plans`, by name without `plans/`.
     pub plans: Vec<String>,
+    /// `policy`, without `apiPolicies/`; empty for none.
+    pub policy: String,
+    /// `notice_subprotocols`.
+    pub notice_subprotocols: Vec<String>,
     /// `default_version`.
     pub default_version: bool,
     /// `visible_roles`: everybody when it is `Public`.
@@ -67,6 +73,8 @@ pub struct TopicInput {
     pub mapping: String,
     /// `verbs`; both when neither is set.
     pub verbs: Verbs,
+    /// `policy`, without `apiPolicies/`; empty for none.
+    pub policy: String,
     /// `description`.
     pub description: String,
 }
@@ -115,10 +123,12 @@ impl Service {
                 provider: UserName::parse(&by).expect("actors have valid names"),
                 design: valid.design,
                 plans: valid.plans,
+                policy: valid.policy,
                 visibility: input.visibility,
                 default_version: input.default_version,
                 state: Lifecycle::Created,
                 history: vec![created(draft.now, by)],
+                quota_generation: 0,
                 last_revision: 0,
                 created_at: draft.now,
                 updated_at: draft.now,
@@ -205,14 +215,14 @@ impl Service {
             let moved = next.default_version && !api.default_version;
             let next = draft.put(next);
             if moved {
-                take_default_from_others(draft, &next);
+                versions::take_default_from_others(draft, &next);
             }
             Ok(next)
         })
         .await
     }
 
-    /// Deletes an API with its revisions and deployments.
+    /// Deletes an API with its revisions, its deployments and the deny policy about it.
     ///
     /// # Errors
     /// `PermissionDenied`, `NotFound`, `Aborted`, `FailedPrecondition` (`API_HAS_SUBSCRIPTIONS`), `Storage`, `Unavailable`.
@@ -238,53 +248,13 @@ impl Service {
                 });
             }
             draft.remove(ObjectKey::Api(id));
+            deny_policies::remove_with(draft, &DenyTarget::Api(id));
             lifecycle::undeploy_everywhere(draft, id);
             let revisions: Vec<_> = draft.state().revisions_of(id).map(|r| r.id).collect();
             for revision in revisions {
                 draft.remove(ObjectKey::Revision(revision));
             }
             Ok(())
-        })
-        .await
-    }
-
-    /// Copies an API into a new version in the state Created; with `default_version` the flag moves to it.
-    ///
-    /// # Errors
-    /// `PermissionDenied`, `NotFound`, `Invalid`, `AlreadyExists` for a version that exists, `Storage`, `Unavailable`.
-    pub async fn create_api_version(
-        &self,
-        actor: &Actor,
-        id: ApiId,
-        version: &str,
-        default_version: bool,
-    ) -> Result<Arc<Api>, ServiceError> {
-        demand(actor, Permission::DesignApis)?;
-        let version = version.to_owned();
-        self.commit(actor, "CreateApiVersion", move |draft| {
-            let api = visible(draft.state(), &draft.actor, id)?.clone();
-            let version = validate::version("version", &version)?;
-            conflict::check_version(draft.state(), &api, &version)?;
-            let by = draft.actor.name.to_string();
-            let next = Api {
-                id: ApiId::generate(),
-                version,
-                owner: draft.actor.user,
-                provider: UserName::parse(&by).expect("actors have valid names"),
-                default_version,
-                state: Lifecycle::Created,
-                history: vec![created(draft.now, by)],
-                last_revision: 0,
-                created_at: draft.now,
-                updated_at: draft.now,
-                etag: Etag::FIRST,
-                ..Api::clone(&api)
-            };
-            let next = draft.put(next);
-            if default_version {
-                take_default_from_others(draft, &next);
-            }
-            Ok(next)
         })
         .await
     }
@@ -301,6 +271,7 @@ const SCHEMA: Schema<Api> = Schema {
         "tags",
         "state",
         "plans",
+        "policy",
         "creator",
         "default_version",
         "create_time",
@@ -325,6 +296,11 @@ const SCHEMA: Schema<Api> = Schema {
         "tags" => Field::Texts(api.design.tags.iter().cloned().collect()),
         "state" => Field::text(api.state),
         "plans" => Field::Texts(api.plans.iter().map(|p| format!("plans/{p}")).collect()),
+        "policy" => Field::Text(
+            api.policy
+                .as_ref()
+                .map_or_else(String::new, |name| format!("apiPolicies/{name}")),
+        ),
         "creator" => Field::text(format_args!("users/{}", api.provider)),
         "default_version" => Field::Bool(api.default_version),
         "create_time" => Field::time(api.created_at),
@@ -375,23 +351,6 @@ fn created(at: crate::domain::time::Timestamp, by: String) -> LifecycleEvent {
         action: None,
         from: None,
         to: Lifecycle::Created,
-    }
-}
-
-/// Only one version of a name is the default.
-fn take_default_from_others(draft: &mut Draft, keeper: &Api) {
-    let others: Vec<_> = draft
-        .state()
-        .versions_of(keeper.name.as_str())
-        .filter(|api| api.id != keeper.id && api.default_version)
-        .cloned()
-        .collect();
-    for other in others {
-        let mut next = Api::clone(&other);
-        next.default_version = false;
-        next.updated_at = draft.now;
-        next.etag = other.etag.next();
-        draft.put(next);
     }
 }
 

@@ -1,43 +1,32 @@
-//! Use cases of applications and their keys. Subscribers see and change their own; admins all.
+//! Use cases of applications; their keys have a file of their own. Subscribers see and change their own; admins all.
 
 use std::sync::Arc;
 
-use tidegate_kit::secret::Secret;
-use tidegate_proto::{
-    claims::KeyType,
-    ids::{ApplicationId, UserId},
-};
+use tidegate_proto::ids::{ApplicationId, UserId};
 
 use super::{
     Service,
-    error::{ServiceError, reason},
+    application_policies::named,
+    deny_policies,
+    error::ServiceError,
     guard::{check_etag, demand, fixed},
     listing::{self, Field, ListQuery, Page, Schema},
     mask,
-    password::{random_id, random_secret},
 };
 use crate::domain::{
     actor::Actor,
-    application::{Application, ApplicationKey, KEYS_MAX},
-    credential::SecretHash,
-    invalid::{Faults, Invalid},
-    name::{ApplicationName, ClientId, UserName, free_text},
+    application::Application,
+    invalid::Faults,
+    name::{ApplicationName, UserName, free_text},
     object::{Etag, ObjectKey},
+    policy::DenyTarget,
     state::State,
     user::Permission,
 };
 
-/// A key whose secret was just made; it is not shown again.
-#[derive(Clone, Debug)]
-pub struct NewKey {
-    /// The key.
-    pub key: Arc<ApplicationKey>,
-    /// The client secret.
-    pub secret: Secret,
-}
-
 impl Service {
-    /// Registers an application of the actor. `name` is `application.display_name` of the admin API.
+    /// Registers an application of the actor. `name` is `application.display_name` of the admin API, `policy` its policy
+    /// without `applicationPolicies/`, empty for none.
     ///
     /// # Errors
     /// `PermissionDenied`, `Invalid`, `AlreadyExists`, `Storage`, `Unavailable`.
@@ -46,13 +35,23 @@ impl Service {
         actor: &Actor,
         name: &str,
         description: &str,
+        policy: &str,
     ) -> Result<Arc<Application>, ServiceError> {
         demand(actor, Permission::Subscribe)?;
         let owner = actor.user.ok_or_else(|| {
             ServiceError::PermissionDenied("a user, who then owns the application".to_owned())
         })?;
-        let (name, description) = read(name, description)?;
+        let (name, description) = (name.to_owned(), description.to_owned());
+        let policy = policy.to_owned();
         self.commit(actor, "CreateApplication", move |draft| {
+            let mut faults = Faults::new();
+            let name = faults.take("application.display_name", ApplicationName::parse(&name));
+            let description = faults.take("application.description", free_text(&description, 512));
+            let policy = named(POLICY, &policy, draft.state(), &mut faults);
+            faults.finish()?;
+            let (Some(name), Some(description)) = (name, description) else {
+                unreachable!("a value that is missing has left a fault");
+            };
             refuse_duplicate(draft.state(), owner, &name, None)?;
             Ok(draft.put(Application {
                 id: ApplicationId::generate(),
@@ -60,6 +59,8 @@ impl Service {
                 description,
                 owner,
                 owner_name: UserName::parse(&draft.actor.name).expect("users have valid names"),
+                policy,
+                quota_generation: 0,
                 created_at: draft.now,
                 updated_at: draft.now,
                 etag: Etag::FIRST,
@@ -82,7 +83,7 @@ impl Service {
     }
 
     /// Lists the actor's applications, or for an admin all. Filter fields: `display_name`, `description`, `owner`
-    /// (`users/{name}`). Order fields: `display_name`, `owner`, `create_time`, `update_time`.
+    /// (`users/{name}`), `policy` (`applicationPolicies/{name}`). Order fields: `display_name`, `owner`, `create_time`, `update_time`.
     ///
     /// # Errors
     /// `PermissionDenied`, `Invalid`.
@@ -102,7 +103,7 @@ impl Service {
         }
     }
 
-    /// Changes `display_name` or `description`; mask and etag as in [`super::apis::ApiUpdate`].
+    /// Changes `display_name`, `description` or `policy`; mask and etag as in [`super::apis::ApiUpdate`].
     ///
     /// # Errors
     /// `PermissionDenied`, `NotFound`, `Invalid`, `AlreadyExists`, `Aborted`, `Storage`, `Unavailable`.
@@ -120,22 +121,27 @@ impl Service {
             fixed(&mut faults, "application.owner", &update.owner, owner);
             let populated = |field: &str| match field {
                 "display_name" => !update.name.is_empty(),
-                _ => !update.description.is_empty(),
+                "description" => !update.description.is_empty(),
+                _ => !update.policy.is_empty(),
             };
-            let known = ["display_name", "description"];
+            let known = ["display_name", "description", "policy"];
             let fields = mask::resolve(&update.mask, &known, &["owner"], populated, &mut faults);
             let mut next = Application::clone(&application);
             for field in fields {
-                if field == "display_name" {
-                    let name = ApplicationName::parse(&update.name);
-                    if let Some(name) = faults.take("application.display_name", name) {
-                        next.name = name;
+                match field {
+                    "display_name" => {
+                        let name = ApplicationName::parse(&update.name);
+                        if let Some(name) = faults.take("application.display_name", name) {
+                            next.name = name;
+                        }
                     }
-                } else {
-                    let text = free_text(&update.description, 512);
-                    next.description = faults
-                        .take("application.description", text)
-                        .unwrap_or_default();
+                    "description" => {
+                        let text = free_text(&update.description, 512);
+                        next.description = faults
+                            .take("application.description", text)
+                            .unwrap_or_default();
+                    }
+                    _ => next.policy = named(POLICY, &update.policy, draft.state(), &mut faults),
                 }
             }
             faults.finish()?;
@@ -150,7 +156,7 @@ impl Service {
         .await
     }
 
-    /// Deletes an application with its keys and subscriptions.
+    /// Deletes an application with its keys, its subscriptions and the deny policy about it.
     ///
     /// # Errors
     /// `PermissionDenied`, `NotFound`, `Aborted`, `Storage`, `Unavailable`.
@@ -166,6 +172,7 @@ impl Service {
             let application = owned(draft.state(), &draft.actor, id)?.clone();
             check_etag(&etag, application.etag, || application.resource())?;
             draft.remove(ObjectKey::Application(id));
+            deny_policies::remove_with(draft, &DenyTarget::Application(id));
             let keys: Vec<_> = draft
                 .state()
                 .keys_of(id)
@@ -182,130 +189,6 @@ impl Service {
         })
         .await
     }
-
-    /// Makes a key; its secret is shown this once.
-    ///
-    /// # Errors
-    /// `PermissionDenied`, `NotFound`, `FailedPrecondition` (`KEY_LIMIT`), `Storage`, `Unavailable`.
-    pub async fn create_key(
-        &self,
-        actor: &Actor,
-        application: ApplicationId,
-        key_type: KeyType,
-    ) -> Result<NewKey, ServiceError> {
-        demand(actor, Permission::Subscribe)?;
-        let secret = random_secret();
-        let hash = SecretHash::of(secret.expose());
-        let key = self
-            .commit(actor, "CreateApplicationKey", move |draft| {
-                let owner = owned(draft.state(), &draft.actor, application)?.clone();
-                let n_keys = draft
-                    .state()
-                    .keys_of(application)
-                    .filter(|key| key.key_type == key_type)
-                    .count();
-                if n_keys >= KEYS_MAX {
-                    return Err(ServiceError::FailedPrecondition {
-                        reason: reason::KEY_LIMIT,
-                        resource: owner.resource(),
-                        description: format!(
-                            "the application has {KEYS_MAX} keys of this type, as many as it may; delete one first"
-                        ),
-                    });
-                }
-                Ok(draft.put(ApplicationKey {
-                    client_id: ClientId::parse(&random_id()).expect("random ids are valid"),
-                    application,
-                    key_type,
-                    secret: hash,
-                    created_at: draft.now,
-                    secret_made_at: draft.now,
-                }))
-            })
-            .await?;
-        Ok(NewKey { key, secret })
-    }
-
-    /// Lists the keys of an application.
-    ///
-    /// # Errors
-    /// `PermissionDenied`, `NotFound`, `Invalid`.
-    pub fn list_keys(
-        &self,
-        actor: &Actor,
-        application: ApplicationId,
-        query: &ListQuery,
-    ) -> Result<Page<Arc<ApplicationKey>>, ServiceError> {
-        demand(actor, Permission::Subscribe)?;
-        let state = self.state();
-        owned(&state, actor, application)?;
-        listing::page(state.keys_of(application), query, &KEY_SCHEMA)
-    }
-
-    /// Deletes a key; tokens got with it are refused from then on.
-    ///
-    /// # Errors
-    /// `PermissionDenied`, `NotFound`, `Storage`, `Unavailable`.
-    pub async fn delete_key(
-        &self,
-        actor: &Actor,
-        application: ApplicationId,
-        client_id: &str,
-    ) -> Result<(), ServiceError> {
-        demand(actor, Permission::Subscribe)?;
-        let client_id = client_id.to_owned();
-        self.commit(actor, "DeleteApplicationKey", move |draft| {
-            owned(draft.state(), &draft.actor, application)?;
-            let key = find_key(draft.state(), application, &client_id)?.clone();
-            draft.remove(ObjectKey::Key(key.client_id.clone()));
-            Ok(())
-        })
-        .await
-    }
-
-    /// Makes a new secret for a key, in the place of the one before.
-    ///
-    /// # Errors
-    /// `PermissionDenied`, `NotFound`, `Storage`, `Unavailable`.
-    pub async fn regenerate_secret(
-        &self,
-        actor: &Actor,
-        application: ApplicationId,
-        client_id: &str,
-    ) -> Result<NewKey, ServiceError> {
-        demand(actor, Permission::Subscribe)?;
-        let secret = random_secret();
-        let hash = SecretHash::of(secret.expose());
-        let client_id = client_id.to_owned();
-        let key = self
-            .commit(actor, "RegenerateSecret", move |draft| {
-                owned(draft.state(), &draft.actor, application)?;
-                let key = find_key(draft.state(), application, &client_id)?;
-                let mut next = ApplicationKey::clone(key);
-                next.secret = hash;
-                next.secret_made_at = draft.now;
-                Ok(draft.put(next))
-            })
-            .await?;
-        Ok(NewKey { key, secret })
-    }
-
-    /// The key and application of OAuth client credentials, for the token endpoint; `None` when they are wrong.
-    #[must_use]
-    pub fn authenticate_client(
-        &self,
-        client_id: &str,
-        secret: &Secret,
-    ) -> Option<(Arc<ApplicationKey>, Arc<Application>)> {
-        let state = self.state();
-        let key = state.keys().get(&ClientId::parse(client_id).ok()?)?;
-        // What is compared are digests, so how far they agree tells nothing about the secret.
-        if key.secret != SecretHash::of(secret.expose()) {
-            return None;
-        }
-        let application = state.applications().get(&key.application)?;
-        Some((key.clone(), application.clone()))
-    }
 }
 
 /// A change of an application.
@@ -317,6 +200,8 @@ pub struct ApplicationUpdate {
     pub name: String,
     /// `description`.
     pub description: String,
+    /// `policy`, without `applicationPolicies/`; empty for none.
+    pub policy: String,
     /// `owner`: the user's name without `users/`; only to find out attempts to change it. Empty when not given.
     pub owner: String,
     /// The fields to change.
@@ -325,29 +210,26 @@ pub struct ApplicationUpdate {
     pub etag: String,
 }
 
+const POLICY: &str = "application.policy";
+
 const SCHEMA: Schema<Application> = Schema {
-    filter: &["display_name", "description", "owner"],
+    filter: &["display_name", "description", "owner", "policy"],
     order: &["display_name", "owner", "create_time", "update_time"],
     default_order: "create_time",
     get: |application, field| match field {
         "display_name" => Field::text(&application.name),
         "description" => Field::text(&application.description),
         "owner" => Field::text(format_args!("users/{}", application.owner_name)),
+        "policy" => Field::Text(
+            application
+                .policy
+                .as_ref()
+                .map_or_else(String::new, |name| format!("applicationPolicies/{name}")),
+        ),
         "create_time" => Field::time(application.created_at),
         _ => Field::time(application.updated_at),
     },
     id: |application| application.id.to_string(),
-};
-
-const KEY_SCHEMA: Schema<ApplicationKey> = Schema {
-    filter: &["client_id"],
-    order: &["client_id", "create_time"],
-    default_order: "create_time",
-    get: |key, field| match field {
-        "client_id" => Field::text(&key.client_id),
-        _ => Field::time(key.created_at),
-    },
-    id: |key| key.client_id.to_string(),
 };
 
 /// The application of an id, when it is the actor's own or the actor may manage everything.
@@ -361,31 +243,6 @@ pub(super) fn owned<'a>(
         .get(&id)
         .filter(|it| actor.is(it.owner) || actor.may(Permission::ManageEverything))
         .ok_or_else(|| ServiceError::NotFound(format!("applications/{id}")))
-}
-
-fn find_key<'a>(
-    state: &'a State,
-    application: ApplicationId,
-    client_id: &str,
-) -> Result<&'a Arc<ApplicationKey>, ServiceError> {
-    ClientId::parse(client_id)
-        .ok()
-        .and_then(|id| state.keys().get(&id))
-        .filter(|key| key.application == application)
-        .ok_or_else(|| {
-            ServiceError::NotFound(format!("applications/{application}/keys/{client_id}"))
-        })
-}
-
-fn read(name: &str, description: &str) -> Result<(ApplicationName, String), Invalid> {
-    let mut faults = Faults::new();
-    let name = faults.take("application.display_name", ApplicationName::parse(name));
-    let description = faults.take("application.description", free_text(description, 512));
-    faults.finish()?;
-    let (Some(name), Some(description)) = (name, description) else {
-        unreachable!("a value that is missing has left a fault");
-    };
-    Ok((name, description))
 }
 
 fn refuse_duplicate(

@@ -58,6 +58,8 @@ pub enum ServiceError {
 pub mod reason {
     /// A plan that an API offers or a subscription uses.
     pub const PLAN_IN_USE: &str = "PLAN_IN_USE";
+    /// A policy that an API, a topic, a revision or an application names.
+    pub const POLICY_IN_USE: &str = "POLICY_IN_USE";
     /// The API does not offer the plan.
     pub const PLAN_NOT_OFFERED: &str = "PLAN_NOT_OFFERED";
     /// The API has as many revisions as it may.

@@ -75,7 +75,7 @@ impl Default for LimitsInput {
 
 impl LimitsInput {
     /// Reads the limits that stand in `field`; what is wrong is noted, and then nothing is given.
-    pub(super) fn validate(&self, field: &str, faults: &mut Faults) -> Option<Limits> {
+    fn validate(&self, field: &str, faults: &mut Faults) -> Option<Limits> {
         let mut own = Faults::new();
         let limits = Limits {
             messages: self
@@ -175,6 +175,18 @@ impl BurstInput {
             messages: messages?,
             per: self.per.ok()?,
         })
+    }
+}
+
+/// Takes limits that must be there.
+pub(super) fn take(
+    input: Option<&LimitsInput>,
+    field: &str,
+    faults: &mut Faults,
+) -> Option<Limits> {
+    match input {
+        Some(input) => input.validate(field, faults),
+        None => LimitsInput::default().validate(field, faults),
     }
 }
 

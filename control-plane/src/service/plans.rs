@@ -2,13 +2,11 @@
 
 use std::sync::Arc;
 
-use tidegate_proto::quota::Limits;
-
 use super::{
     Service,
     error::{ServiceError, reason},
     guard::{check_etag, demand},
-    limits::LimitsInput,
+    limits::{self, LimitsInput},
     listing::{self, Field, ListQuery, Page, Schema},
     mask,
 };
@@ -49,7 +47,7 @@ impl Service {
         self.commit(actor, "CreatePlan", move |draft| {
             let mut faults = Faults::new();
             let name = faults.take("plan_id", PlanName::parse(&input.name));
-            let limits = take_limits(input.limits.as_ref(), &mut faults);
+            let limits = limits::take(input.limits.as_ref(), "plan.limits", &mut faults);
             let display_name =
                 faults.take("plan.display_name", free_text(&input.display_name, 100));
             let description = faults.take("plan.description", free_text(&input.description, 512));
@@ -139,7 +137,8 @@ impl Service {
                             faults.take("plan.description", text).unwrap_or_default();
                     }
                     _ => {
-                        let limits = take_limits(input.limits.as_ref(), &mut faults);
+                        let limits =
+                            limits::take(input.limits.as_ref(), "plan.limits", &mut faults);
                         next.limits = limits.unwrap_or_default();
                     }
                 }
@@ -209,12 +208,4 @@ fn find(state: &State, name: &str) -> Result<Arc<Plan>, ServiceError> {
         .and_then(|name| state.plans().get(&name));
     plan.cloned()
         .ok_or_else(|| ServiceError::NotFound(format!("plans/{name}")))
-}
-
-/// Takes limits that must be there.
-fn take_limits(input: Option<&LimitsInput>, faults: &mut Faults) -> Option<Limits> {
-    match input {
-        Some(input) => input.validate("plan.limits", faults),
-        None => LimitsInput::default().validate("plan.limits", faults),
-    }
 }

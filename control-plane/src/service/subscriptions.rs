@@ -89,6 +89,7 @@ impl Service {
                 api: api.id,
                 plan,
                 state: SubscriptionState::Active,
+                quota_generation: 0,
                 created_at: draft.now,
                 updated_at: draft.now,
                 etag: Etag::FIRST,

@@ -6,7 +6,7 @@ use tidegate_kit::secret::Secret;
 use tidegate_proto::ids::UserId;
 
 use super::{
-    Service,
+    Service, deny_policies,
     draft::Draft,
     error::{ServiceError, reason},
     guard::{check_etag, demand},
@@ -19,6 +19,7 @@ use crate::domain::{
     invalid::{self, Faults, Invalid},
     name::UserName,
     object::{Etag, ObjectKey},
+    policy::DenyTarget,
     state::State,
     user::{PasswordHash, Permission, Role, Roles, User},
 };
@@ -148,7 +149,7 @@ impl Service {
         .await
     }
 
-    /// Deletes a user and ends the user's sessions.
+    /// Deletes a user with the deny policy about the user, and ends the user's sessions.
     ///
     /// # Errors
     /// `PermissionDenied`, `NotFound`, `Aborted`, `FailedPrecondition` (`LAST_ADMIN`, `USER_OWNS_APPLICATIONS`),
@@ -176,6 +177,7 @@ impl Service {
                 });
             }
             draft.remove(ObjectKey::User(user.id));
+            deny_policies::remove_with(draft, &DenyTarget::User(user.name.clone()));
             keep_an_admin(draft.state())?;
             end_sessions(draft, user.id, None);
             Ok(())

@@ -3,9 +3,11 @@
 
 mod frame;
 mod api;
+mod design;
 mod client;
 mod people;
 mod platform;
+mod policy;
 mod audit;
 
 use std::fmt;
@@ -29,6 +31,9 @@ mod table {
     pub(super) const DEPLOYMENT: &str = "deployment";
     pub(super) const ENVIRONMENT: &str = "environment";
     pub(super) const PLAN: &str = "plan";
+    pub(super) const APPLICATION_POLICY: &str = "application-policy";
+    pub(super) const API_POLICY: &str = "api-policy";
+    pub(super) const DENY_POLICY: &str = "deny-policy";
     pub(super) const APPLICATION: &str = "application";
     pub(super) const KEY: &str = "key";
     pub(super) const SUBSCRIPTION: &str = "subscription";
@@ -52,6 +57,9 @@ pub fn key(of: &ObjectKey) -> String {
         }
         ObjectKey::Environment(name) => format!("{}/{name}", table::ENVIRONMENT),
         ObjectKey::Plan(name) => format!("{}/{name}", table::PLAN),
+        ObjectKey::ApplicationPolicy(name) => format!("{}/{name}", table::APPLICATION_POLICY),
+        ObjectKey::ApiPolicy(name) => format!("{}/{name}", table::API_POLICY),
+        ObjectKey::DenyPolicy(id) => format!("{}/{id}", table::DENY_POLICY),
         ObjectKey::Application(id) => format!("{}/{id}", table::APPLICATION),
         ObjectKey::Key(id) => format!("{}/{id}", table::KEY),
         ObjectKey::Subscription(id) => format!("{}/{id}", table::SUBSCRIPTION),
@@ -139,6 +147,9 @@ fn json(object: &Object) -> String {
         Object::Deployment(it) => to_json(&api::DeploymentRecord::from(&**it)),
         Object::Environment(it) => to_json(&platform::EnvironmentRecord::from(&**it)),
         Object::Plan(it) => to_json(&platform::PlanRecord::from(&**it)),
+        Object::ApplicationPolicy(it) => to_json(&policy::ApplicationPolicyRecord::from(&**it)),
+        Object::ApiPolicy(it) => to_json(&policy::ApiPolicyRecord::from(&**it)),
+        Object::DenyPolicy(it) => to_json(&policy::DenyPolicyRecord::from(&**it)),
         Object::Application(it) => to_json(&client::ApplicationRecord::from(&**it)),
         Object::Key(it) => to_json(&client::KeyRecord::from(&**it)),
         Object::Subscription(it) => to_json(&client::SubscriptionRecord::from(&**it)),
@@ -159,6 +170,13 @@ fn object(key: &str, json: &str) -> Result<Object, Unreadable> {
             .object()?
             .into(),
         table::PLAN => from_json::<platform::PlanRecord>(json)?.object()?.into(),
+        table::APPLICATION_POLICY => from_json::<policy::ApplicationPolicyRecord>(json)?
+            .object()?
+            .into(),
+        table::API_POLICY => from_json::<policy::ApiPolicyRecord>(json)?.object()?.into(),
+        table::DENY_POLICY => from_json::<policy::DenyPolicyRecord>(json)?
+            .object()?
+            .into(),
         table::APPLICATION => from_json::<client::ApplicationRecord>(json)?
             .object()?
             .into(),

@@ -3,6 +3,7 @@
 mod contract;
 mod damage;
 mod golden;
+mod policies;
 pub(crate) mod faulty;
 
 use golden::samples;

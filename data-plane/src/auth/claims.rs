@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 
 use serde_json::Value;
+use tidegate_proto::claims::RESERVED;
 
 use crate::snapshot::model::policy::Sought;
 
@@ -18,20 +19,6 @@ pub struct Claims(Box<[(Box<str>, Box<str>)]>);
 /// are remembered by the ten thousand.
 const VALUES_MAX: usize = 64;
 const BYTES_MAX: usize = 4096;
-
-/// Claims that say something about the token itself, or that have a place of their own.
-const OWN: [&str; 10] = [
-    "iss",
-    "sub",
-    "aud",
-    "exp",
-    "nbf",
-    "iat",
-    "jti",
-    "client_id",
-    "application",
-    "key_type",
-];
 
 // === impl Claims ===
 
@@ -45,7 +32,7 @@ impl Claims {
         claims.sort_by(|(a, _), (b, _)| a.cmp(b));
         let claims = claims
             .iter()
-            .filter(|(name, _)| !OWN.contains(&name.as_str()))
+            .filter(|(name, _)| !RESERVED.contains(&name.as_str()))
             .flat_map(|(name, value)| texts(value).map(move |text| (name, text)));
         let mut bytes = 0;
         let kept = claims.take(VALUES_MAX).take_while(|(name, text)| {

@@ -10,6 +10,7 @@ mod changes;
 mod levels;
 mod forms;
 mod faults;
+mod policies;
 
 use std::{
     collections::HashMap,

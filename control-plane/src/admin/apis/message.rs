@@ -28,6 +28,7 @@ pub(super) fn read_api(api: v1::Api, faults: &mut Faults) -> ApiInput {
             verbs: read_verbs(&topic.verbs, &format!("api.topics[{index}].verbs"), faults),
             template: topic.template,
             mapping: topic.mapping,
+            policy: convert::bare("apiPolicies", &topic.policy).to_owned(),
             description: topic.description,
         })
         .collect();
@@ -46,6 +47,8 @@ pub(super) fn read_api(api: v1::Api, faults: &mut Faults) -> ApiInput {
             .iter()
             .map(|plan| convert::bare("plans", plan).to_owned())
             .collect(),
+        policy: convert::bare("apiPolicies", &api.policy).to_owned(),
+        notice_subprotocols: api.notice_subprotocols,
         default_version: api.default_version,
         visibility: if visible.is_empty() {
             Visibility::Public
@@ -98,6 +101,7 @@ pub(super) fn api(state: &State, api: &Api) -> v1::Api {
             Visibility::Public => Vec::new(),
             Visibility::Restricted(roles) => convert::roles(roles),
         },
+        policy: convert::reference("apiPolicies", api.policy.as_ref()),
         update_time: convert::time(api.updated_at),
         etag: api.etag.to_string(),
         ..frozen(api, &api.design)
@@ -163,6 +167,7 @@ fn frozen(api: &Api, design: &Design) -> v1::Api {
         production_endpoint: url(&design.endpoints.production),
         sandbox_endpoint: url(&design.endpoints.sandbox),
         topics: design.topics.iter().map(topic).collect(),
+        notice_subprotocols: design.notice_subprotocols.clone(),
         creator: format!("users/{}", api.provider),
         create_time: convert::time(api.created_at),
         ..v1::Api::default()
@@ -185,6 +190,7 @@ fn topic(topic: &Topic) -> v1::Topic {
             .into_iter()
             .filter_map(|(is_set, verb)| is_set.then_some(verb as i32))
             .collect(),
+        policy: convert::reference("apiPolicies", topic.policy.as_ref()),
         description: topic.description.clone(),
     }
 }

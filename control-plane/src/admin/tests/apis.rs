@@ -65,6 +65,7 @@ async fn the_tutorials_api_is_created_deployed_and_published_in_one_call() {
 async fn every_field_comes_back_as_it_went_in() {
     let stage = Stage::new().await;
     let admin = stage.admin().await;
+    admin.create_api_policy("strict", &[]).await.unwrap();
     let asked = Api {
         display_name: "Echo, the API".to_owned(),
         description: "sends\nback".to_owned(),
@@ -75,7 +76,10 @@ async fn every_field_comes_back_as_it_went_in() {
             mapping: "/r?id={uri.var.room}".to_owned(),
             verbs: vec![TopicVerb::Subscribe as i32],
             description: "a room".to_owned(),
+            policy: "apiPolicies/strict".to_owned(),
         }],
+        policy: "apiPolicies/strict".to_owned(),
+        notice_subprotocols: vec!["chat.v1".to_owned()],
         default_version: true,
         visible_roles: vec![RoleMessage::Subscriber as i32],
         ..echo()

@@ -17,7 +17,7 @@ use tonic::{Code, Status};
 use super::{Caller, Stage, echo, faults, reason};
 use crate::domain::user::Role;
 
-async fn register(caller: &Caller, display_name: &str) -> Result<Application, Status> {
+pub(super) async fn register(caller: &Caller, display_name: &str) -> Result<Application, Status> {
     let request = CreateApplicationRequest {
         application: Some(Application {
             display_name: display_name.to_owned(),
@@ -31,7 +31,7 @@ async fn register(caller: &Caller, display_name: &str) -> Result<Application, St
         .into_inner())
 }
 
-async fn subscribe(
+pub(super) async fn subscribe(
     caller: &Caller,
     application: &str,
     api: &str,
@@ -227,7 +227,7 @@ async fn limits_that_are_none_are_refused_with_every_field_that_is_wrong() {
     }
 }
 
-fn a_minute(amount: i64) -> Limits {
+pub(super) fn a_minute(amount: i64) -> Limits {
     Limits {
         messages: Some(Allowance {
             amount,

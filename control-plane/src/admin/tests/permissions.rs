@@ -2,20 +2,26 @@
 
 use tidegate_proto::{
     admin::v1::{
-        Api, BlockSubscriptionRequest, ChangeLifecycleRequest, ChangePasswordRequest,
-        CreateApiRequest, CreateApiVersionRequest, CreateApplicationKeyRequest,
-        CreateApplicationRequest, CreateEnvironmentRequest, CreatePlanRequest,
-        CreateRevisionRequest, CreateSubscriptionRequest, CreateUserRequest, DeleteApiRequest,
-        DeleteApplicationKeyRequest, DeleteApplicationRequest, DeleteEnvironmentRequest,
-        DeletePlanRequest, DeleteRevisionRequest, DeleteSubscriptionRequest, DeleteUserRequest,
-        DeployRevisionRequest, Environment, GetApiRequest, LifecycleAction, ListApisRequest,
-        ListAuditEntriesRequest, ListNodesRequest, ListSigningKeysRequest, Plan,
-        RegenerateSecretRequest, RestoreRevisionRequest, RotateSigningKeyRequest, Subscription,
-        Topic, UnblockSubscriptionRequest, UndeployRevisionRequest, UpdateApiRequest,
-        UpdateApplicationRequest, UpdateEnvironmentRequest, UpdatePlanRequest,
-        UpdateSubscriptionRequest, UpdateUserRequest,
+        Api, ApiPolicy, ApplicationPolicy, BlockSubscriptionRequest, ChangeLifecycleRequest,
+        ChangePasswordRequest, CreateApiPolicyRequest, CreateApiRequest, CreateApiVersionRequest,
+        CreateApplicationKeyRequest, CreateApplicationPolicyRequest, CreateApplicationRequest,
+        CreateDenyPolicyRequest, CreateEnvironmentRequest, CreatePlanRequest,
+        CreateRevisionRequest, CreateSubscriptionRequest, CreateUserRequest,
+        DeleteApiPolicyRequest, DeleteApiRequest, DeleteApplicationKeyRequest,
+        DeleteApplicationPolicyRequest, DeleteApplicationRequest, DeleteDenyPolicyRequest,
+        DeleteEnvironmentRequest, DeletePlanRequest, DeleteRevisionRequest,
+        DeleteSubscriptionRequest, DeleteUserRequest, DenyPolicy, DeployRevisionRequest,
+        Environment, GetApiRequest, GetDenyPolicyRequest, LifecycleAction, ListApiPoliciesRequest,
+        ListApisRequest, ListApplicationPoliciesRequest, ListAuditEntriesRequest,
+        ListDenyPoliciesRequest, ListNodesRequest, ListSigningKeysRequest, Plan,
+        RegenerateSecretRequest, ResetApiQuotaRequest, ResetApplicationQuotaRequest,
+        ResetSubscriptionQuotaRequest, RestoreRevisionRequest, RotateSigningKeyRequest,
+        Subscription, Topic, UnblockSubscriptionRequest, UndeployRevisionRequest,
+        UpdateApiPolicyRequest, UpdateApiRequest, UpdateApplicationPolicyRequest,
+        UpdateApplicationRequest, UpdateDenyPolicyRequest, UpdateEnvironmentRequest,
+        UpdatePlanRequest, UpdateSubscriptionRequest, UpdateUserRequest,
     },
-    ids::{ApiId, ApplicationId, RevisionId, SubscriptionId},
+    ids::{ApiId, ApplicationId, DenyPolicyId, RevisionId, SubscriptionId},
 };
 use tonic::{Code, Status};
 
@@ -136,6 +142,42 @@ async fn every_administrators_call(caller: &Caller) -> Tried {
     )
 }
 
+async fn every_policy_call(caller: &Caller) -> Tried {
+    let deny = || DenyPolicy {
+        name: format!("denyPolicies/{}", DenyPolicyId::generate()),
+        description: "x".to_owned(),
+        ..Default::default()
+    };
+    let api = || ApiPolicy {
+        name: "apiPolicies/nobody".to_owned(),
+        description: "x".to_owned(),
+        ..Default::default()
+    };
+    let application = || ApplicationPolicy {
+        name: "applicationPolicies/nobody".to_owned(),
+        description: "x".to_owned(),
+        ..Default::default()
+    };
+    calls!(caller:
+        application_policies.create_application_policy(CreateApplicationPolicyRequest::default()) => [Admin],
+        application_policies.list_application_policies(ListApplicationPoliciesRequest::default()) => Role::ALL,
+        application_policies.update_application_policy(UpdateApplicationPolicyRequest { application_policy: Some(application()), ..Default::default() }) => [Admin],
+        application_policies.delete_application_policy(DeleteApplicationPolicyRequest { name: application().name, ..Default::default() }) => [Admin],
+        api_policies.create_api_policy(CreateApiPolicyRequest::default()) => [Admin],
+        api_policies.list_api_policies(ListApiPoliciesRequest::default()) => Role::ALL,
+        api_policies.update_api_policy(UpdateApiPolicyRequest { api_policy: Some(api()), ..Default::default() }) => [Admin],
+        api_policies.delete_api_policy(DeleteApiPolicyRequest { name: api().name, ..Default::default() }) => [Admin],
+        deny_policies.create_deny_policy(CreateDenyPolicyRequest::default()) => [Admin],
+        deny_policies.get_deny_policy(GetDenyPolicyRequest { name: deny().name }) => [Admin],
+        deny_policies.list_deny_policies(ListDenyPoliciesRequest::default()) => [Admin],
+        deny_policies.update_deny_policy(UpdateDenyPolicyRequest { deny_policy: Some(deny()), ..Default::default() }) => [Admin],
+        deny_policies.delete_deny_policy(DeleteDenyPolicyRequest { name: deny().name, ..Default::default() }) => [Admin],
+        apis.reset_api_quota(ResetApiQuotaRequest { name: format!("apis/{}", ApiId::generate()) }) => [Admin],
+        applications.reset_application_quota(ResetApplicationQuotaRequest { name: format!("applications/{}", ApplicationId::generate()) }) => [Admin],
+        subscriptions.reset_subscription_quota(ResetSubscriptionQuotaRequest { name: format!("subscriptions/{}", SubscriptionId::generate()) }) => [Admin],
+    )
+}
+
 #[tokio::test]
 async fn every_call_is_open_to_its_roles_and_to_no_others() {
     let stage = Stage::new().await;
@@ -144,6 +186,7 @@ async fn every_call_is_open_to_its_roles_and_to_no_others() {
         let mut tried = every_api_call(&caller).await;
         tried.extend(every_subscriber_call(&caller).await);
         tried.extend(every_administrators_call(&caller).await);
+        tried.extend(every_policy_call(&caller).await);
         for (call, refused, roles) in tried {
             let denied = refused
                 .as_ref()
@@ -168,6 +211,7 @@ async fn nothing_but_signing_in_is_open_to_strangers() {
     let mut tried = every_api_call(&nobody).await;
     tried.extend(every_subscriber_call(&nobody).await);
     tried.extend(every_administrators_call(&nobody).await);
+    tried.extend(every_policy_call(&nobody).await);
     for (call, refused, _) in tried {
         assert_eq!(refused.unwrap().code(), Code::Unauthenticated, "{call}");
     }

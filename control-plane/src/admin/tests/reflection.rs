@@ -7,10 +7,13 @@ use tonic_health::pb::{
 
 use super::Stage;
 
-const SERVICES: [&str; 9] = [
+const SERVICES: [&str; 12] = [
+    "tidegate.admin.v1.ApiPolicyService",
     "tidegate.admin.v1.ApiService",
+    "tidegate.admin.v1.ApplicationPolicyService",
     "tidegate.admin.v1.ApplicationService",
     "tidegate.admin.v1.AuditService",
+    "tidegate.admin.v1.DenyPolicyService",
     "tidegate.admin.v1.GatewayService",
     "tidegate.admin.v1.KeyManagerService",
     "tidegate.admin.v1.PlanService",

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use imbl::{OrdMap, OrdSet};
-use tidegate_proto::ids::{ApiId, ApplicationId, RevisionId, SubscriptionId, UserId};
+use tidegate_proto::ids::{ApiId, ApplicationId, DenyPolicyId, RevisionId, SubscriptionId, UserId};
 use uuid::Uuid;
 
 use super::{Relation, State};
@@ -12,9 +12,10 @@ use crate::domain::{
     api::Api,
     application::{Application, ApplicationKey},
     credential::SecretHash,
-    name::{ApplicationName, ClientId, EnvironmentName, PlanName, fold},
+    name::{ApplicationName, ClientId, EnvironmentName, PlanName, PolicyName, fold},
     object::Object,
     plan::Plan,
+    policy::{ApiPolicy, ApplicationPolicy, DenyPolicy, DenyTarget},
     revision::{Deployment, Revision},
     signing::{SigningKey, SigningKeyState},
     subscription::Subscription,
@@ -34,6 +35,14 @@ pub(super) struct Indexes {
     offers: Relation<PlanName, ApiId>,
     /// Plan → subscriptions under it.
     consumers: Relation<PlanName, SubscriptionId>,
+    /// Application policy → applications that name it.
+    limited_applications: Relation<PolicyName, ApplicationId>,
+    /// API policy → APIs that name it, or whose topics do.
+    limited_apis: Relation<PolicyName, ApiId>,
+    /// API policy → revisions whose topics name it.
+    limited_revisions: Relation<PolicyName, RevisionId>,
+    /// Whom a deny policy is about → the policy.
+    denied: OrdMap<DenyTarget, DenyPolicyId>,
     /// Owner and name → application.
     owned: OrdMap<(UserId, String), ApplicationId>,
     keys: Relation<ApplicationId, ClientId>,
@@ -57,13 +66,24 @@ impl Indexes {
                 for plan in &it.plans {
                     self.offers.insert((plan.clone(), it.id));
                 }
+                for policy in it.policies() {
+                    self.limited_apis.insert((policy.clone(), it.id));
+                }
             }
-            Object::Revision(it) => drop(self.revisions.insert((it.api, it.id))),
+            Object::Revision(it) => {
+                self.revisions.insert((it.api, it.id));
+                for policy in it.design.policies() {
+                    self.limited_revisions.insert((policy.clone(), it.id));
+                }
+            }
             Object::Deployment(it) => {
                 self.deployments.insert((it.api, it.environment.clone()));
             }
             Object::Application(it) => {
                 self.owned.insert((it.owner, fold(it.name.as_str())), it.id);
+                if let Some(policy) = &it.policy {
+                    self.limited_applications.insert((policy.clone(), it.id));
+                }
             }
             Object::Key(it) => drop(self.keys.insert((it.application, it.client_id.clone()))),
             Object::Subscription(it) => {
@@ -71,10 +91,13 @@ impl Indexes {
                 self.subscribers.insert((it.api, it.id));
                 self.consumers.insert((it.plan.clone(), it.id));
             }
+            Object::DenyPolicy(it) => drop(self.denied.insert(it.target.clone(), it.id)),
             Object::User(it) => drop(self.users.insert(fold(it.name.as_str()), it.id)),
             Object::Session(it) => drop(self.sessions.insert((it.user, it.token))),
             Object::Environment(_)
             | Object::Plan(_)
+            | Object::ApplicationPolicy(_)
+            | Object::ApiPolicy(_)
             | Object::SigningKey(_)
             | Object::Settings(_) => {}
         }
@@ -90,13 +113,24 @@ impl Indexes {
                 for plan in &it.plans {
                     self.offers.remove(&(plan.clone(), it.id));
                 }
+                for policy in it.policies() {
+                    self.limited_apis.remove(&(policy.clone(), it.id));
+                }
             }
-            Object::Revision(it) => drop(self.revisions.remove(&(it.api, it.id))),
+            Object::Revision(it) => {
+                self.revisions.remove(&(it.api, it.id));
+                for policy in it.design.policies() {
+                    self.limited_revisions.remove(&(policy.clone(), it.id));
+                }
+            }
             Object::Deployment(it) => {
                 self.deployments.remove(&(it.api, it.environment.clone()));
             }
             Object::Application(it) => {
                 self.owned.remove(&(it.owner, fold(it.name.as_str())));
+                if let Some(policy) = &it.policy {
+                    self.limited_applications.remove(&(policy.clone(), it.id));
+                }
             }
             Object::Key(it) => drop(self.keys.remove(&(it.application, it.client_id.clone()))),
             Object::Subscription(it) => {
@@ -104,10 +138,13 @@ impl Indexes {
                 self.subscribers.remove(&(it.api, it.id));
                 self.consumers.remove(&(it.plan.clone(), it.id));
             }
+            Object::DenyPolicy(it) => drop(self.denied.remove(&it.target)),
             Object::User(it) => drop(self.users.remove(&fold(it.name.as_str()))),
             Object::Session(it) => drop(self.sessions.remove(&(it.user, it.token))),
             Object::Environment(_)
             | Object::Plan(_)
+            | Object::ApplicationPolicy(_)
+            | Object::ApiPolicy(_)
             | Object::SigningKey(_)
             | Object::Settings(_) => {}
         }
@@ -189,6 +226,52 @@ impl State {
             SubscriptionId::new(Uuid::nil()),
         )
         .filter_map(|id| self.subscriptions.get(id))
+    }
+
+    /// The application policy of a name, letter case aside.
+    #[must_use]
+    pub fn application_policy_named(&self, name: &str) -> Option<&Arc<ApplicationPolicy>> {
+        let name = fold(name);
+        let mut policies = self.application_policies.values();
+        policies.find(|policy| fold(policy.name.as_str()) == name)
+    }
+
+    /// The API policy of a name, letter case aside.
+    #[must_use]
+    pub fn api_policy_named(&self, name: &str) -> Option<&Arc<ApiPolicy>> {
+        let name = fold(name);
+        let mut policies = self.api_policies.values();
+        policies.find(|policy| fold(policy.name.as_str()) == name)
+    }
+
+    /// The applications that name an application policy.
+    pub fn applications_under(
+        &self,
+        policy: &PolicyName,
+    ) -> impl Iterator<Item = &Arc<Application>> {
+        let first = ApplicationId::new(Uuid::nil());
+        related(&self.indexes.limited_applications, policy.clone(), first)
+            .filter_map(|id| self.applications.get(id))
+    }
+
+    /// The APIs that name an API policy, or whose topics do.
+    pub fn apis_under(&self, policy: &PolicyName) -> impl Iterator<Item = &Arc<Api>> {
+        let first = ApiId::new(Uuid::nil());
+        related(&self.indexes.limited_apis, policy.clone(), first)
+            .filter_map(|id| self.apis.get(id))
+    }
+
+    /// The revisions whose topics name an API policy.
+    pub fn revisions_under(&self, policy: &PolicyName) -> impl Iterator<Item = &Arc<Revision>> {
+        let first = RevisionId::new(Uuid::nil());
+        related(&self.indexes.limited_revisions, policy.clone(), first)
+            .filter_map(|id| self.revisions.get(id))
+    }
+
+    /// The deny policy about somebody, in force or not.
+    #[must_use]
+    pub fn deny_policy_about(&self, target: &DenyTarget) -> Option<&Arc<DenyPolicy>> {
+        self.deny_policies.get(self.indexes.denied.get(target)?)
     }
 
     /// The applications of a user.

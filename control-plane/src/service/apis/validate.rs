@@ -3,19 +3,19 @@
 
 use std::collections::BTreeSet;
 
-use tidegate_proto::path::{Context, InvalidPath, TopicTemplate, Version};
+use tidegate_proto::path::{Context, InvalidPath, Version};
 
-use super::{ApiInput, ApiUpdate, TopicInput};
+use super::{ApiInput, ApiUpdate, topics};
 use crate::{
     domain::{
         api::{Api, Design, Visibility},
         endpoint::{EndpointUrl, Endpoints},
         invalid::{Faults, Invalid, Rule, reason},
-        name::{ApiName, PlanName, free_text, tag},
+        name::{ApiName, PlanName, PolicyName, free_text, subprotocol, tag},
         state::State,
-        topic::{Mapping, Topic, Verbs},
+        topic::Topic,
     },
-    service::{guard::fixed, mask},
+    service::{api_policies, guard::fixed, mask},
 };
 
 /// A valid new API.
@@ -25,6 +25,7 @@ pub(super) struct Valid {
     pub(super) version: Version,
     pub(super) design: Design,
     pub(super) plans: BTreeSet<PlanName>,
+    pub(super) policy: Option<PolicyName>,
 }
 
 /// A valid change: the new value of each field that changes.
@@ -37,6 +38,8 @@ pub(super) struct Change {
     sandbox: Option<Option<EndpointUrl>>,
     topics: Option<Vec<Topic>>,
     plans: Option<BTreeSet<PlanName>>,
+    policy: Option<Option<PolicyName>>,
+    notice_subprotocols: Option<Vec<String>>,
     default_version: Option<bool>,
     visibility: Option<Visibility>,
 }
@@ -44,10 +47,9 @@ pub(super) struct Change {
 const DISPLAY_NAME_MAX: usize = 100;
 const DESCRIPTION_MAX: usize = 32_766;
 const TAGS_MAX: usize = 50;
-const TOPICS_MAX: usize = 200;
-const TOPIC_DESCRIPTION_MAX: usize = 512;
+const SUBPROTOCOLS_MAX: usize = 20;
 
-const CHANGEABLE: [&str; 9] = [
+const CHANGEABLE: [&str; 11] = [
     "display_name",
     "description",
     "tags",
@@ -55,6 +57,8 @@ const CHANGEABLE: [&str; 9] = [
     "sandbox_endpoint",
     "topics",
     "plans",
+    "policy",
+    "notice_subprotocols",
     "default_version",
     "visible_roles",
 ];
@@ -81,8 +85,10 @@ pub(super) fn new(input: &ApiInput, state: &State) -> Result<Valid, Invalid> {
         &mut faults,
     );
     let sandbox = endpoint("api.sandbox_endpoint", &input.sandbox_endpoint, &mut faults);
-    let topics = topics(&input.topics, &mut faults);
+    let topics = topics::read(&input.topics, state, &mut faults);
     let plans = plans(&input.plans, state, &mut faults);
+    let policy = api_policies::named("api.policy", &input.policy, state, &mut faults);
+    let notice_subprotocols = subprotocols(&input.notice_subprotocols, &mut faults);
     faults.finish()?;
     let (Some(name), Some(context), Some(version), Some(display_name), Some(description)) =
         (name, context, version, display_name, description)
@@ -102,8 +108,10 @@ pub(super) fn new(input: &ApiInput, state: &State) -> Result<Valid, Invalid> {
                 sandbox,
             },
             topics,
+            notice_subprotocols,
         },
         plans,
+        policy,
     })
 }
 
@@ -138,6 +146,8 @@ pub(super) fn change(update: &ApiUpdate, api: &Api, state: &State) -> Result<Cha
         "sandbox_endpoint" => !input.sandbox_endpoint.is_empty(),
         "topics" => !input.topics.is_empty(),
         "plans" => !input.plans.is_empty(),
+        "policy" => !input.policy.is_empty(),
+        "notice_subprotocols" => !input.notice_subprotocols.is_empty(),
         "default_version" => input.default_version,
         _ => input.visibility != Visibility::Public,
     };
@@ -190,8 +200,15 @@ impl Change {
                     faults,
                 ));
             }
-            "topics" => self.topics = Some(topics(&input.topics, faults)),
+            "topics" => self.topics = Some(topics::read(&input.topics, state, faults)),
             "plans" => self.plans = Some(plans(&input.plans, state, faults)),
+            "policy" => {
+                let policy = api_policies::named("api.policy", &input.policy, state, faults);
+                self.policy = Some(policy);
+            }
+            "notice_subprotocols" => {
+                self.notice_subprotocols = Some(subprotocols(&input.notice_subprotocols, faults));
+            }
             "default_version" => self.default_version = Some(input.default_version),
             _ => self.visibility = Some(input.visibility),
         }
@@ -205,6 +222,8 @@ impl Change {
             && self.production.is_none()
             && self.sandbox.is_none()
             && self.topics.is_none()
+            && self.policy.is_none()
+            && self.notice_subprotocols.is_none()
             && self.default_version.is_none()
             && self.visibility.is_none()
     }
@@ -221,14 +240,19 @@ impl Change {
         set(&mut api.design.endpoints.production, self.production);
         set(&mut api.design.endpoints.sandbox, self.sandbox);
         set(&mut api.design.topics, self.topics);
+        set(
+            &mut api.design.notice_subprotocols,
+            self.notice_subprotocols,
+        );
         set(&mut api.plans, self.plans);
+        set(&mut api.policy, self.policy);
         set(&mut api.default_version, self.default_version);
         set(&mut api.visibility, self.visibility);
     }
 }
 
 /// A rule of the path grammar as a rule of a field.
-fn path(broken: InvalidPath) -> Rule {
+pub(super) fn path(broken: InvalidPath) -> Rule {
     let reason = match broken {
         InvalidPath::Empty => reason::REQUIRED,
         InvalidPath::TooLong(_) => reason::TOO_LONG,
@@ -245,7 +269,7 @@ fn endpoint(field: &str, text: &str, faults: &mut Faults) -> Option<EndpointUrl>
     faults.take(field, EndpointUrl::parse(text))
 }
 
-fn at_most<T>(field: &str, items: &[T], max: usize, faults: &mut Faults) {
+pub(super) fn at_most<T>(field: &str, items: &[T], max: usize, faults: &mut Faults) {
     if items.len() > max {
         faults.add(
             field,
@@ -293,49 +317,20 @@ fn plans(names: &[String], state: &State, faults: &mut Faults) -> BTreeSet<PlanN
     plans
 }
 
-fn topics(inputs: &[TopicInput], faults: &mut Faults) -> Vec<Topic> {
-    if inputs.is_empty() {
-        return vec![Topic::everything()];
-    }
-    at_most("api.topics", inputs, TOPICS_MAX, faults);
-    let mut topics: Vec<Topic> = Vec::new();
-    for (index, input) in inputs.iter().take(TOPICS_MAX).enumerate() {
-        let field = |name: &str| format!("api.topics[{index}].{name}");
-        let template = faults.take(
-            &field("template"),
-            TopicTemplate::parse(&input.template).map_err(path),
-        );
-        let description = faults.take(
-            &field("description"),
-            free_text(&input.description, TOPIC_DESCRIPTION_MAX),
-        );
-        let (Some(template), Some(description)) = (template, description) else {
+fn subprotocols(names: &[String], faults: &mut Faults) -> Vec<String> {
+    const FIELD: &str = "api.notice_subprotocols";
+    at_most(FIELD, names, SUBPROTOCOLS_MAX, faults);
+    let mut subprotocols = Vec::new();
+    for (index, name) in names.iter().take(SUBPROTOCOLS_MAX).enumerate() {
+        let field = format!("{FIELD}[{index}]");
+        let Some(name) = faults.take(&field, subprotocol(name)) else {
             continue;
         };
-        if topics.iter().any(|topic| topic.template == template) {
-            faults.add(
-                field("template"),
-                reason::DUPLICATE,
-                "stands in the list twice",
-            );
-            continue;
+        if subprotocols.contains(&name) {
+            faults.add(field, reason::DUPLICATE, "stands in the list twice");
+        } else {
+            subprotocols.push(name);
         }
-        let mapping = if input.mapping.is_empty() {
-            None
-        } else {
-            faults.take(&field("mapping"), Mapping::parse(&input.mapping, &template))
-        };
-        let verbs = if input.verbs.publish || input.verbs.subscribe {
-            input.verbs
-        } else {
-            Verbs::BOTH
-        };
-        topics.push(Topic {
-            template,
-            verbs,
-            mapping,
-            description,
-        });
     }
-    topics
+    subprotocols
 }

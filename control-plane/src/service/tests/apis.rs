@@ -73,11 +73,14 @@ async fn every_fault_of_an_input_is_named_at_once_with_its_field() {
     bad.production_endpoint = "http://backend".to_owned();
     bad.sandbox_endpoint = "ws://user:pw@backend".to_owned();
     bad.plans = vec!["Platinum".to_owned()];
+    bad.policy = "no policy".to_owned();
+    bad.notice_subprotocols = ["", "a b", "chat", "chat"].map(str::to_owned).to_vec();
     let verbs = Verbs::BOTH;
     let topic = |template: &str, mapping: &str| TopicInput {
         template: template.to_owned(),
         mapping: mapping.to_owned(),
         verbs,
+        policy: "missing".to_owned(),
         description: String::new(),
     };
     bad.topics = vec![
@@ -97,8 +100,14 @@ async fn every_fault_of_an_input_is_named_at_once_with_its_field() {
             ("api.production_endpoint", invalid::SCHEME_NOT_ALLOWED),
             ("api.sandbox_endpoint", invalid::MALFORMED),
             ("api.topics[0].template", invalid::MALFORMED),
+            ("api.topics[0].policy", invalid::NOT_FOUND),
+            ("api.topics[1].policy", invalid::NOT_FOUND),
             ("api.topics[1].mapping", invalid::MALFORMED),
             ("api.plans[0]", invalid::NOT_FOUND),
+            ("api.policy", invalid::NOT_FOUND),
+            ("api.notice_subprotocols[0]", invalid::REQUIRED),
+            ("api.notice_subprotocols[1]", invalid::FORBIDDEN_CHARACTER),
+            ("api.notice_subprotocols[3]", invalid::DUPLICATE),
         ]
     );
 }

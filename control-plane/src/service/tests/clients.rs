@@ -111,7 +111,7 @@ async fn application_names_are_unique_for_their_owner_whatever_their_case() {
     let own = world.application(&world.subscriber, "My app").await;
     exists(
         service
-            .create_application(&world.subscriber, "my APP", "")
+            .create_application(&world.subscriber, "my APP", "", "")
             .await,
     );
     let theirs = world.application(&world.other, "My app").await;
@@ -124,11 +124,16 @@ async fn application_names_are_unique_for_their_owner_whatever_their_case() {
             .total_size
     };
     assert_eq!((list(&world.subscriber), list(&world.admin)), (1, 2));
-    denied(service.create_application(&world.creator, "x", "").await);
+    denied(
+        service
+            .create_application(&world.creator, "x", "", "")
+            .await,
+    );
     let update = |name: &str, owner: &str| ApplicationUpdate {
         id: own,
         name: name.to_owned(),
         description: String::new(),
+        policy: String::new(),
         owner: owner.to_owned(),
         mask: Vec::new(),
         etag: String::new(),

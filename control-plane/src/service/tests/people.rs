@@ -259,7 +259,7 @@ async fn what_was_begun_by_somebody_who_is_gone_or_has_other_roles_by_now_is_not
     let world = World::new().await;
     let service = &world.service;
     service.delete_user(&world.admin, "sue", "").await.unwrap();
-    let late = service.create_application(&world.subscriber, "Orphan", "");
+    let late = service.create_application(&world.subscriber, "Orphan", "", "");
     let late = late.await.unwrap_err();
     assert!(matches!(late, ServiceError::Unauthenticated(_)), "{late:?}");
     let roles = Roles::NONE.with(Role::Subscriber);

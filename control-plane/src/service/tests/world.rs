@@ -62,7 +62,7 @@ impl World {
     }
 
     pub(super) async fn application(&self, owner: &Actor, name: &str) -> ApplicationId {
-        let application = self.service.create_application(owner, name, "").await;
+        let application = self.service.create_application(owner, name, "", "").await;
         application.unwrap().id
     }
 

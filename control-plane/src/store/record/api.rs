@@ -3,31 +3,35 @@
 use serde::{Deserialize, Serialize};
 use tidegate_proto::{
     ids::{ApiId, RevisionId, UserId},
-    path::{Context, TopicTemplate, Version},
+    path::{Context, Version},
 };
 use uuid::Uuid;
 
-use super::{Unreadable, part};
+use super::{
+    Unreadable,
+    design::{DesignV1, DesignV2, policy},
+    part,
+};
 use crate::domain::{
-    api::{Api, Design, Visibility},
-    endpoint::{EndpointUrl, Endpoints},
+    api::{Api, Visibility},
     lifecycle::{Action, Lifecycle, LifecycleEvent},
     name::{ApiName, EnvironmentName, PlanName, UserName},
     object::Etag,
     revision::{Deployment, Revision},
     time::Timestamp,
-    topic::{Mapping, Topic, Verbs},
     user::{Role, Roles},
 };
 
 #[derive(Serialize, Deserialize)]
 pub(super) enum ApiRecord {
     V1(ApiV1),
+    V2(ApiV2),
 }
 
 #[derive(Serialize, Deserialize)]
 pub(super) enum RevisionRecord {
     V1(RevisionV1),
+    V2(RevisionV2),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -35,6 +39,7 @@ pub(super) enum DeploymentRecord {
     V1(DeploymentV1),
 }
 
+/// Knew no policies, and no counters that begin anew.
 #[derive(Serialize, Deserialize)]
 pub(super) struct ApiV1 {
     id: Uuid,
@@ -56,22 +61,25 @@ pub(super) struct ApiV1 {
 }
 
 #[derive(Serialize, Deserialize)]
-struct DesignV1 {
-    display_name: String,
-    description: String,
-    tags: Vec<String>,
-    production: Option<String>,
-    sandbox: Option<String>,
-    topics: Vec<TopicV1>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct TopicV1 {
-    template: String,
-    mapping: Option<String>,
-    publish: bool,
-    subscribe: bool,
-    description: String,
+pub(super) struct ApiV2 {
+    id: Uuid,
+    name: String,
+    context: String,
+    version: String,
+    owner: Option<Uuid>,
+    provider: String,
+    design: DesignV2,
+    plans: Vec<String>,
+    policy: Option<String>,
+    visible_roles: Option<Vec<String>>,
+    default_version: bool,
+    state: String,
+    history: Vec<EventV1>,
+    quota_generation: u64,
+    last_revision: u32,
+    created_at: u64,
+    updated_at: u64,
+    etag: u64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -83,6 +91,7 @@ struct EventV1 {
     to: String,
 }
 
+/// Knew no policies of topics.
 #[derive(Serialize, Deserialize)]
 pub(super) struct RevisionV1 {
     id: Uuid,
@@ -90,6 +99,17 @@ pub(super) struct RevisionV1 {
     number: u32,
     description: String,
     design: DesignV1,
+    created_by: String,
+    created_at: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct RevisionV2 {
+    id: Uuid,
+    api: Uuid,
+    number: u32,
+    description: String,
+    design: DesignV2,
     created_by: String,
     created_at: u64,
 }
@@ -107,15 +127,16 @@ pub(super) struct DeploymentV1 {
 
 impl From<&Api> for ApiRecord {
     fn from(api: &Api) -> Self {
-        Self::V1(ApiV1 {
+        Self::V2(ApiV2 {
             id: uuid(api.id.as_bytes()),
             name: api.name.to_string(),
             context: api.context.to_string(),
             version: api.version.to_string(),
             owner: api.owner.map(|id| uuid(id.as_bytes())),
             provider: api.provider.to_string(),
-            design: DesignV1::from(&api.design),
+            design: DesignV2::from(&api.design),
             plans: api.plans.iter().map(ToString::to_string).collect(),
+            policy: api.policy.as_ref().map(ToString::to_string),
             visible_roles: match api.visibility {
                 Visibility::Public => None,
                 Visibility::Restricted(roles) => {
@@ -125,6 +146,7 @@ impl From<&Api> for ApiRecord {
             default_version: api.default_version,
             state: api.state.to_string(),
             history: api.history.iter().map(EventV1::from).collect(),
+            quota_generation: api.quota_generation,
             last_revision: api.last_revision,
             created_at: api.created_at.millis(),
             updated_at: api.updated_at.millis(),
@@ -135,7 +157,10 @@ impl From<&Api> for ApiRecord {
 
 impl ApiRecord {
     pub(super) fn object(self) -> Result<Api, Unreadable> {
-        let Self::V1(it) = self;
+        let it = match self {
+            Self::V1(it) => it.next(),
+            Self::V2(it) => it,
+        };
         Ok(Api {
             id: ApiId::new(it.id),
             name: part("name", ApiName::parse(&it.name))?,
@@ -149,6 +174,7 @@ impl ApiRecord {
                 .iter()
                 .map(|name| part("plans", PlanName::parse(name)))
                 .collect::<Result<_, _>>()?,
+            policy: policy(it.policy)?,
             visibility: match it.visible_roles {
                 None => Visibility::Public,
                 Some(roles) => Visibility::Restricted(
@@ -165,6 +191,7 @@ impl ApiRecord {
                 .into_iter()
                 .map(EventV1::event)
                 .collect::<Result<_, _>>()?,
+            quota_generation: it.quota_generation,
             last_revision: it.last_revision,
             created_at: Timestamp::from_millis(it.created_at),
             updated_at: Timestamp::from_millis(it.updated_at),
@@ -173,75 +200,30 @@ impl ApiRecord {
     }
 }
 
-// === impl DesignV1 ===
+// === impl ApiV1 ===
 
-impl From<&Design> for DesignV1 {
-    fn from(design: &Design) -> Self {
-        let url = |url: &Option<EndpointUrl>| url.as_ref().map(ToString::to_string);
-        Self {
-            display_name: design.display_name.clone(),
-            description: design.description.clone(),
-            tags: design.tags.iter().cloned().collect(),
-            production: url(&design.endpoints.production),
-            sandbox: url(&design.endpoints.sandbox),
-            topics: design.topics.iter().map(TopicV1::from).collect(),
+impl ApiV1 {
+    fn next(self) -> ApiV2 {
+        ApiV2 {
+            id: self.id,
+            name: self.name,
+            context: self.context,
+            version: self.version,
+            owner: self.owner,
+            provider: self.provider,
+            design: self.design.next(),
+            plans: self.plans,
+            policy: None,
+            visible_roles: self.visible_roles,
+            default_version: self.default_version,
+            state: self.state,
+            history: self.history,
+            quota_generation: 0,
+            last_revision: self.last_revision,
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+            etag: self.etag,
         }
-    }
-}
-
-impl DesignV1 {
-    fn design(self) -> Result<Design, Unreadable> {
-        let url = |name, url: Option<String>| {
-            url.map(|url| part(name, EndpointUrl::parse(&url)))
-                .transpose()
-        };
-        Ok(Design {
-            display_name: self.display_name,
-            description: self.description,
-            tags: self.tags.into_iter().collect(),
-            endpoints: Endpoints {
-                production: url("production", self.production)?,
-                sandbox: url("sandbox", self.sandbox)?,
-            },
-            topics: self
-                .topics
-                .into_iter()
-                .map(TopicV1::topic)
-                .collect::<Result<_, _>>()?,
-        })
-    }
-}
-
-// === impl TopicV1 ===
-
-impl From<&Topic> for TopicV1 {
-    fn from(topic: &Topic) -> Self {
-        Self {
-            template: topic.template.to_string(),
-            mapping: topic.mapping.as_ref().map(ToString::to_string),
-            publish: topic.verbs.publish,
-            subscribe: topic.verbs.subscribe,
-            description: topic.description.clone(),
-        }
-    }
-}
-
-impl TopicV1 {
-    fn topic(self) -> Result<Topic, Unreadable> {
-        let template = part("template", TopicTemplate::parse(&self.template))?;
-        let mapping = self
-            .mapping
-            .map(|mapping| part("mapping", Mapping::parse(&mapping, &template)))
-            .transpose()?;
-        Ok(Topic {
-            template,
-            verbs: Verbs {
-                publish: self.publish,
-                subscribe: self.subscribe,
-            },
-            mapping,
-            description: self.description,
-        })
     }
 }
 
@@ -281,12 +263,12 @@ impl EventV1 {
 
 impl From<&Revision> for RevisionRecord {
     fn from(revision: &Revision) -> Self {
-        Self::V1(RevisionV1 {
+        Self::V2(RevisionV2 {
             id: uuid(revision.id.as_bytes()),
             api: uuid(revision.api.as_bytes()),
             number: revision.number,
             description: revision.description.clone(),
-            design: DesignV1::from(&revision.design),
+            design: DesignV2::from(&revision.design),
             created_by: revision.created_by.clone(),
             created_at: revision.created_at.millis(),
         })
@@ -295,7 +277,10 @@ impl From<&Revision> for RevisionRecord {
 
 impl RevisionRecord {
     pub(super) fn object(self) -> Result<Revision, Unreadable> {
-        let Self::V1(it) = self;
+        let it = match self {
+            Self::V1(it) => it.next(),
+            Self::V2(it) => it,
+        };
         Ok(Revision {
             id: RevisionId::new(it.id),
             api: ApiId::new(it.api),
@@ -305,6 +290,22 @@ impl RevisionRecord {
             created_by: it.created_by,
             created_at: Timestamp::from_millis(it.created_at),
         })
+    }
+}
+
+// === impl RevisionV1 ===
+
+impl RevisionV1 {
+    fn next(self) -> RevisionV2 {
+        RevisionV2 {
+            id: self.id,
+            api: self.api,
+            number: self.number,
+            description: self.description,
+            design: self.design.next(),
+            created_by: self.created_by,
+            created_at: self.created_at,
+        }
     }
 }
 

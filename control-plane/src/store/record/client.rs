@@ -14,7 +14,7 @@ use super::{
 use crate::domain::{
     application::{Application, ApplicationKey},
     credential::SecretHash,
-    name::{ApplicationName, ClientId, PlanName, UserName},
+    name::{ApplicationName, ClientId, PlanName, PolicyName, UserName},
     object::Etag,
     subscription::{Subscription, SubscriptionState},
     time::Timestamp,
@@ -23,6 +23,7 @@ use crate::domain::{
 #[derive(Serialize, Deserialize)]
 pub(super) enum ApplicationRecord {
     V1(ApplicationV1),
+    V2(ApplicationV2),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -33,8 +34,10 @@ pub(super) enum KeyRecord {
 #[derive(Serialize, Deserialize)]
 pub(super) enum SubscriptionRecord {
     V1(SubscriptionV1),
+    V2(SubscriptionV2),
 }
 
+/// Knew no policy, and no counters that begin anew.
 #[derive(Serialize, Deserialize)]
 pub(super) struct ApplicationV1 {
     id: ApplicationId,
@@ -42,6 +45,20 @@ pub(super) struct ApplicationV1 {
     description: String,
     owner: UserId,
     owner_name: String,
+    created_at: u64,
+    updated_at: u64,
+    etag: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct ApplicationV2 {
+    id: ApplicationId,
+    name: String,
+    description: String,
+    owner: UserId,
+    owner_name: String,
+    policy: Option<String>,
+    quota_generation: u64,
     created_at: u64,
     updated_at: u64,
     etag: u64,
@@ -57,6 +74,7 @@ pub(super) struct KeyV1 {
     secret_made_at: u64,
 }
 
+/// Knew no counters that begin anew.
 #[derive(Serialize, Deserialize)]
 pub(super) struct SubscriptionV1 {
     id: SubscriptionId,
@@ -69,6 +87,19 @@ pub(super) struct SubscriptionV1 {
     etag: u64,
 }
 
+#[derive(Serialize, Deserialize)]
+pub(super) struct SubscriptionV2 {
+    id: SubscriptionId,
+    application: ApplicationId,
+    api: ApiId,
+    plan: String,
+    state: String,
+    quota_generation: u64,
+    created_at: u64,
+    updated_at: u64,
+    etag: u64,
+}
+
 const PRODUCTION: &str = "PRODUCTION";
 const SANDBOX: &str = "SANDBOX";
 
@@ -76,12 +107,14 @@ const SANDBOX: &str = "SANDBOX";
 
 impl From<&Application> for ApplicationRecord {
     fn from(it: &Application) -> Self {
-        Self::V1(ApplicationV1 {
+        Self::V2(ApplicationV2 {
             id: it.id,
             name: it.name.to_string(),
             description: it.description.clone(),
             owner: it.owner,
             owner_name: it.owner_name.to_string(),
+            policy: it.policy.as_ref().map(ToString::to_string),
+            quota_generation: it.quota_generation,
             created_at: it.created_at.millis(),
             updated_at: it.updated_at.millis(),
             etag: it.etag.get(),
@@ -91,17 +124,44 @@ impl From<&Application> for ApplicationRecord {
 
 impl ApplicationRecord {
     pub(super) fn object(self) -> Result<Application, Unreadable> {
-        let Self::V1(it) = self;
+        let it = match self {
+            Self::V1(it) => it.next(),
+            Self::V2(it) => it,
+        };
+        let policy = it
+            .policy
+            .map(|name| part("policy", PolicyName::parse(&name)));
         Ok(Application {
             id: it.id,
             name: part("name", ApplicationName::parse(&it.name))?,
             description: it.description,
             owner: it.owner,
             owner_name: part("owner_name", UserName::parse(&it.owner_name))?,
+            policy: policy.transpose()?,
+            quota_generation: it.quota_generation,
             created_at: Timestamp::from_millis(it.created_at),
             updated_at: Timestamp::from_millis(it.updated_at),
             etag: Etag::new(it.etag),
         })
+    }
+}
+
+// === impl ApplicationV1 ===
+
+impl ApplicationV1 {
+    fn next(self) -> ApplicationV2 {
+        ApplicationV2 {
+            id: self.id,
+            name: self.name,
+            description: self.description,
+            owner: self.owner,
+            owner_name: self.owner_name,
+            policy: None,
+            quota_generation: 0,
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+            etag: self.etag,
+        }
     }
 }
 
@@ -147,12 +207,13 @@ impl KeyRecord {
 
 impl From<&Subscription> for SubscriptionRecord {
     fn from(it: &Subscription) -> Self {
-        Self::V1(SubscriptionV1 {
+        Self::V2(SubscriptionV2 {
             id: it.id,
             application: it.application,
             api: it.api,
             plan: it.plan.to_string(),
             state: it.state.to_string(),
+            quota_generation: it.quota_generation,
             created_at: it.created_at.millis(),
             updated_at: it.updated_at.millis(),
             etag: it.etag.get(),
@@ -162,7 +223,10 @@ impl From<&Subscription> for SubscriptionRecord {
 
 impl SubscriptionRecord {
     pub(super) fn object(self) -> Result<Subscription, Unreadable> {
-        let Self::V1(it) = self;
+        let it = match self {
+            Self::V1(it) => it.next(),
+            Self::V2(it) => it,
+        };
         Ok(Subscription {
             id: it.id,
             application: it.application,
@@ -172,9 +236,28 @@ impl SubscriptionRecord {
                 .into_iter()
                 .find(|state| state.as_str() == it.state)
                 .ok_or_else(|| format!("its `state` does not read: `{}`", it.state))?,
+            quota_generation: it.quota_generation,
             created_at: Timestamp::from_millis(it.created_at),
             updated_at: Timestamp::from_millis(it.updated_at),
             etag: Etag::new(it.etag),
         })
+    }
+}
+
+// === impl SubscriptionV1 ===
+
+impl SubscriptionV1 {
+    fn next(self) -> SubscriptionV2 {
+        SubscriptionV2 {
+            id: self.id,
+            application: self.application,
+            api: self.api,
+            plan: self.plan,
+            state: self.state,
+            quota_generation: 0,
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+            etag: self.etag,
+        }
     }
 }
