@@ -89,10 +89,6 @@ pub struct View {
     pub limit: u64,
     /// What is probably left in the current window, over all nodes.
     pub remaining: u64,
-    /// What this node has spent in the current window.
-    pub used: u64,
-    /// When the current window began: milliseconds of Unix time, by the ledger's clock.
-    pub began: u64,
     /// After which time it ends.
     pub resets_in: Duration,
 }
@@ -265,19 +261,33 @@ impl Bucket {
         let mut account = self.account();
         self.roll(&mut account, now);
         let limit = self.limit.load(Ordering::Relaxed);
-        let left = self.purse.load(Ordering::Acquire) & AMOUNT_MASK;
-        let over = self.over.load(Ordering::Relaxed);
-        let used = (account.granted + over).saturating_sub(left);
+        let used = self.used(&account);
         // What others hold, and what this node has spent since the ledger's last word.
         let elsewhere = account.total.saturating_sub(account.told);
         let unix = self.link.clock.at(now);
         View {
             limit,
             remaining: limit.saturating_sub(elsewhere.saturating_add(used)),
-            used,
-            began: unix / self.window * self.window,
             resets_in: Duration::from_millis(self.window - unix % self.window),
         }
+    }
+
+    /// When the current window began (seconds of Unix time, by the ledger's clock) and what this node has spent in it;
+    /// nothing where it has not spent since the window turned.
+    #[must_use]
+    pub fn spent(&self, now: Tick) -> Option<(u64, u64)> {
+        let account = self.account();
+        // The node may have turned a moment before the ledger.
+        let current = |epoch: &u64| *epoch >= self.link.clock.at(now) / self.window;
+        let epoch = account.epoch.filter(current)?;
+        Some((epoch * self.window / 1000, self.used(&account)))
+    }
+
+    /// What was spent in the account's window, with a grant or without.
+    fn used(&self, account: &Account) -> u64 {
+        let left = self.purse.load(Ordering::Acquire) & AMOUNT_MASK;
+        let over = self.over.load(Ordering::Acquire);
+        (account.granted + over).saturating_sub(left)
     }
 
     /// Whether the ledger has said something about the current window, or cannot be asked.
@@ -401,10 +411,8 @@ impl Bucket {
     fn take_alone(&self, account: &Account, amount: u64, limit: u64, retry: Duration) -> Take {
         let without = self.without_ledger.load(Ordering::Relaxed);
         let is_in_share = || {
-            let left = self.purse.load(Ordering::Acquire) & AMOUNT_MASK;
-            let over = self.over.load(Ordering::Acquire);
-            let used = (account.granted + over).saturating_sub(left);
-            used.saturating_add(amount) <= limit / self.link.nodes()
+            let used = self.used(account).saturating_add(amount);
+            used <= limit / self.link.nodes()
         };
         if without == WithoutLedger::Deny as u8 {
             return Take::Unavailable;
@@ -486,7 +494,7 @@ impl Bucket {
         let over = self.over.load(Ordering::Acquire);
         let is_low = left < self.low.load(Ordering::Relaxed);
         let words = account.ask(left, over, is_low, now)?;
-        self.link.stats.asks.fetch_add(1, Ordering::Relaxed);
+        self.link.stats.asks.inc();
         Some(Ask {
             key: self.name.clone(),
             window: self.window,
