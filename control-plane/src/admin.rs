@@ -32,6 +32,7 @@ mod limits;
 mod plans;
 mod applications;
 mod subscriptions;
+mod usage;
 mod gateways;
 mod signing_keys;
 mod audit;

@@ -20,6 +20,7 @@ pub mod environments;
 pub mod nodes;
 pub mod applications;
 pub mod subscriptions;
+pub mod usage;
 pub mod users;
 pub mod sessions;
 pub mod signing;

@@ -24,6 +24,7 @@ mod permissions;
 mod apis;
 mod lists;
 mod catalogue;
+mod usage;
 mod wire;
 mod reflection;
 mod secrets;
