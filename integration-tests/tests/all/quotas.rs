@@ -7,6 +7,7 @@ mod seats;
 mod actions;
 mod changes;
 mod levels;
+mod usage;
 
 use std::{
     collections::HashMap,
