@@ -1,8 +1,8 @@
 //! Quotas: what each session is limited by, and how much of it is left, over all nodes together.
 //!
 //! A quota is money in escrow: the ledger holds what is left of a window, a node takes grants out of it and spends them,
-//! one atomic decrement a message (`bucket`). What was not granted cannot be spent, so a limit is never exceeded, whatever
-//! fails. The ledger is Redis, shared by the nodes of an environment (`ledger`), or a part of this process; the rules are
+//! one atomic decrement a message (`bucket`). What was not granted cannot be spent, so a limit is not exceeded when
+//! something fails; docs/QUOTAS.md names what is left. The ledger is Redis, shared by the nodes of an environment (`ledger`), or a part of this process; the rules are
 //! the same (`rules`). `levels` says whose messages count together, `limiter` takes a message from all levels or none,
 //! `meter` is a session's gate, `refill` exchanges words with the ledger.
 //!

@@ -129,7 +129,7 @@ pub trait Gate {
         message: MessageStart,
     ) -> Verdict;
 
-    /// Learns of payload bytes of a further frame of a message that was let in.
+    /// Learns of payload bytes of a further frame of a message that was let in, as they come.
     fn more(&mut self, direction: Direction, length: u64);
 
     /// What the client is to be told about a message that was just dropped: a text of at most 125 bytes, sent between two
@@ -338,7 +338,9 @@ where
                     Poll::Ready(event) => events[0] = event,
                     Poll::Pending => up_waits = true,
                 }
-                self.judged(Direction::ToBackend);
+                if self.judged(Direction::ToBackend) {
+                    (up_waits, down_waits) = (false, false);
+                }
             }
             if !down_waits {
                 let ends = (&mut *self.backend, &mut *self.client);
@@ -346,7 +348,9 @@ where
                     Poll::Ready(event) => events[1] = event,
                     Poll::Pending => down_waits = true,
                 }
-                down_waits &= !self.judged(Direction::ToClient);
+                if self.judged(Direction::ToClient) {
+                    (up_waits, down_waits) = (false, false);
+                }
             }
             if let [None, None] = events {
                 if !(up_waits && down_waits) {
@@ -375,7 +379,7 @@ where
         false
     }
 
-    /// Does what the gate's verdicts on the last bytes ask for; whether there is something new to say to the client.
+    /// Does what the gate's verdicts on the last bytes ask for; whether there is something new to say.
     fn judged(&mut self, direction: Direction) -> bool {
         let flow = match direction {
             Direction::ToBackend => &mut *self.up,

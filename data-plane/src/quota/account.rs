@@ -143,7 +143,7 @@ impl Account {
         self.seq += 1;
         self.flying = Some((self.seq, wants));
         self.tell = false;
-        self.told = self.granted + over;
+        self.told = self.granted.saturating_add(over);
         self.told_unspent = left;
         // What is in the purse already need not be granted.
         let need = if wants {

@@ -146,8 +146,10 @@ impl Bucket {
         let count_only = !counter.stops;
         let was_counting = self.count_only.swap(count_only, Ordering::AcqRel);
         if was_counting != count_only {
-            // What only counts goes by an estimate of the window's end; what spends must not.
+            // What only counts goes by an estimate of the window's end; what spends must not, and asks for it anew.
+            let mut account = self.account();
             self.deadline.store(0, Ordering::Release);
+            account.phase = Phase::Unknown;
         }
         let without = counter.without_ledger as u8;
         let was_without = self.without_ledger.swap(without, Ordering::AcqRel);
@@ -270,7 +272,7 @@ impl Bucket {
         let limit = self.limit.load(Ordering::Relaxed);
         let left = self.purse.load(Ordering::Acquire) & AMOUNT_MASK;
         let over = self.over.load(Ordering::Relaxed);
-        let used = (account.granted + over).saturating_sub(left);
+        let used = account.granted.saturating_add(over).saturating_sub(left);
         // What others hold, and what this node has spent since the ledger's last word.
         let elsewhere = account.total.saturating_sub(account.told);
         let unix = self.link.clock.at(now);
@@ -327,13 +329,22 @@ impl Bucket {
             .map(drop)
     }
 
+    /// Counts what no grant covers. Strangers declare how long a message is, so the sum must not wrap.
+    fn add_over(&self, amount: u64) {
+        let more = |over: u64| Some(over.saturating_add(amount).min(AMOUNT_MASK));
+        // It is always `Some`.
+        let _ = self
+            .over
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, more);
+    }
+
     /// Counts without a limit.
     fn count(&self, amount: u64, now: Tick) -> Take {
         if now.millis() >= self.deadline.load(Ordering::Acquire) {
             let mut account = self.account();
             self.roll(&mut account, now);
         }
-        self.over.fetch_add(amount, Ordering::AcqRel);
+        self.add_over(amount);
         Take::Taken
     }
 
@@ -409,7 +420,7 @@ impl Bucket {
         let is_in_share = || {
             let left = self.purse.load(Ordering::Acquire) & AMOUNT_MASK;
             let over = self.over.load(Ordering::Acquire);
-            let used = (account.granted + over).saturating_sub(left);
+            let used = account.granted.saturating_add(over).saturating_sub(left);
             used.saturating_add(amount) <= limit / self.link.nodes()
         };
         if without == WithoutLedger::Deny as u8 {
@@ -418,7 +429,7 @@ impl Bucket {
         if without == WithoutLedger::Share as u8 && !is_in_share() {
             return Take::Exhausted { retry };
         }
-        self.over.fetch_add(amount, Ordering::AcqRel);
+        self.add_over(amount);
         Take::Taken
     }
 
@@ -468,6 +479,11 @@ impl Bucket {
         if self.count_only.load(Ordering::Relaxed) {
             return (None, None);
         }
+        if self.link.is_local() {
+            // Everybody asks for himself, and has nobody to give back to; only a window that turns is waited for.
+            let turn = account.ends.plus(1).max(now.plus(1));
+            return (None, waits.then_some(turn));
+        }
         if self.is_too_late(&account, now) {
             let turn = account.ends.plus(1).max(now.plus(1));
             return (None, (waits || account.need > 0).then_some(turn));
@@ -499,7 +515,7 @@ impl Bucket {
             epoch: words.epoch,
             limit: self.limit.load(Ordering::Relaxed),
             seq: words.seq,
-            net: account.granted + over,
+            net: account.granted.saturating_add(over),
             unspent: left,
             need: words.need,
             want: words.want,

@@ -49,17 +49,35 @@ pub enum NoSeat {
 #[derive(Debug, Default)]
 struct State {
     taken: u64,
-    limit: u64,
     seq: u64,
-    /// The ask that is not answered yet, and how many seats it wants.
-    flying: Option<(u64, u64)>,
-    waiting: VecDeque<oneshot::Sender<Option<Seat>>>,
+    /// The ask that is not answered yet.
+    flying: Option<Flying>,
+    waiting: VecDeque<Waiting>,
     called: bool,
     /// Not before this is there any use in asking.
     again: Tick,
     told_at: Tick,
     told: u64,
 }
+
+/// An ask on its way.
+#[derive(Clone, Copy, Debug)]
+struct Flying {
+    seq: u64,
+    /// How many seats it wants, for those who wait under this limit.
+    want: u64,
+    limit: u64,
+}
+
+/// Somebody who wants a seat.
+#[derive(Debug)]
+struct Waiting {
+    limit: u64,
+    answer: oneshot::Sender<Option<Seat>>,
+}
+
+/// More asks than this, as a power of two, no gauge makes in a millisecond.
+const SEQ_BITS: u32 = 10;
 
 // === impl Gauge ===
 
@@ -70,7 +88,11 @@ impl Gauge {
         Self {
             name: key.to_string(),
             link,
-            state: Mutex::default(),
+            state: Mutex::new(State {
+                // Beyond what a gauge of this name has used before it was forgotten: the ledger remembers it for a while.
+                seq: Tick::now().millis() << SEQ_BITS,
+                ..State::default()
+            }),
         }
     }
 
@@ -99,8 +121,7 @@ impl Gauge {
         let (answer, answered) = oneshot::channel();
         {
             let mut state = self.state();
-            state.limit = limit;
-            state.waiting.push_back(answer);
+            state.waiting.push_back(Waiting { limit, answer });
             self.call(&mut state);
         }
         match tokio::time::timeout(self.link.patience, answered).await {
@@ -150,9 +171,12 @@ impl Gauge {
         let mut state = self.state();
         state.called = false;
         // Who no longer waits wants nothing.
-        state.waiting.retain(|waiting| !waiting.is_closed());
+        state.waiting.retain(|waiting| !waiting.answer.is_closed());
+        // Those who come first, as far as they go by one limit.
+        let limit = state.waiting.front().map_or(0, |first| first.limit);
+        let alike = state.waiting.iter().take_while(|it| it.limit == limit);
         let want = if now >= state.again {
-            state.waiting.len() as u64
+            alike.count() as u64
         } else {
             0
         };
@@ -162,12 +186,16 @@ impl Gauge {
             return (None, next);
         }
         state.seq += 1;
-        state.flying = Some((state.seq, want));
+        state.flying = Some(Flying {
+            seq: state.seq,
+            want,
+            limit,
+        });
         state.told = state.taken;
         state.told_at = now;
         let ask = SeatAsk {
             key: self.name.clone(),
-            limit: state.limit,
+            limit,
             seq: state.seq,
             taken: state.taken,
             want,
@@ -178,23 +206,24 @@ impl Gauge {
     /// The ledger's answer to the ask of this number; when to come again.
     pub(super) fn answered(self: &Arc<Self>, seq: u64, answer: Seats, now: Tick) -> Option<Tick> {
         let mut state = self.state();
-        let (_, wanted) = state.flying.take_if(|(flying, _)| *flying == seq)?;
+        let flying = state.flying.take_if(|flying| flying.seq == seq)?;
         let mut refused = Vec::new();
         let mut seated = Vec::new();
         match answer {
             Seats::Granted(granted) => {
                 state.taken += granted;
                 state.told += granted;
-                for nth in 0..wanted {
-                    let Some(waiting) = state.waiting.pop_front() else {
+                for nth in 0..flying.want {
+                    let is_meant = |it: &mut Waiting| it.limit == flying.limit;
+                    let Some(waiting) = state.waiting.pop_front_if(is_meant) else {
                         // Nobody is left to take it.
                         state.taken -= u64::from(nth < granted);
                         continue;
                     };
                     if nth < granted {
-                        seated.push((waiting, Seat(self.clone())));
+                        seated.push((waiting.answer, Seat(self.clone())));
                     } else {
-                        refused.push(waiting);
+                        refused.push(waiting.answer);
                     }
                 }
             }
@@ -219,7 +248,7 @@ impl Gauge {
     /// The ask of this number got no answer; whoever waits longer than the node's patience decides alone.
     pub(super) fn unanswered(&self, seq: u64) {
         let mut state = self.state();
-        state.flying.take_if(|(flying, _)| *flying == seq);
+        state.flying.take_if(|flying| flying.seq == seq);
         state.told = u64::MAX;
     }
 

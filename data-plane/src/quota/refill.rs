@@ -188,8 +188,6 @@ impl Refill {
             return Ok(());
         }
         let Some(ledger) = &mut self.ledger else {
-            // In this process everybody asks for himself.
-            flying.iter().for_each(Flying::unanswered);
             return Ok(());
         };
         if failing {

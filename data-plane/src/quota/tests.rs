@@ -2,7 +2,14 @@
 //! words, delays them and brings them out of order, while nodes crash, clocks differ, windows turn and the ledger itself
 //! is lost. Whatever happens, no more passes in a window than its limit.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    num::NonZeroU32,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
 
 use proptest::{
     prelude::{Just, Strategy, any, prop, prop_assert, prop_oneof, proptest},
@@ -14,10 +21,11 @@ use tokio::sync::mpsc;
 use super::{
     Counter,
     bucket::{Bucket, Take},
-    key::{CounterKey, Unit},
+    gauge::{Gauge, NoSeat, REFRESH},
+    key::{CounterKey, GaugeKey, Unit},
     levels::Level,
     link::Link,
-    rules::{Answer, Ask, LEARNING, Rules},
+    rules::{Answer, Ask, LEARNING, Rules, SeatAsk},
     time::{COARSENESS, Tick},
 };
 
@@ -122,7 +130,18 @@ impl World {
         let link = Arc::new(Link::new(0, 1, patience, false, queue));
         link.clock
             .learn(self.now, self.unix().saturating_add_signed(skew));
-        let counter = Counter {
+        self.next_id += 1;
+        Node {
+            id: self.next_id,
+            bucket: Arc::new(Bucket::new(&self.counter(), link.clone())),
+            link,
+            seq: 0,
+            tells_at: None,
+        }
+    }
+
+    fn counter(&self) -> Counter {
+        Counter {
             key: CounterKey {
                 level: Level::Subscription,
                 subject: "1".into(),
@@ -133,14 +152,6 @@ impl World {
             window: self.window,
             without_ledger: WithoutLedger::Deny,
             stops: true,
-        };
-        self.next_id += 1;
-        Node {
-            id: self.next_id,
-            bucket: Arc::new(Bucket::new(&counter, link.clone())),
-            link,
-            seq: 0,
-            tells_at: None,
         }
     }
 
@@ -326,4 +337,100 @@ fn all_of_the_limit_passes_where_nothing_goes_wrong() {
         world.step(Step::Pass { millis: 2 });
     }
     assert_eq!(world.passed.values().max(), Some(&100));
+}
+
+/// A counter of the ledger in this process, with which the task that keeps time looks after it at the worst moment.
+#[tokio::test(start_paused = true)]
+async fn a_message_never_waits_for_a_ledger_that_is_in_this_process() {
+    let (queue, _visits) = mpsc::unbounded_channel();
+    let link = Arc::new(Link::new(UNIX, 1, Duration::from_secs(1), true, queue));
+    let world = World::new(5_000, 60, [0; NODES]);
+    let bucket = Arc::new(Bucket::new(&world.counter(), link));
+    for _ in 0..5_000 {
+        assert_eq!(bucket.take(1, Tick::now()), Take::Taken);
+        let (ask, _) = bucket.visit(Tick::now());
+        assert_eq!(ask, None, "everybody asks for himself");
+    }
+    assert!(matches!(
+        bucket.take(1, Tick::now()),
+        Take::Exhausted { .. }
+    ));
+}
+
+/// Asks for a gauge's seats until it needs no more, and says how often it asked.
+fn exchange(gauge: &Arc<Gauge>, rules: &mut Rules, unix: u64) -> usize {
+    let mut asked = 0;
+    while let (Some(ask), _) = gauge.visit(Tick::now()) {
+        asked += 1;
+        let answer = rules.seat(1, &ask, unix);
+        gauge.answered(ask.seq, answer, Tick::now());
+        assert!(asked < 10, "it asks in vain");
+    }
+    asked
+}
+
+fn gauge() -> Arc<Gauge> {
+    let (queue, _) = mpsc::unbounded_channel();
+    let link = Arc::new(Link::new(UNIX, 2, Duration::from_secs(1), false, queue));
+    let key = GaugeKey {
+        level: Level::Subscription,
+        subject: "1".into(),
+    };
+    Arc::new(Gauge::new(&key, link))
+}
+
+fn ready<T>(future: &mut Pin<Box<impl Future<Output = T>>>) -> Option<T> {
+    match future
+        .as_mut()
+        .poll(&mut Context::from_waker(Waker::noop()))
+    {
+        Poll::Ready(value) => Some(value),
+        Poll::Pending => None,
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gauge_that_was_forgotten_is_heard_again_at_once() {
+    let mut rules = Rules::in_process();
+    let one = NonZeroU32::MIN;
+    for round in 0..2 {
+        let gauge = gauge();
+        let mut entering = Box::pin(gauge.enter(one, WithoutLedger::Deny));
+        assert!(ready(&mut entering).is_none());
+        let unix = UNIX + round * 2_000;
+        assert_eq!(exchange(&gauge, &mut rules, unix), 1, "round {round}");
+        let seat = ready(&mut entering).expect("an answer").expect("a seat");
+        for _ in 0..20 {
+            tokio::time::advance(Duration::from_millis(REFRESH)).await;
+            exchange(&gauge, &mut rules, unix);
+        }
+        drop(seat);
+        exchange(&gauge, &mut rules, unix);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_a_seat_is_held_to_his_own_limit() {
+    let five = NonZeroU32::new(5).unwrap();
+    for is_last in [true, false] {
+        let (gauge, mut rules) = (gauge(), Rules::in_process());
+        let elsewhere = SeatAsk {
+            key: "subscription:1:sessions".to_owned(),
+            limit: 5,
+            seq: 1,
+            taken: 5,
+            want: 0,
+        };
+        rules.seat(2, &elsewhere, UNIX);
+        let mut handshake = Box::pin(gauge.enter(five, WithoutLedger::Deny));
+        let mut stays = Box::pin(gauge.enter(NonZeroU32::MAX, WithoutLedger::Allow));
+        if is_last {
+            assert!(ready(&mut handshake).is_none() && ready(&mut stays).is_none());
+        } else {
+            assert!(ready(&mut stays).is_none() && ready(&mut handshake).is_none());
+        }
+        exchange(&gauge, &mut rules, UNIX);
+        assert_eq!(ready(&mut handshake).unwrap().unwrap_err(), NoSeat::Full);
+        assert!(ready(&mut stays).unwrap().is_ok(), "it is there already");
+    }
 }

@@ -15,18 +15,20 @@ use crate::{
     relay::Ended,
 };
 
-/// Query parameters that carry credentials, here or behind other gateways.
-const SECRET_PARAMETERS: [&str; 9] = [
-    "access_token",
+/// Parts of the names of query parameters that carry credentials, here or behind other gateways.
+const SECRET_WORDS: [&str; 8] = [
     "token",
-    "id_token",
-    "apikey",
-    "api_key",
-    "api-key",
     "key",
-    "password",
     "secret",
+    "password",
+    "auth",
+    "jwt",
+    "signature",
+    "ticket",
 ];
+
+/// What stands between query parameters, be it as it should or not.
+const SEPARATORS: [char; 3] = ['&', ';', '?'];
 
 /// What a stranger may write into one field of the log.
 const LONGEST: usize = 512;
@@ -119,17 +121,19 @@ pub fn redact(uri: &Uri) -> String {
     let Some(query) = uri.query() else {
         return text;
     };
-    let mut separator = '?';
-    for pair in query.split('&') {
-        text.push(separator);
-        separator = '&';
+    text.push('?');
+    // Clients that join parameters in other ways than they should have their credentials kept secret, too.
+    for part in query.split_inclusive(SEPARATORS) {
+        let pair = part.trim_end_matches(SEPARATORS);
         match pair.split_once('=') {
-            Some((name, _)) if is_secret(name) => {
+            Some((name, value)) if is_secret(name) || looks_like_token(value) => {
                 text.push_str(name);
                 text.push_str("=[redacted]");
             }
+            None if looks_like_token(pair) => text.push_str("[redacted]"),
             _ => text.push_str(pair),
         }
+        text.push_str(&part[pair.len()..]);
         if text.len() > LONGEST {
             break;
         }
@@ -146,9 +150,14 @@ pub fn shorten(value: &HeaderValue) -> String {
 /// A percent-encoded name could hide a credential from a plain comparison, so what is encoded counts as secret.
 fn is_secret(name: &str) -> bool {
     name.contains('%')
-        || SECRET_PARAMETERS
+        || SECRET_WORDS
             .iter()
-            .any(|secret| secret.eq_ignore_ascii_case(name))
+            .any(|word| name.to_ascii_lowercase().contains(word))
+}
+
+/// A JWT begins with `{"` in base64, under whatever name it comes.
+fn looks_like_token(value: &str) -> bool {
+    value.contains("eyJ")
 }
 
 fn clip(text: &str) -> &str {
@@ -182,6 +191,19 @@ mod tests {
                 "/echo?access%5Ftoken=[redacted]",
             ),
             ("/echo?flag&x=", "/echo?flag&x="),
+            (
+                "/echo?room=1?access_token=eyJ.x.y",
+                "/echo?room=1?access_token=[redacted]",
+            ),
+            (
+                "/echo?a=1;access_token=opaque;b=2",
+                "/echo?a=1;access_token=[redacted];b=2",
+            ),
+            ("/echo?x=eyJ.x.y&eyJ.x.y", "/echo?x=[redacted]&[redacted]"),
+            (
+                "/echo?jwt=a&client_secret=b&Authorization=c",
+                "/echo?jwt=[redacted]&client_secret=[redacted]&Authorization=[redacted]",
+            ),
         ] {
             assert_eq!(redact(&Uri::from_static(uri)), shown);
         }

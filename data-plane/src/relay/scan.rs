@@ -17,6 +17,8 @@ pub struct Scanner {
     remaining: u64,
     /// Whether a message has begun whose last frame was not seen yet.
     in_message: bool,
+    /// The frame whose payload comes is a further one of its message.
+    continues: bool,
     /// Whether frames must be masked, as a client's must; otherwise they must not (5.1).
     masked: bool,
     /// Whether RSV1 marks compressed messages (RFC 7692).
@@ -32,7 +34,7 @@ pub enum Step<'a> {
         taken: usize,
         /// What the message is, where this is its first header.
         start: Option<MessageStart>,
-        /// Payload bytes of the frame, where this is the header of a further frame of a message; else 0.
+        /// How many of them are payload of a further frame of a message: what came, not what its header declares.
         more: u64,
     },
     /// A whole control frame.
@@ -114,6 +116,7 @@ impl Scanner {
         Self {
             remaining: 0,
             in_message: false,
+            continues: false,
             masked,
             deflate,
         }
@@ -139,7 +142,7 @@ impl Scanner {
             return Step::Data {
                 taken,
                 start: None,
-                more: 0,
+                more: if self.continues { taken as u64 } else { 0 },
             };
         }
         let [first, second, rest @ ..] = bytes else {
@@ -182,8 +185,10 @@ impl Scanner {
         let whole = first & 0x80 != 0;
         self.in_message = !whole;
         self.remaining = length;
-        let taken = header + self.skip(bytes.len() - header);
-        let more = if start.is_none() { length } else { 0 };
+        self.continues = start.is_none();
+        let payload = self.skip(bytes.len() - header);
+        let taken = header + payload;
+        let more = if self.continues { payload as u64 } else { 0 };
         let start = start.map(|kind| MessageStart {
             kind,
             length,

@@ -154,3 +154,37 @@ async fn a_limit_that_only_counts_refuses_nothing() {
     assert_eq!(passed(&limiter, ToBackend, 1, 9), (9, None));
     assert!(!limiter.may_drop());
 }
+
+#[tokio::test(start_paused = true)]
+async fn lengths_that_strangers_declare_do_not_wrap_what_was_counted() {
+    let bytes = Limits {
+        bytes: per_minute(1_000),
+        ..Limits::default()
+    };
+    let limiter = limiter([bytes]);
+    for length in [u64::MAX >> 1, u64::MAX >> 1, 2] {
+        limiter.more(ToBackend, length, Tick::now());
+    }
+    assert_eq!(passed(&limiter, ToBackend, 10, 1), (0, Some(Level::Api)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_limit_that_only_counted_for_a_while_stops_at_what_is_left() {
+    let quotas = Quotas::in_process(&Tasks::current());
+    let open = |count_only| {
+        let limits = Limits {
+            messages: per_minute(10),
+            count_only,
+            ..Limits::default()
+        };
+        let rule = Rule {
+            level: Level::Api,
+            subject: "somebody".into(),
+            limits,
+        };
+        Limiter::open(&quotas, vec![rule])
+    };
+    assert_eq!(passed(&open(false), ToBackend, 1, 3).0, 3);
+    assert_eq!(passed(&open(true), ToBackend, 1, 2).0, 2);
+    assert_eq!(passed(&open(false), ToBackend, 1, 100).0, 5);
+}

@@ -9,7 +9,8 @@ use crate::relay::{MessageKind, MessageStart};
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Seen {
     Message(usize, MessageStart),
-    More(usize, u64),
+    /// However many pieces they came in.
+    More(u64),
     Close(usize, Option<u16>),
     Ping(usize),
     Pong(usize, Vec<u8>),
@@ -28,7 +29,10 @@ fn watch(mut scanner: Scanner, stream: &[u8], cuts: &[usize]) -> (Vec<Seen>, Sca
         while at < end {
             match scanner.step(&stream[at..end]) {
                 Step::Data { taken, start, more } => {
-                    seen.extend((more > 0).then_some(Seen::More(at, more)));
+                    match seen.last_mut() {
+                        Some(Seen::More(sum)) => *sum += more,
+                        _ => seen.extend((more > 0).then_some(Seen::More(more))),
+                    }
                     seen.extend(start.map(|start| Seen::Message(at, start)));
                     assert!(taken > 0, "a step that takes nothing");
                     at += taken;
@@ -103,6 +107,22 @@ fn frame(first: u8, payload: &[u8], mask: Option<[u8; 4]>) -> Vec<u8> {
 }
 
 #[test]
+fn counts_what_comes_of_a_further_frame_and_not_what_it_declares() {
+    let mut scanner = client();
+    scanner.step(&[0x02, 0x80, 1, 2, 3, 4]);
+    let mut header = vec![0x80, 0x80 | 127];
+    header.extend((1_u64 << 62).to_be_bytes());
+    header.extend([1, 2, 3, 4]);
+    for (bytes, came) in [(&header[..], 0), (&[0; 5], 5)] {
+        let step = scanner.step(bytes);
+        let taken = bytes.len();
+        assert!(
+            matches!(step, Step::Data { taken: t, start: None, more } if t == taken && more == came)
+        );
+    }
+}
+
+#[test]
 fn sees_a_message_by_its_first_header_alone() {
     let mut scanner = client();
     let header = [0x82, 0x80 | 126, 0x01, 0x00, 1, 2, 3, 4];
@@ -154,7 +174,7 @@ fn counts_a_fragmented_message_once_and_lets_control_frames_between() {
     let expected = [
         Seen::Message(0, message(3, false)),
         Seen::Ping(5),
-        Seen::More(11, 3),
+        Seen::More(3),
         Seen::Message(18, message(0, true)),
     ];
     assert_eq!(seen, expected);

@@ -112,6 +112,27 @@ async fn a_dropped_message_is_gone_with_all_its_fragments_and_pings_between_them
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_client_is_told_at_once_however_late_in_a_burst_its_message_is_refused() {
+    let farewell = Farewell {
+        reason: Reason::SubscriptionQuota,
+        code: Some(4003),
+        retry_seconds: None,
+    };
+    let mut verdicts = vec![Verdict::Pass; 120];
+    verdicts.push(Verdict::Close(farewell));
+    let script = Script::to_backend(&verdicts);
+    let mut session = start_gated(rules(), 1 << 20, [Bytes::new(), Bytes::new()], script);
+    let mut burst = Vec::new();
+    for _ in 0..verdicts.len() {
+        burst.extend(session.client.frame(0x82, &[7; 1000]));
+    }
+    let began = tokio::time::Instant::now();
+    session.client.send_raw(&burst).await;
+    let close = session.client.receive().await.unwrap();
+    assert_eq!((close.first, began.elapsed()), (0x88, Duration::ZERO));
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_waits_goes_on_where_it_was_and_nothing_is_lost_or_overtaken() {
     let script = Script::to_backend(&[Verdict::Pass, Verdict::Wait, Verdict::Pass]);
     let mut session = gated(&script);
