@@ -42,6 +42,9 @@ pub enum FilesError {
     /// A join token that is no token.
     #[error("{0} is empty; delete it to have a new join token made")]
     EmptyToken(PathBuf),
+    /// A configured join token that is no token.
+    #[error("`discovery.join_token` is blank; set it, or leave it out to have one made")]
+    BlankToken,
 }
 
 /// Reads the configured certificate, or has one issued by the installation's own authority.
@@ -80,6 +83,10 @@ pub fn certificates(config: &Config) -> Result<Certificates, FilesError> {
 pub fn join_token(config: &Config) -> Result<(Secret, PathBuf), FilesError> {
     let path = absolute(&config.data_dir.join("join-token"));
     if let Some(token) = &config.discovery.join_token {
+        // An empty one would let in whoever shows none.
+        if token.expose().trim().is_empty() {
+            return Err(FilesError::BlankToken);
+        }
         // Who starts a gateway on this machine finds the token where it always is.
         write(&path, token.expose().as_bytes())?;
         return Ok((token.clone(), path));

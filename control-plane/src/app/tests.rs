@@ -176,3 +176,17 @@ async fn what_is_exported_restores_into_an_empty_folder() {
     sign_in(&running.channel().await).await;
     running.stop().await;
 }
+
+#[tokio::test]
+async fn a_blank_join_token_is_refused_and_names_its_setting() {
+    let dir = tempfile::tempdir().unwrap();
+    for blank in ["", " \n"] {
+        let mut config = config(dir.path());
+        config.discovery.join_token = Some(Secret::new(blank.to_owned()));
+        let error = build(config).await.map(drop).unwrap_err();
+        assert!(
+            format!("{error:#}").contains("`discovery.join_token` is blank"),
+            "{error:#}"
+        );
+    }
+}

@@ -153,10 +153,6 @@ impl Service {
             let revision = find(draft.state(), api, id)?.clone();
             let api = visible(draft.state(), &draft.actor, api)?.clone();
             refuse_retired(&api)?;
-            if environments.is_empty() {
-                let required = invalid::reason::REQUIRED;
-                return Err(Invalid::one("environments", required, "must name at least one").into());
-            }
             let environments = known_environments(draft.state(), &environments)?;
             if revision.design.endpoints.is_empty() {
                 return Err(ServiceError::FailedPrecondition {
@@ -173,11 +169,11 @@ impl Service {
         .await
     }
 
-    /// Takes a revision off environments; all it runs on when none is named.
+    /// Takes a revision off environments.
     ///
     /// # Errors
-    /// `PermissionDenied`, `NotFound`, `Invalid` for an unknown environment, `FailedPrecondition` (`NOT_DEPLOYED`),
-    /// `Storage`, `Unavailable`.
+    /// `PermissionDenied`, `NotFound`, `Invalid` for an unknown environment or none, `FailedPrecondition`
+    /// (`NOT_DEPLOYED`), `Storage`, `Unavailable`.
     pub async fn undeploy_revision(
         &self,
         actor: &Actor,
@@ -195,11 +191,7 @@ impl Service {
                 .filter(|deployment| deployment.revision == id)
                 .map(|deployment| deployment.environment.clone())
                 .collect();
-            let wanted = if environments.is_empty() {
-                running.clone()
-            } else {
-                known_environments(draft.state(), &environments)?
-            };
+            let wanted = known_environments(draft.state(), &environments)?;
             if let Some(missing) = wanted.iter().find(|name| !running.contains(name)) {
                 return Err(ServiceError::FailedPrecondition {
                     reason: reason::NOT_DEPLOYED,
@@ -294,6 +286,10 @@ fn refuse_retired(api: &Api) -> Result<(), ServiceError> {
 fn known_environments(state: &State, names: &[String]) -> Result<Vec<EnvironmentName>, Invalid> {
     let mut faults = Faults::new();
     let mut known = Vec::new();
+    if names.is_empty() {
+        let required = invalid::reason::REQUIRED;
+        faults.add("environments", required, "must name at least one");
+    }
     for (index, name) in names.iter().enumerate() {
         let found = EnvironmentName::parse(name)
             .ok()

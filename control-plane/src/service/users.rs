@@ -231,9 +231,14 @@ impl Service {
                 .succeeded(user.name.as_str(), None, self.now());
         }
         let hash = self.shared.passwords.hash(&change.new).await?;
+        let verified = actor.is(user.id).then_some(user.password.clone());
         let keep = change.keep.map(|token| SecretHash::of(token.expose()));
         self.commit(actor, "ChangePassword", move |draft| {
             let user = find(draft.state(), &change.name)?;
+            // An admin may have set another while this one was looked at, to lock out whoever knows it.
+            if verified.is_some_and(|verified| verified != user.password) {
+                return Err(ServiceError::Aborted(format!("users/{}", user.name)));
+            }
             let mut next = User::clone(&user);
             next.password = hash;
             next.updated_at = draft.now;

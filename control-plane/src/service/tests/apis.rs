@@ -417,6 +417,8 @@ async fn a_deployment_replaces_the_one_before_it_on_each_environment() {
     let drop = service.delete_environment(&world.admin, "lab", "").await;
     assert_eq!(refused(drop), reason::ENVIRONMENT_IN_USE);
     let undeploy = |names| service.undeploy_revision(&world.publisher, api.id, second.id, names);
+    let nowhere = undeploy(&[]).await;
+    assert_eq!(faults(nowhere)[0].0, "environments", "none is not all");
     undeploy(&both[1..]).await.unwrap();
     assert_eq!(refused(undeploy(&both[1..]).await), reason::NOT_DEPLOYED);
     service

@@ -272,3 +272,30 @@ async fn what_was_begun_by_somebody_who_is_gone_or_has_other_roles_by_now_is_not
     );
     assert!(world.state().applications().is_empty() && world.state().apis().is_empty());
 }
+
+#[tokio::test]
+async fn who_knows_the_old_password_does_not_undo_an_admin_s_reset() {
+    let world = World::new().await;
+    let service = &world.service;
+    let old = secret("old password");
+    let roles = Roles::NONE.with(Role::Subscriber);
+    let user = service
+        .create_user(&world.admin, "ann", &old, roles)
+        .await
+        .unwrap();
+    let change = |old: Option<&str>, new: &str| PasswordChange {
+        name: "ann".to_owned(),
+        old: old.map(secret),
+        new: secret(new),
+        keep: None,
+    };
+    let actor = Actor::of(&user);
+    // The own change hashes twice, so that the reset is committed before it.
+    let own = service.change_password(&actor, change(Some("old password"), "the thief's one"));
+    let reset = service.change_password(&world.admin, change(None, "the admin's one"));
+    let (own, reset) = tokio::join!(own, reset);
+    reset.unwrap();
+    assert!(matches!(own, Err(ServiceError::Aborted(_))), "{own:?}");
+    let password = secret("the admin's one");
+    service.sign_in("ann", &password, None).await.unwrap();
+}
