@@ -104,15 +104,16 @@ impl App {
             wss: wss.as_ref().map(Listener::address),
             admin: operators.local_addr()?,
         };
+        let quotas = quotas(&config, &Tasks::on(runtimes.control.clone()))?;
         let gateway = Gateway {
             snapshots,
             authenticator: Authenticator::default(),
             connector: Connector::new(&config.upstream)?,
             registry: Registry::default(),
-            quotas: quotas(&config, &Tasks::on(runtimes.control.clone()))?,
             // A ledger that goes away in the middle of a handshake is given up before.
             patience: config.ledger.patience_seconds.0 * 3 / 2,
-            metrics: Arc::new(Metrics::new()),
+            metrics: Arc::new(Metrics::with_ledger(&quotas.link().stats)),
+            quotas,
             clock: Clock::System,
             head: HeadLimits {
                 bytes: config.limits.head_bytes,

@@ -22,7 +22,7 @@ use tidegate_proto::reason::{Reason, Side};
 
 use crate::{
     metrics::quota::{Action, QuotaMetrics},
-    quota::levels::Level,
+    quota::{levels::Rule, link::Stats},
     relay::Traffic,
 };
 
@@ -146,6 +146,14 @@ impl Default for Metrics {
 }
 
 impl Metrics {
+    /// Metrics that all stand at zero, and what is counted on the way to the ledger.
+    #[must_use]
+    pub fn with_ledger(stats: &Stats) -> Self {
+        let mut metrics = Self::new();
+        quota::register_ledger(stats, &mut metrics.registry);
+        metrics
+    }
+
     /// Metrics that all stand at zero.
     #[must_use]
     pub fn new() -> Self {
@@ -259,8 +267,8 @@ impl Metrics {
     }
 
     /// A message was too many.
-    pub fn message_refused(&self, api: &ApiLabels, level: Level, action: Action) {
-        self.quota.message_refused(api, level, action);
+    pub fn message_refused(&self, api: &ApiLabels, by: &Rule, action: Action) {
+        self.quota.message_refused(api, by, action);
     }
 
     /// A session was opened; gives the counters that it counts in.

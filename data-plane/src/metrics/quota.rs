@@ -1,6 +1,7 @@
-//! What is counted of quotas: messages that were refused, by API, level and what was done about them.
+//! What is counted of quotas: messages that were refused, by API, level, policy and what was done about them; and the
+//! exchanges with the ledger.
 //!
-//! A part of `metrics`; written by `quota::meter`, off the path of messages that pass.
+//! A part of `metrics`; written by `quota::meter`, off the path of messages that pass, and by `quota::refill`.
 
 use std::{
     fmt,
@@ -14,7 +15,7 @@ use prometheus_client::{
 };
 
 use super::ApiLabels;
-use crate::quota::levels::Level;
+use crate::quota::{levels::Rule, link::Stats};
 
 /// What was done about a message that was too many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -41,6 +42,7 @@ struct RefusedLabels {
     api: Arc<str>,
     version: Arc<str>,
     level: &'static str,
+    policy: Arc<str>,
     action: Action,
 }
 
@@ -50,7 +52,7 @@ impl QuotaMetrics {
     pub(super) fn register(&self, registry: &mut Registry) {
         registry.register(
             "messages_refused",
-            "Messages that were dropped, delayed or ended their session, by API, level and action",
+            "Messages that were dropped, delayed or ended their session, by API, level, plan or policy, and action",
             self.refused.clone(),
         );
         registry.register(
@@ -64,15 +66,50 @@ impl QuotaMetrics {
         self.judged_by.set(number);
     }
 
-    pub(super) fn message_refused(&self, api: &ApiLabels, level: Level, action: Action) {
+    pub(super) fn message_refused(&self, api: &ApiLabels, by: &Rule, action: Action) {
         let labels = RefusedLabels {
             api: api.api.clone(),
             version: api.version.clone(),
-            level: level.label(),
+            level: by.level.label(),
+            policy: by.policy.clone(),
             action,
         };
         self.refused.get_or_create(&labels).inc();
     }
+}
+
+/// Has what is counted on the way to the ledger read together with the other metrics.
+pub(super) fn register_ledger(stats: &Stats, registry: &mut Registry) {
+    registry.register(
+        "ledger_asks",
+        "Asks about counters that went to the ledger",
+        stats.asks.clone(),
+    );
+    registry.register(
+        "ledger_grants",
+        "Answers of the ledger to asks about counters, be it that nothing was granted",
+        stats.grants.clone(),
+    );
+    registry.register(
+        "ledger_granted",
+        "Messages, bytes and sessions that the ledger granted",
+        stats.granted.clone(),
+    );
+    registry.register(
+        "ledger_given_back",
+        "Messages, bytes and sessions that were granted and given back unused",
+        stats.given_back.clone(),
+    );
+    registry.register(
+        "ledger_exchange_seconds",
+        "How long the shared ledger took to answer an exchange; it carries the asks of many counters",
+        stats.exchanges.clone(),
+    );
+    registry.register(
+        "ledger_failures",
+        "Exchanges that the shared ledger did not answer, or answered with an error",
+        stats.failures.clone(),
+    );
 }
 
 // === impl Action ===

@@ -531,10 +531,7 @@ impl Bucket {
                 Ok(()) => {
                     account.granted = account.granted.saturating_sub(left);
                     self.low.store(0, Ordering::Release);
-                    self.link
-                        .stats
-                        .given_back
-                        .fetch_add(left, Ordering::Relaxed);
+                    self.link.stats.given_back.inc_by(left);
                     return;
                 }
                 Err(changed) => purse = changed,
@@ -589,8 +586,8 @@ impl Bucket {
                 account.granted(grant, wanted, left, now);
                 self.low.store(account.low(), Ordering::Release);
                 let stats = &self.link.stats;
-                stats.grants.fetch_add(1, Ordering::Relaxed);
-                stats.granted.fetch_add(grant.granted, Ordering::Relaxed);
+                stats.grants.inc();
+                stats.granted.inc_by(grant.granted);
                 true
             }
             Answer::Stale { now: unix } => {

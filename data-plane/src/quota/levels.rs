@@ -42,6 +42,8 @@ pub struct Rule {
     /// Whose messages count together: a short text of ASCII letters, digits, `-` and `.`, however long a name or token
     /// it stands for. Equal for equal subjects on every node.
     pub subject: Arc<str>,
+    /// The name of the plan or policy, for metrics.
+    pub policy: Arc<str>,
     /// What is allowed; never unlimited.
     pub limits: Limits,
 }
@@ -87,6 +89,7 @@ pub fn resolve(
     rules.push(Rule {
         level: Level::Subscription,
         subject: format!("{}.{}", subscription.id, subscription.quota_generation).into(),
+        policy: principal.plan.name.clone(),
         limits: principal.plan.limits.clone(),
     });
     if let Some(name) = &application.policy {
@@ -107,6 +110,7 @@ pub fn resolve(
         rules.push(Rule {
             level: Level::Application,
             subject: subject.into(),
+            policy: name.clone(),
             limits: policy.limits.clone(),
         });
     }
@@ -156,6 +160,7 @@ fn of_policy(
     Rule {
         level,
         subject: subject.into(),
+        policy: policy.name.clone(),
         limits: limits.clone(),
     }
 }

@@ -5,11 +5,12 @@
 
 use std::sync::{
     Arc, Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
+    atomic::{AtomicBool, AtomicU32, Ordering},
 };
 
 use std::time::Duration;
 
+use prometheus_client::metrics::{counter::Counter, histogram::Histogram};
 use tokio::sync::{mpsc::UnboundedSender, oneshot};
 
 use crate::quota::{
@@ -48,37 +49,39 @@ pub enum Visit {
 }
 
 /// What was counted on the way to the ledger since the node started.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Stats {
     /// Asks that were sent.
-    pub asks: AtomicU64,
+    pub asks: Counter,
     /// Grants that came back.
-    pub grants: AtomicU64,
+    pub grants: Counter,
     /// How much was granted in all.
-    pub granted: AtomicU64,
+    pub granted: Counter,
     /// How much was given back in all.
-    pub given_back: AtomicU64,
-    /// Exchanges that were answered.
-    pub exchanges: AtomicU64,
-    /// How long these took in all, in microseconds.
-    pub exchange_micros: AtomicU64,
+    pub given_back: Counter,
+    /// How long exchanges that were answered took, in seconds.
+    pub exchanges: Histogram,
     /// Exchanges that failed.
-    pub failures: AtomicU64,
+    pub failures: Counter,
 }
+
+/// From what a Redis beside the node takes to the longest time that an exchange may have.
+const BUCKETS: [f64; 12] = [
+    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0,
+];
 
 // === impl Stats ===
 
-impl Stats {
-    /// An exchange was answered after so many milliseconds.
-    pub fn exchanged(&self, millis: u64) {
-        self.exchanges.fetch_add(1, Ordering::Relaxed);
-        self.exchange_micros
-            .fetch_add(millis * 1000, Ordering::Relaxed);
-    }
-
-    /// An exchange failed.
-    pub fn failed(&self) {
-        self.failures.fetch_add(1, Ordering::Relaxed);
+impl Default for Stats {
+    fn default() -> Self {
+        Self {
+            asks: Counter::default(),
+            grants: Counter::default(),
+            granted: Counter::default(),
+            given_back: Counter::default(),
+            exchanges: Histogram::new(BUCKETS),
+            failures: Counter::default(),
+        }
     }
 }
 

@@ -284,9 +284,8 @@ impl Refuser {
     fn told(&mut self, refused: &Refused<'_>, direction: Direction, action: Action) {
         let delays = action == Action::Delay;
         if !(delays && self.waits[index(direction)]) {
-            let level = refused.tier.level();
             self.metrics
-                .message_refused(&self.terms.labels, level, action);
+                .message_refused(&self.terms.labels, &refused.tier.rule, action);
         }
         self.waits[index(direction)] = delays;
     }

@@ -15,7 +15,7 @@ use std::{
 use tidegate_kit::backoff::Backoff;
 use tokio::{
     sync::{mpsc::UnboundedReceiver, oneshot},
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 
 use crate::quota::{
@@ -195,7 +195,7 @@ impl Refill {
             flying.iter().for_each(Flying::unanswered);
             return Ok(());
         }
-        let sent = Tick::now();
+        let (sent, began) = (Tick::now(), Instant::now());
         let exchanged = timeout(self.timeout, ledger.exchange(&requests)).await;
         let replies = match exchanged {
             Ok(Ok(replies)) => replies,
@@ -210,8 +210,7 @@ impl Refill {
         };
         let now = Tick::now();
         *heard = now;
-        let stats = &self.link.stats;
-        stats.exchanged(now.since(sent));
+        self.exchanged(began);
         for (flying, reply) in flying.into_iter().zip(replies) {
             let next = match (&flying.party, reply) {
                 (Party::Bucket(bucket), Reply::Count(answer)) => {
@@ -244,7 +243,7 @@ impl Refill {
         let Some(ledger) = &mut self.ledger else {
             return Ok(0);
         };
-        let sent = Tick::now();
+        let began = Instant::now();
         let Ok(hello) = timeout(self.timeout, ledger.hello()).await else {
             return Err(LedgerError::silent(self.timeout));
         };
@@ -252,8 +251,13 @@ impl Refill {
         let now = Tick::now();
         self.link.clock.learn(now, hello.now);
         self.link.set_nodes(hello.nodes);
-        self.link.stats.exchanged(now.since(sent));
+        self.exchanged(began);
         Ok(hello.since)
+    }
+
+    fn exchanged(&self, began: Instant) {
+        let took = began.elapsed().as_secs_f64();
+        self.link.stats.exchanges.observe(took);
     }
 
     /// The ledger answers, and `is_well` where no counter has had trouble lately.
@@ -268,7 +272,7 @@ impl Refill {
 
     /// The ledger does not answer; after a while it is away.
     fn failed(&mut self, error: &LedgerError, heard: Tick) {
-        self.link.stats.failed();
+        self.link.stats.failures.inc();
         if let Some(ledger) = &mut self.ledger {
             ledger.disconnect();
         }

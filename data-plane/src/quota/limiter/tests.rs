@@ -34,6 +34,7 @@ fn limiter(limits: impl IntoIterator<Item = Limits>) -> Limiter {
         .map(|(limits, level)| Rule {
             level,
             subject: "somebody".into(),
+            policy: "Gold".into(),
             limits,
         });
     Limiter::open(&Quotas::in_process(&Tasks::current()), rules.collect())

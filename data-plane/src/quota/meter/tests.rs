@@ -98,6 +98,7 @@ fn limiter(quotas: &Quotas, limits: Limits) -> Limiter {
     let rule = Rule {
         level: Level::Subscription,
         subject: "somebody".into(),
+        policy: "Gold".into(),
         limits,
     };
     Limiter::open(quotas, vec![rule])
