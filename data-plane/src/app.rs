@@ -193,13 +193,8 @@ impl App {
         let gateway = self.gateway;
         match client {
             Some(client) => {
-                let of = gateway.clone();
-                let vitals = Arc::new(move || control::Vitals {
-                    open_sessions: of.registry.len() as u64,
-                    shares_quotas: !of.quotas.link().is_local(),
-                    ledger_fault: of.quotas.link().fault(),
-                });
-                let run = client.run(self.waiting_for_snapshot, vitals, stopping.clone());
+                let witness = gateway.clone();
+                let run = client.run(self.waiting_for_snapshot, witness, stopping.clone());
                 control.spawn("control", run);
             }
             None => {
@@ -258,6 +253,24 @@ impl App {
         let door = self.addresses.ws.or(self.addresses.wss);
         let port = door.map_or(0, |address| address.port());
         format!("{}:{port}", host_name())
+    }
+}
+
+impl control::Witness for Gateway {
+    fn vitals(&self) -> control::Vitals {
+        control::Vitals {
+            open_sessions: self.registry.len() as u64,
+            shares_quotas: !self.quotas.link().is_local(),
+            ledger_fault: self.quotas.link().fault(),
+        }
+    }
+
+    fn consumption(&self) -> control::Consumption {
+        control::Consumption {
+            ledger_millis: self.quotas.ledger_millis(),
+            used: self.quotas.used(),
+            sessions: self.registry.by_subscription(),
+        }
     }
 }
 

@@ -7,14 +7,16 @@
 mod exchange;
 mod keeper;
 mod cache;
+mod usage;
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::HashMap, fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use tidegate_kit::{backoff::Backoff, readiness::Blocker, secret::Secret};
+use tidegate_proto::ids::SubscriptionId;
 use tokio::{sync::watch, time::sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::snapshot::Snapshots;
+use crate::{quota::usage::Used, snapshot::Snapshots};
 use exchange::Exchange;
 use keeper::Keeper;
 
@@ -52,11 +54,17 @@ pub struct Client {
     settings: Settings,
     snapshots: Snapshots,
     connected: watch::Sender<bool>,
+    /// Names this process, not the node.
+    process: u64,
 }
 
 /// The wait before connecting again: short, because a control plane that restarts is back soon; and bounded, because
 /// nobody likes a node that notices late.
 const RECONNECT: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+
+/// How long a node that stops waits until its last word is heard; a control plane that does not hear it goes by what it
+/// was told before.
+const LAST_WORD: Duration = Duration::from_millis(500);
 
 /// What a sign of life says of the node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -67,6 +75,26 @@ pub struct Vitals {
     pub shares_quotas: bool,
     /// What is wrong with their ledger, in words; empty while it answers.
     pub ledger_fault: String,
+}
+
+/// What the node's sessions have used of their plans.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Consumption {
+    /// What the clock of the ledger shows: milliseconds of Unix time.
+    pub ledger_millis: u64,
+    /// What each subscription has used.
+    pub used: HashMap<SubscriptionId, Used>,
+    /// How many sessions each subscription has.
+    pub sessions: HashMap<SubscriptionId, u32>,
+}
+
+/// Who knows how the node is doing; asked every few seconds.
+pub trait Witness: fmt::Debug + Send + Sync + 'static {
+    /// What a sign of life says.
+    fn vitals(&self) -> Vitals;
+
+    /// What was used. May take some milliseconds where there are many subscriptions.
+    fn consumption(&self) -> Consumption;
 }
 
 // === impl Client ===
@@ -81,6 +109,7 @@ impl Client {
             settings,
             snapshots,
             connected: watch::Sender::new(false),
+            process: rand::random(),
         }
     }
 
@@ -94,13 +123,8 @@ impl Client {
 
     /// Boots from the cache where there is one, then follows the control plane until `stopping` fires.
     ///
-    /// `ready` is dropped when the first snapshot is held; `vitals` are asked for with each sign of life.
-    pub async fn run(
-        self,
-        ready: Blocker,
-        vitals: Arc<dyn Fn() -> Vitals + Send + Sync>,
-        stopping: CancellationToken,
-    ) {
+    /// `ready` is dropped when the first snapshot is held; `witness` is asked for each sign of life.
+    pub async fn run(self, ready: Blocker, witness: Arc<dyn Witness>, stopping: CancellationToken) {
         let mut ready = Some(ready);
         let settings = &self.settings;
         let opened = Keeper::open(settings.cache_dir.clone(), settings.environment.clone());
@@ -115,13 +139,15 @@ impl Client {
             snapshots: &self.snapshots,
             keeper: &keeper,
             connected: &self.connected,
-            vitals: &*vitals,
+            witness: &witness,
+            process: self.process,
+            stopping: &stopping,
             ready: &mut ready,
         };
         let following = async {
             tokio::select! {
                 biased;
-                () = stopping.cancelled() => {}
+                () = overdue(&stopping) => {}
                 () = follow(exchange) => {}
             }
         };
@@ -130,7 +156,13 @@ impl Client {
     }
 }
 
-/// Connects again and again. Each new kind of trouble is told once, and loudly.
+/// When a node that stops is done, whether its last word was heard or not.
+async fn overdue(stopping: &CancellationToken) {
+    stopping.cancelled().await;
+    sleep(LAST_WORD).await;
+}
+
+/// Connects again and again, until the node stops. Each new kind of trouble is told once, and loudly.
 async fn follow(mut exchange: Exchange<'_>) {
     let mut backoff = Backoff::new(RECONNECT.0, RECONNECT.1);
     let mut told = String::new();
@@ -138,6 +170,9 @@ async fn follow(mut exchange: Exchange<'_>) {
     loop {
         connected.mark_unchanged();
         let Err(cause) = exchange.run().await;
+        if exchange.stopping.is_cancelled() {
+            return;
+        }
         if connected.has_changed().unwrap_or(false) {
             backoff.reset();
             told.clear();
@@ -151,7 +186,11 @@ async fn follow(mut exchange: Exchange<'_>) {
             tracing::warn!(address, cause = text, %number, "no stream from the control plane; going on with what is held");
             told = text;
         }
-        sleep(backoff.wait()).await;
+        tokio::select! {
+            biased;
+            () = exchange.stopping.cancelled() => return,
+            () = sleep(backoff.wait()) => {}
+        }
     }
 }
 

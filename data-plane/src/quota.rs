@@ -4,7 +4,7 @@
 //! one atomic decrement a message (`bucket`). What was not granted cannot be spent, so a limit is not exceeded when
 //! something fails; docs/QUOTAS.md names what is left. The ledger is Redis, shared by the nodes of an environment (`ledger`), or a part of this process; the rules are
 //! the same (`rules`). `levels` says whose messages count together, `limiter` takes a message from all levels or none,
-//! `meter` is a session's gate, `refill` exchanges words with the ledger.
+//! `meter` is a session's gate, `refill` exchanges words with the ledger, `usage` says what was used of plans.
 //!
 //! Refuses to know sockets and frames (`relay`). Asked by `admit` for handshakes and by `meter` for messages.
 
@@ -20,6 +20,7 @@ mod refill;
 pub mod levels;
 pub mod limiter;
 pub mod meter;
+pub mod usage;
 
 use std::{
     collections::HashMap,
@@ -35,6 +36,7 @@ use bucket::Bucket;
 use gauge::Gauge;
 use key::{CounterKey, GaugeKey};
 use ledger::Ledger;
+use levels::Level;
 use link::{Link, Visit};
 use refill::{Agenda, Refill};
 use time::Tick;
@@ -190,6 +192,16 @@ impl Book {
         entries
             .gauges
             .retain(|_, gauge| Arc::strong_count(gauge) > 1);
+    }
+
+    /// The counters of a level; none is locked while the caller looks at them.
+    fn of_level(&self, level: Level) -> Vec<Arc<Bucket>> {
+        let entries = self.lock();
+        let of_level = entries
+            .buckets
+            .values()
+            .filter(|it| it.key().level == level);
+        of_level.cloned().collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Entries> {

@@ -240,6 +240,8 @@ impl Window {
     pub const MINUTE: Self = Self(60);
     /// One day, the window of the plans that ship.
     pub const DAY: Self = Self(86_400);
+    /// What is used of shorter windows is not told to the control plane: they are over before anybody reads of it.
+    pub const TOLD_FROM_SECONDS: u32 = 10;
     const MAX_SECONDS: u32 = 31 * 86_400;
 
     /// Takes a number of seconds.

@@ -2,7 +2,7 @@
 //!
 //! Owns the order of swap, cache and acknowledgement. Called by `control` again and again.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use prost::Message as _;
@@ -17,16 +17,17 @@ use tidegate_proto::{
 use tokio::{
     sync::{mpsc, watch},
     task::{JoinError, spawn_blocking},
-    time::{Instant, MissedTickBehavior, interval_at, timeout},
+    time::{MissedTickBehavior, interval, timeout},
 };
 use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
 use tonic::{
     Request, Status, Streaming,
     metadata::{Ascii, MetadataValue, errors::InvalidMetadataValue},
     transport::{Certificate, Channel, ClientTlsConfig, Endpoint},
 };
 
-use super::{Settings, Vitals, cache::format::Changes, keeper::Keeper};
+use super::{Settings, Witness, cache::format::Changes, keeper::Keeper, usage::Told};
 use crate::snapshot::{
     Snapshot, Snapshots,
     decode::{decode, decode_name},
@@ -65,6 +66,9 @@ pub(super) enum ExchangeError {
     /// Taking a batch in panicked.
     #[error("taking a batch in failed: {0}")]
     Failed(#[from] JoinError),
+    /// The node stops.
+    #[error("the node stops")]
+    Stopping,
 }
 
 /// What an exchange works with.
@@ -73,7 +77,9 @@ pub(super) struct Exchange<'a> {
     pub(super) snapshots: &'a Snapshots,
     pub(super) keeper: &'a Keeper,
     pub(super) connected: &'a watch::Sender<bool>,
-    pub(super) vitals: &'a (dyn Fn() -> Vitals + Send + Sync),
+    pub(super) witness: &'a Arc<dyn Witness>,
+    pub(super) process: u64,
+    pub(super) stopping: &'a CancellationToken,
     /// Lifted when the first snapshot is held.
     pub(super) ready: &'a mut Option<Blocker>,
 }
@@ -113,6 +119,17 @@ const WINDOW: u32 = 4 * 1024 * 1024;
 impl Exchange<'_> {
     /// Connects and follows until the stream ends. `Ok` is never how it ends.
     pub(super) async fn run(&mut self) -> Result<std::convert::Infallible, ExchangeError> {
+        let (batches, words) = tokio::select! {
+            biased;
+            () = self.stopping.cancelled() => return Err(ExchangeError::Stopping),
+            opened = self.open() => opened?,
+        };
+        let ended = self.follow(batches, words).await;
+        self.tell(false);
+        ended
+    }
+
+    async fn open(&self) -> Result<(Streaming<Batch>, mpsc::Sender<NodeMessage>), ExchangeError> {
         let channel = self.connect().await?;
         let (words, waiting) = mpsc::channel(WORDS_WAITING);
         say(&words, Message::Hello(self.hello())).await?;
@@ -126,9 +143,7 @@ impl Exchange<'_> {
             .await
             .map_err(|_| ExchangeError::Silence)??
             .into_inner();
-        let ended = self.follow(batches, words).await;
-        self.tell(false);
-        ended
+        Ok((batches, words))
     }
 
     async fn connect(&self) -> Result<Channel, ExchangeError> {
@@ -160,6 +175,7 @@ impl Exchange<'_> {
             software: self.settings.software.clone(),
             number: snapshot.number().get(),
             held: held.collect(),
+            process: self.process,
         }
     }
 
@@ -169,11 +185,16 @@ impl Exchange<'_> {
         words: mpsc::Sender<NodeMessage>,
     ) -> Result<std::convert::Infallible, ExchangeError> {
         let mut assembly = Assembly::default();
-        let beat = self.settings.beat;
-        let mut beats = interval_at(Instant::now() + beat, beat);
+        let mut told = Told::default();
+        // The first at once: a control plane that has just started knows nothing of what was used.
+        let mut beats = interval(self.settings.beat);
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
+                () = self.stopping.cancelled() => {
+                    self.leave(told, batches, words).await?;
+                    return Err(ExchangeError::Stopping);
+                }
                 part = batches.message() => {
                     let part = part?.ok_or(ExchangeError::Closed)?;
                     let more = part.more;
@@ -186,23 +207,56 @@ impl Exchange<'_> {
                     }
                 }
                 _ = beats.tick() => {
-                    let vitals = (self.vitals)();
-                    let kind = if vitals.shares_quotas {
-                        LedgerKind::Redis
-                    } else {
-                        LedgerKind::InProcess
-                    };
-                    let beat = Beat {
-                        number: self.snapshots.load().number().get(),
-                        open_sessions: vitals.open_sessions,
-                        ledger: Some(Ledger {
-                            kind: kind.into(),
-                            fault: vitals.ledger_fault,
-                        }),
-                    };
-                    say(&words, Message::Beat(beat)).await?;
+                    told = self.tell_usage(told, &words).await?;
+                    say(&words, Message::Beat(self.beat())).await?;
                 }
             }
+        }
+    }
+
+    /// Tells what was used since it was told last.
+    async fn tell_usage(
+        &self,
+        mut told: Told,
+        words: &mpsc::Sender<NodeMessage>,
+    ) -> Result<Told, ExchangeError> {
+        let witness = self.witness.clone();
+        // Reading a hundred thousand counters would hold up everything else on this thread.
+        let reading = spawn_blocking(move || (told.words(witness.consumption()), told));
+        let (usages, told) = reading.await?;
+        for usage in usages {
+            say(words, Message::Usage(usage)).await?;
+        }
+        Ok(told)
+    }
+
+    /// Tells what was used at last, and waits until the control plane has read it.
+    async fn leave(
+        &self,
+        told: Told,
+        mut batches: Streaming<Batch>,
+        words: mpsc::Sender<NodeMessage>,
+    ) -> Result<(), ExchangeError> {
+        self.tell_usage(told, &words).await?;
+        drop(words);
+        while batches.message().await?.is_some() {}
+        Ok(())
+    }
+
+    fn beat(&self) -> Beat {
+        let vitals = self.witness.vitals();
+        let kind = if vitals.shares_quotas {
+            LedgerKind::Redis
+        } else {
+            LedgerKind::InProcess
+        };
+        Beat {
+            number: self.snapshots.load().number().get(),
+            open_sessions: vitals.open_sessions,
+            ledger: Some(Ledger {
+                kind: kind.into(),
+                fault: vitals.ledger_fault,
+            }),
         }
     }
 

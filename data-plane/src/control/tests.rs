@@ -19,7 +19,7 @@ use tonic::{
     transport::{Identity, Server, ServerTlsConfig},
 };
 
-use super::{Client, Settings};
+use super::{Client, Consumption, Settings, Vitals, Witness};
 use crate::snapshot::{
     Snapshots,
     fixture::{plan, wire},
@@ -197,7 +197,7 @@ impl Node {
         let blocker = readiness.block("snapshot");
         tasks.spawn(
             "control",
-            client.run(blocker, Arc::new(vitals), tasks.stopping()),
+            client.run(blocker, Arc::new(Idle), tasks.stopping()),
         );
         Self {
             snapshots,
@@ -225,10 +225,20 @@ fn gold(limit: u64) -> Resource {
     wire(Body::Plan(plan("Gold", limit)))
 }
 
-fn vitals() -> super::Vitals {
-    super::Vitals {
-        open_sessions: 42,
-        ..super::Vitals::default()
+/// A node of which only the sessions are known, and nothing is used.
+#[derive(Debug)]
+struct Idle;
+
+impl Witness for Idle {
+    fn vitals(&self) -> Vitals {
+        Vitals {
+            open_sessions: 42,
+            ..Vitals::default()
+        }
+    }
+
+    fn consumption(&self) -> Consumption {
+        Consumption::default()
     }
 }
 
@@ -259,6 +269,34 @@ async fn a_node_joins_takes_batches_answers_them_and_says_that_it_lives() {
             break;
         }
     }
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_node_tells_what_is_used_before_each_sign_of_life_and_once_more_when_it_stops() {
+    let mut door = Door::open().await;
+    let dir = tempfile::tempdir().unwrap();
+    let node = Node::start(door.settings(dir.path()));
+    let mut stream = door.stream().await;
+    let process = stream.hello().await.process;
+    for _ in 0..3 {
+        assert!(matches!(stream.word().await, Message::Usage(_)));
+        assert!(matches!(stream.word().await, Message::Beat(_)));
+    }
+    let stopping = node.stop();
+    let ended = async {
+        let mut last = None;
+        while let Some(word) = stream.inbound.message().await.unwrap() {
+            last = word.message;
+        }
+        drop(stream.outbound);
+        last
+    };
+    let ((), last) = tokio::join!(stopping, ended);
+    assert!(matches!(last, Some(Message::Usage(_))), "{last:?}");
+    // One that starts again is another process of the same node.
+    let node = Node::start(door.settings(dir.path()));
+    assert_ne!(door.stream().await.hello().await.process, process);
     node.stop().await;
 }
 

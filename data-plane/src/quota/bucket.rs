@@ -58,7 +58,7 @@ pub struct Bucket {
     /// When the window was begun here.
     opened: AtomicU64,
     /// When it last paid.
-    used: AtomicU64,
+    last_used: AtomicU64,
     /// A visit was asked for.
     called: AtomicBool,
     account: Mutex<Account>,
@@ -91,10 +91,6 @@ pub struct View {
     pub limit: u64,
     /// What is probably left in the current window, over all nodes.
     pub remaining: u64,
-    /// What this node has spent in the current window.
-    pub used: u64,
-    /// When the current window began: milliseconds of Unix time, by the ledger's clock.
-    pub began: u64,
     /// After which time it ends.
     pub resets_in: Duration,
 }
@@ -124,7 +120,7 @@ impl Bucket {
             low: AtomicU64::new(0),
             over: AtomicU64::new(0),
             opened: AtomicU64::new(0),
-            used: AtomicU64::new(0),
+            last_used: AtomicU64::new(0),
             called: AtomicBool::new(false),
             account: Mutex::default(),
             waiters: Mutex::default(),
@@ -270,19 +266,33 @@ impl Bucket {
         let mut account = self.account();
         self.roll(&mut account, now);
         let limit = self.limit.load(Ordering::Relaxed);
-        let left = self.purse.load(Ordering::Acquire) & AMOUNT_MASK;
-        let over = self.over.load(Ordering::Relaxed);
-        let used = account.granted.saturating_add(over).saturating_sub(left);
+        let used = self.used(&account);
         // What others hold, and what this node has spent since the ledger's last word.
         let elsewhere = account.total.saturating_sub(account.told);
         let unix = self.link.clock.at(now);
         View {
             limit,
             remaining: limit.saturating_sub(elsewhere.saturating_add(used)),
-            used,
-            began: unix / self.window * self.window,
             resets_in: Duration::from_millis(self.window - unix % self.window),
         }
+    }
+
+    /// When the current window began (seconds of Unix time, by the ledger's clock) and what this node has spent in it;
+    /// nothing where it has not spent since the window turned.
+    #[must_use]
+    pub fn spent(&self, now: Tick) -> Option<(u64, u64)> {
+        let account = self.account();
+        // The node may have turned a moment before the ledger.
+        let current = |epoch: &u64| *epoch >= self.link.clock.at(now) / self.window;
+        let epoch = account.epoch.filter(current)?;
+        Some((epoch * self.window / 1000, self.used(&account)))
+    }
+
+    /// What was spent in the account's window, with a grant or without.
+    fn used(&self, account: &Account) -> u64 {
+        let left = self.purse.load(Ordering::Acquire) & AMOUNT_MASK;
+        let over = self.over.load(Ordering::Acquire);
+        account.granted.saturating_add(over).saturating_sub(left)
     }
 
     /// Whether the ledger has said something about the current window, or cannot be asked.
@@ -314,7 +324,7 @@ impl Bucket {
             let left = (purse & AMOUNT_MASK).checked_sub(amount)?;
             match self.exchange(purse, purse - amount) {
                 Ok(()) => {
-                    self.used.store(now.millis(), Ordering::Relaxed);
+                    self.last_used.store(now.millis(), Ordering::Relaxed);
                     return Some(left);
                 }
                 Err(changed) => purse = changed,
@@ -418,10 +428,8 @@ impl Bucket {
     fn take_alone(&self, account: &Account, amount: u64, limit: u64, retry: Duration) -> Take {
         let without = self.without_ledger.load(Ordering::Relaxed);
         let is_in_share = || {
-            let left = self.purse.load(Ordering::Acquire) & AMOUNT_MASK;
-            let over = self.over.load(Ordering::Acquire);
-            let used = account.granted.saturating_add(over).saturating_sub(left);
-            used.saturating_add(amount) <= limit / self.link.nodes()
+            let used = self.used(account).saturating_add(amount);
+            used <= limit / self.link.nodes()
         };
         if without == WithoutLedger::Deny as u8 {
             return Take::Unavailable;
@@ -489,12 +497,12 @@ impl Bucket {
             return (None, (waits || account.need > 0).then_some(turn));
         }
         let left = self.purse.load(Ordering::Acquire) & AMOUNT_MASK;
-        if account.is_idle(left, self.used(), now) {
+        if account.is_idle(left, self.last_used(), now) {
             self.give_back(&mut account);
         }
         let ask = self.ask(&mut account, now);
         let left = self.purse.load(Ordering::Acquire) & AMOUNT_MASK;
-        let next = account.next_visit(left, waits, self.used(), now);
+        let next = account.next_visit(left, waits, self.last_used(), now);
         (ask, next)
     }
 
@@ -507,8 +515,8 @@ impl Bucket {
         let left = self.purse.load(Ordering::Acquire) & AMOUNT_MASK;
         let over = self.over.load(Ordering::Acquire);
         let is_low = left < self.low.load(Ordering::Relaxed);
-        let words = account.ask(left, over, is_low, self.used(), now)?;
-        self.link.stats.asks.fetch_add(1, Ordering::Relaxed);
+        let words = account.ask(left, over, is_low, self.last_used(), now)?;
+        self.link.stats.asks.inc();
         Some(Ask {
             key: self.name.clone(),
             window: self.window,
@@ -554,7 +562,7 @@ impl Bucket {
         let waits = !self.waiters().is_empty();
         let left = self.purse.load(Ordering::Acquire) & AMOUNT_MASK;
         let asks_again = is_final && account.need > 0;
-        let next = account.next_visit(left, waits, self.used(), now);
+        let next = account.next_visit(left, waits, self.last_used(), now);
         drop(account);
         if is_final {
             self.wake();
@@ -660,8 +668,8 @@ impl Bucket {
         waiters.into_values().for_each(Waker::wake);
     }
 
-    fn used(&self) -> Tick {
-        Tick::from_millis(self.used.load(Ordering::Relaxed))
+    fn last_used(&self) -> Tick {
+        Tick::from_millis(self.last_used.load(Ordering::Relaxed))
     }
 
     fn account(&self) -> MutexGuard<'_, Account> {

@@ -7,7 +7,7 @@
 use std::{fmt::Write as _, net::IpAddr, sync::Arc};
 
 use sha2::{Digest as _, Sha256};
-use tidegate_proto::{quota::Limits, reason::Reason};
+use tidegate_proto::{ids::SubscriptionId, quota::Limits, reason::Reason};
 
 use crate::{
     auth::Principal,
@@ -88,7 +88,7 @@ pub fn resolve(
     }
     rules.push(Rule {
         level: Level::Subscription,
-        subject: format!("{}.{}", subscription.id, subscription.quota_generation).into(),
+        subject: write_subscription(subscription.id, subscription.quota_generation),
         policy: principal.plan.name.clone(),
         limits: principal.plan.limits.clone(),
     });
@@ -116,6 +116,18 @@ pub fn resolve(
     }
     rules.retain(|rule| !rule.limits.is_unlimited());
     Ok(rules)
+}
+
+/// The subject of a plan's counters: the subscription, and how often they began anew.
+pub(super) fn write_subscription(id: SubscriptionId, generation: u64) -> Arc<str> {
+    format!("{id}.{generation}").into()
+}
+
+/// What [`Level::Subscription`]'s subjects say.
+#[must_use]
+pub fn read_subscription(subject: &str) -> Option<(SubscriptionId, u64)> {
+    let (id, generation) = subject.split_once('.')?;
+    Some((id.parse().ok()?, generation.parse().ok()?))
 }
 
 /// What an API policy says about somebody. `subject` is what the policy is about.

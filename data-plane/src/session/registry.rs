@@ -5,7 +5,7 @@
 //! and left by `admit::permit`; walked by `rejudge`, `drain` and `admin`.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, hash_map::Entry},
     future::poll_fn,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
@@ -15,7 +15,7 @@ use std::{
 };
 
 use futures_util::task::AtomicWaker;
-use tidegate_proto::reason::Reason;
+use tidegate_proto::{ids::SubscriptionId, reason::Reason};
 
 use crate::{
     admit::Applicant,
@@ -67,6 +67,8 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Shard {
     sessions: HashMap<SessionId, Arc<Session>>,
+    /// How many of them each subscription has; never 0.
+    by_subscription: HashMap<SubscriptionId, u32>,
     expiries: BTreeSet<(u64, SessionId)>,
 }
 
@@ -85,6 +87,8 @@ impl Registry {
         let mut shard = self.shard(session.id);
         shard.expiries.insert((session.ends_at, session.id));
         shard.sessions.insert(session.id, session.clone());
+        let subscription = session.principal.subscription.id;
+        *shard.by_subscription.entry(subscription).or_default() += 1;
         drop(shard);
         // After the entry: either this sees the flag, or who set it sees the entry.
         if self.0.draining.load(Ordering::SeqCst) {
@@ -95,8 +99,22 @@ impl Registry {
     /// Takes a session out.
     pub fn leave(&self, session: &Session) {
         let mut shard = self.shard(session.id);
-        shard.sessions.remove(&session.id);
         shard.expiries.remove(&(session.ends_at, session.id));
+        if shard.sessions.remove(&session.id).is_some() {
+            shard.forget_one(session.principal.subscription.id);
+        }
+    }
+
+    /// How many sessions each subscription has; those without any are left out.
+    #[must_use]
+    pub fn by_subscription(&self) -> HashMap<SubscriptionId, u32> {
+        let mut all = HashMap::new();
+        for shard in self.shards() {
+            for (subscription, count) in &shard.by_subscription {
+                *all.entry(*subscription).or_default() += count;
+            }
+        }
+        all
     }
 
     /// How many sessions there are.
@@ -158,6 +176,19 @@ impl Registry {
         self.0.shards[id.spread(SHARDS)]
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Shard ===
+
+impl Shard {
+    fn forget_one(&mut self, subscription: SubscriptionId) {
+        if let Entry::Occupied(mut count) = self.by_subscription.entry(subscription) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
     }
 }
 
