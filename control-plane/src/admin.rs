@@ -39,6 +39,7 @@ mod api_policies;
 mod deny_policies;
 mod applications;
 mod subscriptions;
+mod usage;
 mod gateways;
 mod signing_keys;
 mod audit;

@@ -1,6 +1,6 @@
 //! The configuration stream: what each gateway node holds, what it should hold, and the difference on its way.
 //!
-//! Owns streams, batches and the view of the fleet. Refuses to know the store (it is fed states) and what an object
+//! Owns streams, batches, the view of the fleet and the sums of what it has used. Refuses to know the store (it is fed states) and what an object
 //! looks like on the wire (`projection`). `app` mounts [`router`] at the gateways' door; `admin` reads the [`fleet`].
 
 use std::{fmt, sync::Arc, time::Duration};
@@ -16,6 +16,7 @@ mod server;
 mod stream;
 mod diff;
 mod projector;
+mod usage;
 pub mod fleet;
 
 use fleet::Fleet;

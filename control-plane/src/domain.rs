@@ -17,6 +17,7 @@ pub mod lifecycle;
 pub mod revision;
 pub mod application;
 pub mod subscription;
+pub mod usage;
 pub mod credential;
 pub mod signing;
 pub mod settings;

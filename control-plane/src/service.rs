@@ -25,6 +25,7 @@ pub mod nodes;
 pub mod applications;
 pub mod application_keys;
 pub mod subscriptions;
+pub mod usage;
 pub mod users;
 pub mod sessions;
 pub mod signing;

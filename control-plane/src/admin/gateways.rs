@@ -2,15 +2,15 @@
 
 use tidegate_proto::admin::v1::{
     CreateEnvironmentRequest, DeleteEnvironmentRequest, Environment as Message,
-    GetEnvironmentRequest, GetNodeRequest, ListEnvironmentsRequest, ListEnvironmentsResponse,
-    ListNodesRequest, ListNodesResponse, Node, Rejection, UpdateEnvironmentRequest,
-    gateway_service_server::GatewayService,
+    GetEnvironmentRequest, GetNodeRequest, Ledger, LedgerKind, ListEnvironmentsRequest,
+    ListEnvironmentsResponse, ListNodesRequest, ListNodesResponse, Node, Rejection,
+    UpdateEnvironmentRequest, gateway_service_server::GatewayService,
 };
 use tonic::{Request, Response, Status, async_trait};
 
 use super::{Admin, convert, duration, names, paging, status};
 use crate::{
-    discovery::fleet::NodeView,
+    discovery::fleet::{LedgerView, NodeView},
     domain::{
         endpoint::EndpointUrl, environment::Environment, invalid::Rule, name::EnvironmentName,
     },
@@ -164,7 +164,20 @@ impl Admin {
             last_word_time: convert::time(view.last_word),
             last_word_age: duration(self.service.now().since(view.last_word)),
             open_sessions: view.open_sessions,
+            ledger: view.ledger.map(ledger),
         }
+    }
+}
+
+fn ledger(view: LedgerView) -> Ledger {
+    let kind = if view.shared {
+        LedgerKind::Redis
+    } else {
+        LedgerKind::InProcess
+    };
+    Ledger {
+        kind: kind.into(),
+        fault: view.fault,
     }
 }
 

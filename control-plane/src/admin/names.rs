@@ -98,6 +98,21 @@ pub(super) fn subscription(text: &str) -> Result<SubscriptionId, Rule> {
     uuid(id, FORM)
 }
 
+/// Reads `subscriptions/{uuid}/usage`.
+///
+/// # Errors
+/// When it is empty or has another form.
+pub(super) fn subscription_usage(text: &str) -> Result<SubscriptionId, Rule> {
+    const FORM: &str = "subscriptions/{uuid}/usage";
+    let name = match text.strip_suffix("/usage") {
+        Some(name) if !name.is_empty() => name,
+        None if text.is_empty() => text,
+        _ => return Err(malformed(FORM)),
+    };
+    let [id] = segments(name, ["subscriptions"], FORM)?;
+    uuid(id, FORM)
+}
+
 /// Reads `environments/{name}`.
 ///
 /// # Errors
@@ -161,9 +176,9 @@ fn malformed(form: &str) -> Rule {
 
 #[cfg(test)]
 mod tests {
-    use tidegate_proto::ids::{ApiId, RevisionId};
+    use tidegate_proto::ids::{ApiId, RevisionId, SubscriptionId};
 
-    use super::{api, environment, key, node, plan, revision};
+    use super::{api, environment, key, node, plan, revision, subscription_usage};
     use crate::domain::invalid::reason;
 
     #[test]
@@ -172,6 +187,9 @@ mod tests {
         assert_eq!(api(&format!("apis/{a}")), Ok(a));
         assert_eq!(revision(&format!("apis/{a}/revisions/{r}")), Ok((a, r)));
         assert_eq!(plan("plans/Gold").unwrap().as_str(), "Gold");
+        let s = SubscriptionId::generate();
+        let usage = format!("subscriptions/{s}/usage");
+        assert_eq!(subscription_usage(&usage), Ok(s));
         let (environment, node) = node("environments/default/nodes/host:9099").unwrap();
         assert_eq!((environment.as_str(), node), ("default", "host:9099"));
     }
@@ -195,5 +213,15 @@ mod tests {
         }
         assert!(key(&format!("applications/{id}/keys/a b")).is_err());
         assert!(environment("environments/a/b").is_err());
+        let form = "`subscriptions/{uuid}/usage`";
+        for text in [
+            "/usage".to_owned(),
+            format!("subscriptions/{id}"),
+            "a/usage".to_owned(),
+        ] {
+            let rule = subscription_usage(&text).unwrap_err();
+            assert!(rule.description.contains(form), "{text}");
+        }
+        assert_eq!(subscription_usage("").unwrap_err().reason, reason::REQUIRED);
     }
 }

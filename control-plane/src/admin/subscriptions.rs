@@ -3,18 +3,20 @@
 use tidegate_proto::{
     admin::v1::{
         self, BlockSubscriptionRequest, CreateSubscriptionRequest, DeleteSubscriptionRequest,
-        GetSubscriptionRequest, ListSubscriptionsRequest, ListSubscriptionsResponse,
-        ResetSubscriptionQuotaRequest, Subscription as Message, UnblockSubscriptionRequest,
-        UpdateSubscriptionRequest, subscription_service_server::SubscriptionService,
+        GetSubscriptionRequest, GetSubscriptionUsageRequest, ListSubscriptionsRequest,
+        ListSubscriptionsResponse, ResetSubscriptionQuotaRequest, Subscription as Message, SubscriptionUsage,
+        UnblockSubscriptionRequest, UpdateSubscriptionRequest,
+        subscription_service_server::SubscriptionService,
     },
     ids::SubscriptionId,
 };
 use tonic::{Request, Response, Status, async_trait};
 
-use super::{Admin, convert, names, status};
+use super::{Admin, convert, names, status, usage};
 use crate::{
     domain::{
         invalid::{Faults, Rule},
+        name::EnvironmentName,
         subscription::{Subscription, SubscriptionState},
     },
     service::{listing::ListQuery, subscriptions::SubscriptionUpdate},
@@ -173,6 +175,20 @@ impl SubscriptionService for Admin {
             .await
             .map_err(status::of)?;
         Ok(Response::new(message(&subscription)))
+    }
+
+    async fn get_subscription_usage(
+        &self,
+        request: Request<GetSubscriptionUsageRequest>,
+    ) -> Result<Response<SubscriptionUsage>, Status> {
+        let actor = self.actor(&request)?;
+        let name = names::subscription_usage(&request.into_inner().name);
+        let id = convert::one("name", name)?;
+        let seen = |environment: &EnvironmentName, of: &Subscription| {
+            self.fleet.consumption(environment, of.id, of.quota_generation)
+        };
+        let usage = self.service.subscription_usage(&actor, id, seen);
+        Ok(Response::new(usage::message(&usage.map_err(status::of)?)))
     }
 }
 

@@ -31,6 +31,7 @@ mod catalogue;
 mod policies;
 mod deny_policies;
 mod quotas;
+mod usage;
 mod wire;
 mod reflection;
 mod secrets;

@@ -1,6 +1,7 @@
-//! Every gateway node that is or was connected, as far as its last word tells.
+//! Every gateway node that is or was connected, as far as its last word tells, and what all of them have used.
 //!
-//! Owns the bound on nodes and how long the absent are remembered. Written by the streams, read by `admin`.
+//! Owns the bound on nodes and how long the absent are remembered; sums are `usage`'s. Written by the streams, read by
+//! `admin`.
 
 use std::{
     collections::BTreeMap,
@@ -9,10 +10,15 @@ use std::{
 };
 
 use tidegate_kit::clock::Clock;
-use tidegate_proto::revision::{ContentVersion, RevisionNumber};
+use tidegate_proto::{
+    discovery::v1::Usage,
+    ids::SubscriptionId,
+    revision::{ContentVersion, RevisionNumber},
+};
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::{name::EnvironmentName, time::Timestamp};
+use super::usage::{Book, NodeKey};
+use crate::domain::{name::EnvironmentName, time::Timestamp, usage::Consumption};
 
 /// The nodes of all environments. Clones see the same.
 #[derive(Clone, Debug)]
@@ -23,11 +29,13 @@ struct Shared {
     clock: Clock,
     most: usize,
     nodes: Mutex<Nodes>,
+    /// Where both are locked, `nodes` comes first.
+    used: Mutex<Book>,
 }
 
 #[derive(Debug, Default)]
 struct Nodes {
-    by_name: BTreeMap<(EnvironmentName, String), Entry>,
+    by_name: BTreeMap<NodeKey, Entry>,
     /// Counts registrations, to tell a node's streams apart.
     last_stream: u64,
 }
@@ -59,6 +67,17 @@ pub struct NodeView {
     pub last_word: Timestamp,
     /// How many sessions were open on it then.
     pub open_sessions: u64,
+    /// How it counted quotas then; `None` before it has said so.
+    pub ledger: Option<LedgerView>,
+}
+
+/// The ledger of a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LedgerView {
+    /// Whether other nodes share it.
+    pub shared: bool,
+    /// What is wrong with it, in the node's words; empty while it answers.
+    pub fault: String,
 }
 
 /// A resource that a node could not accept.
@@ -76,7 +95,7 @@ pub struct RejectionView {
 #[derive(Debug)]
 pub(super) struct Registration {
     fleet: Fleet,
-    key: (EnvironmentName, String),
+    key: NodeKey,
     stream: u64,
     replaced: CancellationToken,
 }
@@ -107,6 +126,7 @@ impl Fleet {
             clock,
             most,
             nodes: Mutex::default(),
+            used: Mutex::default(),
         }))
     }
 
@@ -131,6 +151,23 @@ impl Fleet {
             .map(|entry| entry.view.clone())
     }
 
+    /// What the nodes of an environment have used of a subscription's plan since its counters began anew for the
+    /// `generation`th time.
+    #[must_use]
+    pub fn consumption(
+        &self,
+        environment: &EnvironmentName,
+        subscription: SubscriptionId,
+        generation: u64,
+    ) -> Consumption {
+        let counted_apart = self.lock().count_apart(environment);
+        let used = self.used();
+        Consumption {
+            counted_apart,
+            ..used.consumption(environment, (subscription, generation), self.now())
+        }
+    }
+
     /// Enters a node whose stream has opened. An earlier stream of the same node is ended: the node has given it up,
     /// even if nobody has told the control plane.
     pub(super) fn register(
@@ -139,6 +176,7 @@ impl Fleet {
         name: String,
         software: String,
         number: RevisionNumber,
+        process: u64,
     ) -> Result<Registration, FleetFull> {
         let now = self.now();
         let mut nodes = self.lock();
@@ -163,6 +201,7 @@ impl Fleet {
                 rejections: Vec::new(),
                 last_word: now,
                 open_sessions: 0,
+                ledger: None,
             },
             stream,
             replaced: replaced.clone(),
@@ -170,6 +209,7 @@ impl Fleet {
         if let Some(before) = nodes.by_name.insert(key.clone(), entry) {
             before.replaced.cancel();
         }
+        self.used().open(&key, process, stream);
         Ok(Registration {
             fleet: self.clone(),
             key,
@@ -185,6 +225,10 @@ impl Fleet {
     fn lock(&self) -> MutexGuard<'_, Nodes> {
         self.0.nodes.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn used(&self) -> MutexGuard<'_, Book> {
+        self.0.used.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 // === impl Nodes ===
@@ -194,6 +238,15 @@ impl Nodes {
         self.by_name.retain(|_, entry| {
             entry.view.connected || now.since(entry.view.last_word) < REMEMBERED
         });
+    }
+
+    /// Whether several nodes are connected of which not all share their quotas.
+    fn count_apart(&self, environment: &EnvironmentName) -> bool {
+        let views = self.by_name.values().map(|entry| &entry.view);
+        let here = views.filter(|view| view.connected && view.environment == *environment);
+        let ledgers: Vec<_> = here.map(|view| view.ledger.as_ref()).collect();
+        let is_apart = |ledger: &Option<&LedgerView>| ledger.is_some_and(|it| !it.shared);
+        ledgers.len() > 1 && ledgers.iter().any(is_apart)
     }
 
     /// Makes room for a node that is there; false when nobody is absent.
@@ -233,11 +286,24 @@ impl Registration {
     }
 
     /// The node is alive.
-    pub(super) fn beat(&self, number: RevisionNumber, open_sessions: u64) {
+    pub(super) fn beat(
+        &self,
+        number: RevisionNumber,
+        open_sessions: u64,
+        ledger: Option<LedgerView>,
+    ) {
         self.update(|view| {
             view.number = number;
             view.open_sessions = open_sessions;
+            view.ledger = ledger;
         });
+    }
+
+    /// The node has used this; how many subscriptions of it could not be kept.
+    pub(super) fn used(&self, word: Usage) -> usize {
+        self.update(|_| {});
+        let now = self.fleet.now();
+        self.fleet.used().tell(&self.key, self.stream, word, now)
     }
 
     fn update(&self, change: impl FnOnce(&mut NodeView)) {
@@ -258,6 +324,7 @@ impl Drop for Registration {
         {
             entry.view.connected = false;
         }
+        self.fleet.used().close(&self.key, self.stream);
     }
 }
 
@@ -277,7 +344,7 @@ mod tests {
 
     fn register(fleet: &Fleet, name: &str) -> Result<Registration, FleetFull> {
         let number = RevisionNumber::new(7);
-        fleet.register(environment(), name.to_owned(), "1".to_owned(), number)
+        fleet.register(environment(), name.to_owned(), "1".to_owned(), number, 1)
     }
 
     #[test]
@@ -286,7 +353,7 @@ mod tests {
         let fleet = Fleet::new(clock.clone());
         let node = register(&fleet, "a").unwrap();
         clock.advance(Duration::from_secs(5));
-        node.beat(RevisionNumber::new(8), 3);
+        node.beat(RevisionNumber::new(8), 3, None);
         drop(node);
         let view = fleet.node(&environment(), "a").unwrap();
         assert!(!view.connected);
@@ -303,7 +370,7 @@ mod tests {
         let first = register(&fleet, "a").unwrap();
         let second = register(&fleet, "a").unwrap();
         assert!(first.replaced().is_cancelled() && !second.replaced().is_cancelled());
-        first.beat(RevisionNumber::new(99), 99);
+        first.beat(RevisionNumber::new(99), 99, None);
         drop(first);
         let view = fleet.node(&environment(), "a").unwrap();
         assert!(view.connected);

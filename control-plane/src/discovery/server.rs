@@ -79,7 +79,13 @@ impl Server {
         let number = RevisionNumber::new(hello.number);
         let node = self
             .fleet
-            .register(environment, hello.node.clone(), software, number)
+            .register(
+                environment,
+                hello.node.clone(),
+                software,
+                number,
+                hello.process,
+            )
             .map_err(|full| Status::resource_exhausted(full.to_string()))?;
         tracing::info!(
             node = hello.node,

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use tidegate_proto::{
-    discovery::v1::{Ack, Batch, NodeMessage, node_message::Message},
+    discovery::v1::{Ack, Batch, Beat, LedgerKind, NodeMessage, node_message::Message},
     revision::{ContentVersion, RevisionNumber},
 };
 use tokio::{
@@ -15,7 +15,7 @@ use tonic::{Status, Streaming};
 
 use super::{
     diff::{Held, Refusal},
-    fleet::{Registration, RejectionView},
+    fleet::{LedgerView, Registration, RejectionView},
     projector::Projected,
 };
 use crate::projection::Projection;
@@ -100,10 +100,14 @@ impl NodeStream {
                             running = Some(self.acknowledged(ack, flying.take())?);
                         }
                         Some(Some(Message::Beat(beat))) => {
-                            self.node.beat(RevisionNumber::new(beat.number), beat.open_sessions);
+                            self.alive(beat);
                         }
-                        // Nobody asks for it yet.
-                        Some(Some(Message::Usage(_))) => {}
+                        Some(Some(Message::Usage(usage))) => {
+                            let lost = self.node.used(usage);
+                            if lost > 0 {
+                                tracing::warn!(node = self.name, lost, "there is no room for what a node has used of these subscriptions");
+                            }
+                        }
                         Some(Some(Message::Hello(_)) | None) => {
                             return Err(Status::invalid_argument("only the first word is a `Hello`"));
                         }
@@ -129,6 +133,20 @@ impl NodeStream {
             sent,
             answer_by: Instant::now() + ANSWER_WITHIN,
         })
+    }
+
+    fn alive(&self, beat: Beat) {
+        let ledger = beat.ledger.and_then(|ledger| {
+            let shared = match ledger.kind() {
+                LedgerKind::Unspecified => return None,
+                LedgerKind::InProcess => false,
+                LedgerKind::Redis => true,
+            };
+            let fault = ledger.fault.chars().take(REASON_MAX).collect();
+            Some(LedgerView { shared, fault })
+        });
+        let number = RevisionNumber::new(beat.number);
+        self.node.beat(number, beat.open_sessions, ledger);
     }
 
     fn acknowledged(&mut self, ack: Ack, flying: Option<Flying>) -> Result<RevisionNumber, Status> {

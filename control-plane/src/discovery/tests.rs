@@ -9,8 +9,8 @@ use tempfile::TempDir;
 use tidegate_kit::{clock::Clock, secret::Secret, tasks::Tasks, tls::Authority};
 use tidegate_proto::{
     discovery::v1::{
-        Ack, Batch, Beat, Held, Hello, NodeMessage, Rejection, discovery_client::DiscoveryClient,
-        node_message::Message,
+        Ack, Batch, Beat, CounterUsage, Held, Hello, Ledger, LedgerKind, NodeMessage, Rejection,
+        SubscriptionUsage, Unit, Usage, discovery_client::DiscoveryClient, node_message::Message,
     },
     revision::RevisionNumber,
 };
@@ -177,6 +177,7 @@ fn hello(node: &str, environment: &str, held: Vec<Held>) -> NodeMessage {
         software: "0.1".to_owned(),
         number: 0,
         held,
+        process: 1,
     }))
 }
 
@@ -335,6 +336,87 @@ async fn while_a_batch_is_unacknowledged_changes_gather_for_the_next() {
     changed.dedup();
     assert_eq!(changed.len(), next.upserts.len(), "a resource is sent once");
     assert_eq!(next.upserts.len(), 3);
+    plane.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_node_has_used_and_what_ails_its_ledger_are_seen_in_the_fleet() {
+    let plane = Plane::start().await;
+    let mut node = plane.join("n", vec![]).await;
+    node.batch().await;
+    let now = Clock::System.now_millis();
+    node.say(Message::Usage(Usage {
+        subscriptions: vec![SubscriptionUsage {
+            subscription: subscription_id(1).to_string(),
+            open_sessions: 2,
+            counters: vec![CounterUsage {
+                unit: Unit::Messages.into(),
+                window_seconds: 86_400,
+                window_start: now / 86_400_000 * 86_400,
+                used: 7,
+            }],
+            quota_generation: 0,
+        }],
+        ledger_time_millis: now,
+    }))
+    .await;
+    node.say(Message::Beat(Beat {
+        ledger: Some(Ledger {
+            kind: LedgerKind::Redis.into(),
+            fault: "nobody listens".to_owned(),
+        }),
+        ..Beat::default()
+    }))
+    .await;
+    let view = plane.sees("n", |view| view.ledger.is_some()).await;
+    let ledger = view.ledger.unwrap();
+    assert_eq!((ledger.shared, &*ledger.fault), (true, "nobody listens"));
+    let seen = plane
+        .fleet
+        .consumption(&environment("default"), subscription_id(1), 0);
+    assert_eq!((seen.figures[0].used, seen.open_sessions), (7, 2));
+    assert_eq!((seen.absent_nodes, seen.counted_apart), (0, false));
+    drop(node);
+    plane.sees("n", |view| !view.connected).await;
+    let seen = plane
+        .fleet
+        .consumption(&environment("default"), subscription_id(1), 0);
+    assert_eq!((seen.figures[0].used, seen.open_sessions), (7, 0));
+    plane.stop().await;
+}
+
+#[tokio::test]
+async fn nodes_that_each_count_for_themselves_are_told_apart_from_those_that_share() {
+    let plane = Plane::start().await;
+    let is_apart = || {
+        let fleet = &plane.fleet;
+        let seen = fleet.consumption(&environment("default"), subscription_id(1), 0);
+        seen.counted_apart
+    };
+    let beat = |kind: LedgerKind| {
+        Message::Beat(Beat {
+            ledger: Some(Ledger {
+                kind: kind.into(),
+                fault: String::new(),
+            }),
+            ..Beat::default()
+        })
+    };
+    let [a, b] = [plane.join("a", vec![]).await, plane.join("b", vec![]).await];
+    for node in [&a, &b] {
+        node.say(beat(LedgerKind::Redis)).await;
+    }
+    for name in ["a", "b"] {
+        plane.sees(name, |view| view.ledger.is_some()).await;
+    }
+    assert!(!is_apart());
+    b.say(beat(LedgerKind::InProcess)).await;
+    let alone = |view: &NodeView| view.ledger.as_ref().is_some_and(|it| !it.shared);
+    plane.sees("b", alone).await;
+    assert!(is_apart());
+    drop(a);
+    plane.sees("a", |view| !view.connected).await;
+    assert!(!is_apart(), "one node has nobody to share with");
     plane.stop().await;
 }
 

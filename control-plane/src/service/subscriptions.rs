@@ -275,14 +275,15 @@ const SCHEMA: Schema<Subscription> = Schema {
 };
 
 /// Subscribers handle their own subscriptions, publishers see all.
-fn demand_any(actor: &Actor) -> Result<(), ServiceError> {
+pub(super) fn demand_any(actor: &Actor) -> Result<(), ServiceError> {
     if actor.may(Permission::ManageSubscriptions) {
         return Ok(());
     }
     demand(actor, Permission::Subscribe)
 }
 
-fn visible<'a>(
+/// A subscription, if the actor may see it.
+pub(super) fn visible<'a>(
     state: &'a State,
     actor: &Actor,
     id: SubscriptionId,

@@ -11,7 +11,7 @@ use tidegate_proto::{
         DeleteApplicationPolicyRequest, DeleteApplicationRequest, DeleteDenyPolicyRequest,
         DeleteEnvironmentRequest, DeletePlanRequest, DeleteRevisionRequest,
         DeleteSubscriptionRequest, DeleteUserRequest, DenyPolicy, DeployRevisionRequest,
-        Environment, GetApiRequest, GetDenyPolicyRequest, LifecycleAction, ListApiPoliciesRequest,
+        Environment, GetApiRequest, GetDenyPolicyRequest, GetSubscriptionUsageRequest, LifecycleAction, ListApiPoliciesRequest,
         ListApisRequest, ListApplicationPoliciesRequest, ListAuditEntriesRequest,
         ListDenyPoliciesRequest, ListNodesRequest, ListSigningKeysRequest, Plan,
         RegenerateSecretRequest, ResetApiQuotaRequest, ResetApplicationQuotaRequest,
@@ -99,6 +99,7 @@ async fn every_subscriber_call(caller: &Caller) -> Tried {
         subscriptions.create_subscription(CreateSubscriptionRequest { subscription: Some(wanted) }) => [Admin, Subscriber],
         subscriptions.update_subscription(UpdateSubscriptionRequest { subscription: Some(named), ..Default::default() }) => [Admin, Publisher, Subscriber],
         subscriptions.delete_subscription(DeleteSubscriptionRequest { name: subscription.clone(), ..Default::default() }) => [Admin, Subscriber],
+        subscriptions.get_subscription_usage(GetSubscriptionUsageRequest { name: format!("{subscription}/usage") }) => [Admin, Publisher, Subscriber],
         subscriptions.block_subscription(BlockSubscriptionRequest { name: subscription.clone(), ..Default::default() }) => [Admin, Publisher],
         subscriptions.unblock_subscription(UnblockSubscriptionRequest { name: subscription, ..Default::default() }) => [Admin, Publisher],
     )

@@ -1,0 +1,320 @@
+//! What processes say adds up, whatever is lost, late or over, and whoever comes and goes.
+
+use proptest::{prelude::*, sample::Index};
+use tidegate_proto::{
+    discovery::v1::{self, CounterUsage, SubscriptionUsage, Usage},
+    ids::SubscriptionId,
+    quota::Window,
+};
+
+use super::{Book, NodeKey};
+use crate::domain::{
+    name::EnvironmentName,
+    time::Timestamp,
+    usage::{Figure, Unit},
+};
+
+const MINUTE: u64 = 60_000;
+/// By how much the ledger's clock is ahead of the control plane's.
+const AHEAD: u64 = 7_123;
+
+fn environment(name: &str) -> EnvironmentName {
+    EnvironmentName::parse(name).unwrap()
+}
+
+fn node(name: &str) -> NodeKey {
+    (environment("default"), name.to_owned())
+}
+
+fn at(millis: u64) -> Timestamp {
+    Timestamp::from_millis(millis)
+}
+
+/// What one process says of one subscription: messages in the ledger's current minute, and open sessions.
+fn word(id: SubscriptionId, generation: u64, used: u64, sessions: u32, now: u64) -> Usage {
+    let ledger_time_millis = now + AHEAD;
+    Usage {
+        subscriptions: vec![SubscriptionUsage {
+            subscription: id.to_string(),
+            open_sessions: sessions,
+            counters: vec![CounterUsage {
+                unit: v1::Unit::Messages.into(),
+                window_seconds: 60,
+                window_start: ledger_time_millis / MINUTE * 60,
+                used,
+            }],
+            quota_generation: generation,
+        }],
+        ledger_time_millis,
+    }
+}
+
+/// What is known in the environment of [`node`]: used messages, and open sessions.
+fn known(book: &Book, id: SubscriptionId, now: u64) -> (Option<u64>, u64) {
+    let seen = book.consumption(&environment("default"), (id, 0), at(now));
+    assert!(seen.figures.len() < 2, "{seen:?}");
+    (seen.figures.first().map(|it| it.used), seen.open_sessions)
+}
+
+#[test]
+fn what_a_node_that_went_away_has_used_stays_until_its_window_is_over_and_its_sessions_do_not() {
+    let (mut book, id) = (Book::default(), SubscriptionId::generate());
+    book.open(&node("a"), 1, 1);
+    book.open(&node("b"), 2, 2);
+    book.tell(&node("a"), 1, word(id, 0, 3, 2, 0), at(0));
+    book.tell(&node("b"), 2, word(id, 0, 4, 1, 10), at(10));
+    assert_eq!(known(&book, id, 20), (Some(7), 3));
+    book.close(&node("a"), 1);
+    assert_eq!(known(&book, id, 30), (Some(7), 1));
+    let seen = book.consumption(&environment("default"), (id, 0), at(30));
+    assert_eq!((seen.absent_nodes, seen.oldest_word), (1, Some(at(10))));
+    assert_eq!(seen.ledger_time, at(30 + AHEAD));
+    assert_eq!(known(&book, id, MINUTE - AHEAD - 1), (Some(7), 1));
+    assert_eq!(known(&book, id, MINUTE - AHEAD), (None, 1));
+}
+
+#[test]
+fn a_node_that_starts_again_adds_to_what_it_had_used() {
+    let (mut book, id) = (Book::default(), SubscriptionId::generate());
+    book.open(&node("a"), 1, 1);
+    book.tell(&node("a"), 1, word(id, 0, 3, 2, 0), at(0));
+    book.open(&node("a"), 2, 2);
+    assert_eq!(known(&book, id, 5), (Some(3), 0));
+    book.tell(&node("a"), 2, word(id, 0, 2, 1, 10), at(10));
+    assert_eq!(known(&book, id, 10), (Some(5), 1));
+    // The process before has ended: nobody waits for its word.
+    let seen = book.consumption(&environment("default"), (id, 0), at(10));
+    assert_eq!((seen.absent_nodes, seen.oldest_word), (0, Some(at(10))));
+}
+
+#[test]
+fn a_process_that_opens_another_stream_is_the_same_and_what_the_old_stream_says_is_too_late() {
+    let (mut book, id) = (Book::default(), SubscriptionId::generate());
+    book.open(&node("a"), 1, 1);
+    book.tell(&node("a"), 1, word(id, 0, 3, 2, 0), at(0));
+    book.open(&node("a"), 1, 2);
+    // It says everything anew; until it has, nobody knows of its sessions.
+    assert_eq!(known(&book, id, 5), (Some(3), 0));
+    book.tell(&node("a"), 2, word(id, 0, 5, 1, 10), at(10));
+    book.tell(&node("a"), 1, word(id, 0, 4, 9, 20), at(20));
+    book.close(&node("a"), 1);
+    assert_eq!(known(&book, id, 20), (Some(5), 1));
+}
+
+#[test]
+fn counters_that_began_anew_count_and_the_old_ones_do_not() {
+    let (mut book, id) = (Book::default(), SubscriptionId::generate());
+    book.open(&node("a"), 1, 1);
+    book.open(&node("b"), 1, 2);
+    book.tell(&node("a"), 1, word(id, 1, 30, 1, 0), at(0));
+    book.tell(&node("b"), 2, word(id, 2, 4, 1, 0), at(0));
+    let used = |generation| {
+        let seen = book.consumption(&environment("default"), (id, generation), at(10));
+        let used: Vec<_> = seen.figures.iter().map(|it| it.used).collect();
+        (used, seen.open_sessions)
+    };
+    // Sessions are the same, whatever is counted.
+    assert_eq!(used(1), (vec![30], 2));
+    assert_eq!(used(2), (vec![4], 2));
+    assert_eq!(used(3), (vec![], 2));
+}
+
+#[test]
+fn each_environment_counts_by_itself() {
+    let (mut book, id) = (Book::default(), SubscriptionId::generate());
+    book.open(&node("a"), 1, 1);
+    book.tell(&node("a"), 1, word(id, 0, 3, 2, 0), at(0));
+    let seen = book.consumption(&environment("other"), (id, 0), at(5));
+    assert_eq!((seen.figures, seen.open_sessions), (vec![], 0));
+    assert_eq!((seen.ledger_time, seen.oldest_word), (at(5), None));
+}
+
+#[test]
+fn a_node_that_is_connected_and_has_not_told_yet_makes_the_figures_of_no_age() {
+    let (mut book, id) = (Book::default(), SubscriptionId::generate());
+    book.open(&node("a"), 1, 1);
+    book.tell(&node("a"), 1, word(id, 0, 3, 2, 0), at(0));
+    book.open(&node("b"), 1, 2);
+    let seen = book.consumption(&environment("default"), (id, 0), at(5));
+    assert_eq!(seen.oldest_word, None);
+}
+
+#[test]
+fn what_is_over_is_forgotten_and_so_is_who_said_it() {
+    let mut book = Book::default();
+    for process in 1..=50 {
+        let now = process * 10;
+        book.open(&node("crashes"), process, process);
+        let word = word(SubscriptionId::generate(), 0, 1, 1, now);
+        book.tell(&node("crashes"), process, word, at(now));
+    }
+    assert_eq!(book.sources.len(), 50);
+    let later = 3 * MINUTE;
+    let quiet = Usage {
+        ledger_time_millis: later + AHEAD,
+        ..Usage::default()
+    };
+    book.tell(&node("crashes"), 50, quiet, at(later));
+    // The last one's session is still open.
+    assert_eq!((book.told.len(), book.sources.len()), (1, 1));
+    book.close(&node("crashes"), 50);
+    book.sweep(at(later));
+    assert_eq!((book.told.len(), book.sources.len()), (0, 0));
+    assert!(book.current.is_empty());
+}
+
+#[test]
+fn what_cannot_be_read_harms_nothing_else() {
+    let (mut book, id) = (Book::default(), SubscriptionId::generate());
+    book.open(&node("a"), 1, 1);
+    let mut bad = word(id, 0, 3, 2, 0);
+    let good = bad.subscriptions[0].counters[0];
+    for change in [
+        |it: &mut CounterUsage| it.unit = 99,
+        |it: &mut CounterUsage| it.window_seconds = 0,
+        |it: &mut CounterUsage| it.window_start = u64::MAX,
+        |it: &mut CounterUsage| it.window_start = 1_000_000,
+    ] {
+        let mut counter = good;
+        change(&mut counter);
+        bad.subscriptions[0].counters.push(counter);
+    }
+    bad.subscriptions.push(SubscriptionUsage {
+        subscription: "nonsense".to_owned(),
+        ..SubscriptionUsage::default()
+    });
+    assert_eq!(book.tell(&node("a"), 1, bad, at(0)), 1);
+    let seen = book.consumption(&environment("default"), (id, 0), at(0));
+    let figure = Figure {
+        unit: Unit::Messages,
+        window: Window::MINUTE,
+        began: at(0),
+        used: 3,
+    };
+    assert_eq!(seen.figures, [figure]);
+}
+
+/// What happens to one of three nodes, or to all.
+#[derive(Clone, Debug)]
+enum Event {
+    /// It uses so much more and has so many sessions; the word on it may be lost.
+    Used(u64, u32, bool),
+    /// Its stream breaks, and it opens another, on which it says everything.
+    Reconnects,
+    /// What it said on an earlier stream comes now.
+    Late,
+    /// Its process is another.
+    Restarts,
+    /// It is gone.
+    Leaves,
+    /// So many milliseconds pass.
+    Passes(u64),
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        4 => (0..50u64, 0..5u32, any::<bool>()).prop_map(|(n, s, lost)| Event::Used(n, s, lost)),
+        2 => Just(Event::Reconnects),
+        1 => Just(Event::Late),
+        1 => Just(Event::Restarts),
+        1 => Just(Event::Leaves),
+        2 => (0..2 * MINUTE).prop_map(Event::Passes),
+    ]
+}
+
+/// A node as it really is, and what got through of what its processes said.
+#[derive(Debug, Default)]
+struct Truth {
+    process: u64,
+    stream: u64,
+    connected: bool,
+    minute: u64,
+    used: u64,
+    sessions: u32,
+    /// The last word that got through of each process: the minute and what was used in it.
+    heard: std::collections::BTreeMap<u64, (u64, u64)>,
+    /// The sessions of the last word on this stream.
+    heard_sessions: u32,
+    /// The last word on this stream, and on the one before.
+    said: Option<(u64, Usage)>,
+    late: Option<(u64, Usage)>,
+}
+
+impl Truth {
+    fn open(&mut self, book: &mut Book, key: &NodeKey, stream: u64) {
+        self.stream = stream;
+        self.connected = true;
+        self.heard_sessions = 0;
+        self.late = self.said.take();
+        book.open(key, self.process, stream);
+    }
+
+    fn says(&mut self, book: &mut Book, key: &NodeKey, id: SubscriptionId, now: u64) {
+        let word = word(id, 0, self.used, self.sessions, now);
+        self.said = Some((self.stream, word.clone()));
+        self.heard.insert(self.process, (self.minute, self.used));
+        self.heard_sessions = self.sessions;
+        assert_eq!(book.tell(key, self.stream, word, at(now)), 0);
+    }
+
+    fn turns(&mut self, now: u64) {
+        let minute = (now + AHEAD) / MINUTE;
+        if self.minute != minute {
+            (self.minute, self.used) = (minute, 0);
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn the_sum_is_that_of_what_each_process_last_said_of_the_window(
+        events in prop::collection::vec((any::<Index>(), event()), 1..60),
+    ) {
+        let id = SubscriptionId::generate();
+        let keys = ["a", "b", "c"].map(node);
+        let (mut book, mut now, mut streams) = (Book::default(), 0, 0);
+        let mut nodes: [Truth; 3] = Default::default();
+        for (which, event) in events {
+            let which = which.index(3);
+            let (truth, key) = (&mut nodes[which], &keys[which]);
+            truth.turns(now);
+            streams += 1;
+            match event {
+                Event::Used(more, sessions, lost) => {
+                    truth.used += more;
+                    truth.sessions = sessions;
+                    if truth.connected && !lost {
+                        truth.says(&mut book, key, id, now);
+                    }
+                }
+                Event::Reconnects => {
+                    truth.open(&mut book, key, streams);
+                    truth.says(&mut book, key, id, now);
+                }
+                Event::Late => {
+                    if let Some((stream, word)) = truth.late.take() {
+                        book.tell(key, stream, word, at(now));
+                        book.close(key, stream);
+                    }
+                }
+                Event::Restarts => {
+                    truth.process += 1;
+                    (truth.used, truth.sessions) = (0, 0);
+                    truth.open(&mut book, key, streams);
+                }
+                Event::Leaves => {
+                    book.close(key, truth.stream);
+                    truth.connected = false;
+                }
+                Event::Passes(millis) => now += millis,
+            }
+            let minute = (now + AHEAD) / MINUTE;
+            let heard = nodes.iter().flat_map(|it| it.heard.values());
+            let used: u64 = heard.filter(|it| it.0 == minute).map(|it| it.1).sum();
+            let open = nodes.iter().filter(|it| it.connected);
+            let sessions: u64 = open.map(|it| u64::from(it.heard_sessions)).sum();
+            let (known, open) = known(&book, id, now);
+            prop_assert_eq!((known.unwrap_or(0), open), (used, sessions));
+        }
+    }
+}
