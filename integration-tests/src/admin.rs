@@ -5,16 +5,15 @@ use std::path::PathBuf;
 
 use tidegate_proto::admin::v1::{
     Api, Application, ApplicationKey, CreateApiRequest, CreateApplicationKeyRequest,
-    CreateApplicationRequest, CreatePlanRequest, CreateSubscriptionRequest, Limits,
-    ListNodesRequest, Node, Plan, SignInRequest, Subscription, UpdatePlanRequest,
-    api_policy_service_client::ApiPolicyServiceClient, api_service_client::ApiServiceClient,
-    application_policy_service_client::ApplicationPolicyServiceClient,
-    application_service_client::ApplicationServiceClient,
-    deny_policy_service_client::DenyPolicyServiceClient,
+    CreateApplicationRequest, CreatePlanRequest, CreateSubscriptionRequest, CreateUserRequest,
+    EnvironmentUsage, GetSubscriptionUsageRequest, Limits, ListNodesRequest, Node, Plan, Role,
+    SignInRequest, Subscription, UpdatePlanRequest, User, api_policy_service_client::ApiPolicyServiceClient, api_service_client::ApiServiceClient, application_policy_service_client::ApplicationPolicyServiceClient,
+    application_service_client::ApplicationServiceClient,deny_policy_service_client::DenyPolicyServiceClient,
     gateway_service_client::GatewayServiceClient, plan_service_client::PlanServiceClient,
     session_service_client::SessionServiceClient,
-    subscription_service_client::SubscriptionServiceClient,
+    subscription_service_client::SubscriptionServiceClient, user_service_client::UserServiceClient,
 };
+use tonic::Status;
 use xtask::client::{self, Bearer, Channel};
 
 use crate::control_plane::{ControlPlane, PASSWORD};
@@ -61,10 +60,14 @@ impl Admin {
     /// # Errors
     /// When the control plane does not answer, or refuses.
     pub async fn try_sign_in(control_plane: &ControlPlane) -> anyhow::Result<Self> {
-        let (url, ca_cert) = (control_plane.url(), control_plane.ready.ca_cert.clone());
+        let ca_cert = control_plane.ready.ca_cert.clone();
+        Self::signed_in(control_plane.url(), ca_cert, "admin").await
+    }
+
+    async fn signed_in(url: String, ca_cert: PathBuf, username: &str) -> anyhow::Result<Self> {
         let anonymous = client::connect(&url, &ca_cert, Bearer::default()).await?;
         let request = SignInRequest {
-            username: "admin".to_owned(),
+            username: username.to_owned(),
             password: PASSWORD.to_owned(),
         };
         let session = SessionServiceClient::new(anonymous)
@@ -76,6 +79,27 @@ impl Admin {
             url,
             ca_cert,
         })
+    }
+
+    /// A new user with these roles, signed in.
+    ///
+    /// # Panics
+    /// When the admin API refuses.
+    pub async fn user(&self, name: &str, roles: &[Role]) -> Self {
+        let user = User {
+            roles: roles.iter().map(|&role| role.into()).collect(),
+            ..User::default()
+        };
+        let request = CreateUserRequest {
+            user_id: name.to_owned(),
+            user: Some(user),
+            password: PASSWORD.to_owned(),
+        };
+        let mut users = UserServiceClient::new(self.channel.clone());
+        let created = users.create_user(request).await;
+        created.unwrap_or_else(|status| panic!("cannot create {name}: {status:?}"));
+        let signed_in = Self::signed_in(self.url.clone(), self.ca_cert.clone(), name).await;
+        signed_in.expect("a new user can sign in")
     }
 
     /// A client of the API service.
@@ -243,6 +267,20 @@ impl Admin {
         client::token(&self.url, &self.ca_cert, id, secret)
             .await
             .expect("a token can be had")
+    }
+
+    /// What a subscription (`subscriptions/{uuid}`) has used in the default environment.
+    ///
+    /// # Errors
+    /// When the control plane does not answer, or refuses.
+    pub async fn usage(&self, subscription: &str) -> Result<EnvironmentUsage, Status> {
+        let request = GetSubscriptionUsageRequest {
+            name: format!("{subscription}/usage"),
+        };
+        let usage = self.subscriptions().get_subscription_usage(request).await?;
+        let mut environments = usage.into_inner().environments.into_iter();
+        let here = environments.find(|it| it.environment == "environments/default");
+        here.ok_or_else(|| Status::not_found("the API is not deployed"))
     }
 
     /// The nodes of the default environment.

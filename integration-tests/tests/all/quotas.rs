@@ -11,6 +11,7 @@ mod levels;
 mod forms;
 mod faults;
 mod policies;
+mod usage;
 
 use std::{
     collections::HashMap,
