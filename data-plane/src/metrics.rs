@@ -22,7 +22,7 @@ use tidegate_proto::reason::{Reason, Side};
 
 use crate::{
     metrics::quota::{Action, QuotaMetrics},
-    quota::{levels::Rule, link::Stats},
+    quota::levels::Rule,
     relay::Traffic,
 };
 
@@ -146,14 +146,6 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// Metrics that all stand at zero, and what is counted on the way to the ledger.
-    #[must_use]
-    pub fn with_ledger(stats: &Stats) -> Self {
-        let mut metrics = Self::new();
-        quota::register_ledger(stats, &mut metrics.registry);
-        metrics
-    }
-
     /// Metrics that all stand at zero.
     #[must_use]
     pub fn new() -> Self {

@@ -14,7 +14,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use super::ApiLabels;
+use super::{ApiLabels, Metrics};
 use crate::quota::{levels::Rule, link::Stats};
 
 /// What was done about a message that was too many.
@@ -78,8 +78,19 @@ impl QuotaMetrics {
     }
 }
 
-/// Has what is counted on the way to the ledger read together with the other metrics.
-pub(super) fn register_ledger(stats: &Stats, registry: &mut Registry) {
+// === impl Metrics ===
+
+impl Metrics {
+    /// Metrics that all stand at zero, together with what is counted on the way to the ledger.
+    #[must_use]
+    pub fn with_ledger(stats: &Stats) -> Self {
+        let mut metrics = Self::new();
+        register_ledger(stats, &mut metrics.registry);
+        metrics
+    }
+}
+
+fn register_ledger(stats: &Stats, registry: &mut Registry) {
     registry.register(
         "ledger_asks",
         "Asks about counters that went to the ledger",
