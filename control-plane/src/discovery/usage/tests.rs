@@ -120,6 +120,24 @@ fn counters_that_began_anew_count_and_the_old_ones_do_not() {
 }
 
 #[test]
+fn where_one_node_has_turned_a_moment_before_the_others_its_window_is_the_one() {
+    for order in [[1, 2], [2, 1]] {
+        let (mut book, id) = (Book::default(), SubscriptionId::generate());
+        let now = MINUTE - AHEAD - 5;
+        for process in order {
+            let mut word = word(id, 0, process, 1, now);
+            if process == 2 {
+                word.subscriptions[0].counters[0].window_start += 60;
+            }
+            let node = node(&process.to_string());
+            book.open(&node, process, process);
+            book.tell(&node, process, word, at(now));
+        }
+        assert_eq!(known(&book, id, now), (Some(2), 2), "{order:?}");
+    }
+}
+
+#[test]
 fn each_environment_counts_by_itself() {
     let (mut book, id) = (Book::default(), SubscriptionId::generate());
     book.open(&node("a"), 1, 1);
