@@ -4,8 +4,8 @@ use tidegate_proto::{
     admin::v1::{
         self, BlockSubscriptionRequest, CreateSubscriptionRequest, DeleteSubscriptionRequest,
         GetSubscriptionRequest, GetSubscriptionUsageRequest, ListSubscriptionsRequest,
-        ListSubscriptionsResponse, ResetSubscriptionQuotaRequest, Subscription as Message, SubscriptionUsage,
-        UnblockSubscriptionRequest, UpdateSubscriptionRequest,
+        ListSubscriptionsResponse, ResetSubscriptionQuotaRequest, Subscription as Message,
+        SubscriptionUsage, UnblockSubscriptionRequest, UpdateSubscriptionRequest,
         subscription_service_server::SubscriptionService,
     },
     ids::SubscriptionId,
@@ -185,7 +185,8 @@ impl SubscriptionService for Admin {
         let name = names::subscription_usage(&request.into_inner().name);
         let id = convert::one("name", name)?;
         let seen = |environment: &EnvironmentName, of: &Subscription| {
-            self.fleet.consumption(environment, of.id, of.quota_generation)
+            self.fleet
+                .consumption(environment, of.id, of.quota_generation)
         };
         let usage = self.service.subscription_usage(&actor, id, seen);
         Ok(Response::new(usage::message(&usage.map_err(status::of)?)))

@@ -108,6 +108,7 @@ mod tests {
             api: ApiId::generate(),
             plan: plan.name.clone(),
             state: SubscriptionState::Active,
+            quota_generation: 0,
             created_at: now,
             updated_at: now,
             etag: Etag::FIRST,

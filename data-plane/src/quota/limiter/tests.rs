@@ -181,6 +181,7 @@ async fn a_limit_that_only_counted_for_a_while_stops_at_what_is_left() {
         let rule = Rule {
             level: Level::Api,
             subject: "somebody".into(),
+            policy: "Ten".into(),
             limits,
         };
         Limiter::open(&quotas, vec![rule])
