@@ -49,7 +49,9 @@ pub(super) async fn dress(State(portal): State<Portal>, request: Request, next: 
     }
     for (name, value) in HEADERS {
         let headers = response.headers_mut();
-        headers.entry(name).or_insert(HeaderValue::from_static(value));
+        headers
+            .entry(name)
+            .or_insert(HeaderValue::from_static(value));
     }
     response
 }

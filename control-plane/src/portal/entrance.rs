@@ -156,9 +156,7 @@ fn left() -> See {
 /// The sign-in page for a form that came too late, with what was typed in it.
 pub(super) fn sign_in_again(visitor: &Visitor, typed: &Fields) -> Answer {
     let kept = typed.only(|name| !is_secret(name)).encode();
-    let fields = Fields::new()
-        .with(NEXT, visitor.target())
-        .with(KEPT, kept);
+    let fields = Fields::new().with(NEXT, visitor.target()).with(KEPT, kept);
     let frame = visitor.frame("Sign in again");
     show(frame, Form::of(fields), StatusCode::UNAUTHORIZED)
 }

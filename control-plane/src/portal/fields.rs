@@ -19,7 +19,9 @@ impl Fields {
         let pairs = form_urlencoded::parse(body);
         pairs
             .map(|(name, value)| (name.into_owned(), value.into_owned()))
-            .fold(Self::new(), |fields, (name, value)| fields.with(name, value))
+            .fold(Self::new(), |fields, (name, value)| {
+                fields.with(name, value)
+            })
     }
 
     /// Writes what [`Self::decode`] reads.
@@ -33,7 +35,8 @@ impl Fields {
     /// With one more value of a field. Line ends become `\n`, as they were before a browser posted them.
     #[must_use]
     pub fn with(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.0.push((name.into(), value.into().replace("\r\n", "\n")));
+        self.0
+            .push((name.into(), value.into().replace("\r\n", "\n")));
         self
     }
 

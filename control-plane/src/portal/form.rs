@@ -221,7 +221,8 @@ mod tests {
         let mut invalid = Invalid::one("api.api_name", "REQUIRED", "must not be empty");
         let more = Invalid::one("api.topics[0].mapping", "MALFORMED", "must begin with `/`");
         invalid.violations.extend(more.violations);
-        form.refuse(invalid.into(), &[("api.api_name", "name")]).unwrap();
+        form.refuse(invalid.into(), &[("api.api_name", "name")])
+            .unwrap();
         assert_eq!(form.fault_of("name").unwrap(), "Must not be empty");
         assert_eq!(
             form.fault_of("topics[0].mapping").unwrap(),
@@ -233,8 +234,14 @@ mod tests {
 
     #[test]
     fn after_a_conflict_both_are_kept_and_the_next_attempt_is_against_what_is_there_now() {
-        let mut form = Form::of(Fields::new().with("a", "mine").with("b", "same").with("_etag", "1"));
-        form.refuse(ServiceError::Aborted("apis/x".to_owned()), &[]).unwrap();
+        let mut form = Form::of(
+            Fields::new()
+                .with("a", "mine")
+                .with("b", "same")
+                .with("_etag", "1"),
+        );
+        form.refuse(ServiceError::Aborted("apis/x".to_owned()), &[])
+            .unwrap();
         assert!(form.conflict);
         form.meanwhile(Fields::new().with("a", "theirs").with("b", "same"), 2);
         assert_eq!(form.value("a"), "mine");

@@ -198,9 +198,8 @@ impl Read {
         let kind = request.headers().get(header::CONTENT_TYPE);
         let kind = kind.map(http::HeaderValue::as_bytes).unwrap_or_default();
         if kind.starts_with(b"multipart/form-data") {
-            let request = request.map(|body| {
-                axum::body::Body::new(http_body_util::Limited::new(body, upload))
-            });
+            let request = request
+                .map(|body| axum::body::Body::new(http_body_util::Limited::new(body, upload)));
             let parts = Multipart::from_request(request, portal).await;
             return Self::parts(parts.map_err(|_| Problem::Unreadable)?).await;
         }

@@ -69,9 +69,7 @@ impl Room {
             Self::Devportal => {
                 "Find an API, subscribe an application to it, get keys and talk to it from the browser."
             }
-            Self::Admin => {
-                "Look after gateways, plans, users and settings, and see who did what."
-            }
+            Self::Admin => "Look after gateways, plans, users and settings, and see who did what.",
         }
     }
 

@@ -212,7 +212,9 @@ impl Visitor {
             return Err(Problem::SignIn);
         };
         if let Some(room) = self.room().filter(|room| !room.is_open_to(Some(&actor))) {
-            return Err(Problem::Service(ServiceError::PermissionDenied(needs(room))));
+            return Err(Problem::Service(ServiceError::PermissionDenied(needs(
+                room,
+            ))));
         }
         Ok(SignedIn {
             actor,

@@ -30,7 +30,9 @@ const PAGE_SIZE: i32 = 24;
 
 pub(super) async fn list(State(portal): State<Portal>, visitor: Visitor) -> Answer {
     let query = visitor.query();
-    let offered = Lifecycle::ALL.into_iter().filter(|state| !state.is_listed());
+    let offered = Lifecycle::ALL
+        .into_iter()
+        .filter(|state| !state.is_listed());
     let filter = offered
         .fold(Filter::new(), |filter, state| {
             filter.is_not("state", state.as_str())
