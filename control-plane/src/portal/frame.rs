@@ -172,6 +172,12 @@ impl Frame {
         at.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
+    /// The room to go back to, if whoever looks may be in it.
+    #[must_use]
+    pub fn way_back(&self) -> Option<Room> {
+        self.room().filter(|room| room.is_open_to(self.actor()))
+    }
+
     /// Where to come back to after signing in.
     #[must_use]
     pub fn sign_in_path(&self) -> String {
