@@ -114,7 +114,6 @@ async fn sign_in(State(portal): State<Portal>, posted: PostedByAnyone) -> Answer
         token.expose(),
         None,
     );
-    cookie::clear(response.headers_mut(), cookie::STRANGER);
     Ok(response)
 }
 
