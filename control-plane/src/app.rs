@@ -25,6 +25,7 @@ use crate::{
     domain::{actor::Actor, settings::Settings},
     http::{ALPN, Door, Limits, people},
     oauth::{KeyManager, rotation::Rotation},
+    portal::Portal,
     service::Service,
     store,
 };
@@ -80,8 +81,13 @@ pub async fn build(config: Config) -> anyhow::Result<Bound> {
 
     let fleet = Fleet::new(clock);
     let admin = Admin::new(service.clone(), fleet.clone(), rotation.clone());
+    let portal = Portal::new(service.clone(), fleet.clone(), rotation.clone());
     let people_routes = people::routes(
-        admin.routes().await?.merge(key_manager.routes()),
+        admin
+            .routes()
+            .await?
+            .merge(key_manager.routes())
+            .merge(portal.routes()),
         Duration::from_secs(config.limits.request_seconds),
     );
     let settings = discovery::Settings {
