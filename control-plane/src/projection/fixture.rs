@@ -147,6 +147,7 @@ impl World {
             visibility: Visibility::Public,
             default_version: false,
             state: Lifecycle::Published,
+            default_until: None,
             history: Vec::new(),
             quota_generation: 0,
             last_revision: 0,
@@ -157,6 +158,31 @@ impl World {
     }
 
     pub(crate) fn limit_applications(&mut self, n: u32, amount: u32) {
+    /// Publishes API `n` as a version of its own of one API.
+    pub(crate) fn publish_version(&mut self, n: u32) {
+        self.publish(n);
+        self.change_api(n, |api| {
+            api.name = ApiName::parse("Api").unwrap();
+            api.context = Context::parse("/api").unwrap();
+            api.version = Version::parse(&format!("{n}.0")).unwrap();
+        });
+    }
+
+    /// Makes API `n` the default version in the place of the others.
+    pub(crate) fn make_default(&mut self, n: u32) {
+        let until = self.0.number().next();
+        for api in self.0.apis().clone().values() {
+            let mut api = Api::clone(api);
+            if api.default_version {
+                (api.default_version, api.default_until) = (false, Some(until));
+            }
+            if api.id == api_id(n) {
+                (api.default_version, api.default_until) = (true, None);
+            }
+            self.put(api);
+        }
+    }
+
         self.put(ApplicationPolicy {
             name: policy_name(n),
             display_name: String::new(),

@@ -126,6 +126,7 @@ impl Service {
                 policy: valid.policy,
                 visibility: input.visibility,
                 default_version: input.default_version,
+                default_until: None,
                 state: Lifecycle::Created,
                 history: vec![created(draft.now, by)],
                 quota_generation: 0,
@@ -212,17 +213,23 @@ impl Service {
             }
             next.updated_at = draft.now;
             next.etag = api.etag.next();
-            let moved = next.default_version && !api.default_version;
+            let is_default = next.default_version;
+            if is_default != api.default_version {
+                next.default_until = None;
+            }
             let next = draft.put(next);
-            if moved {
-                versions::take_default_from_others(draft, &next);
+            match (api.default_version, is_default) {
+                (false, true) => versions::take_default_from_others(draft, &next),
+                (true, false) => versions::leave_without_default(draft, &next),
+                _ => {}
             }
             Ok(next)
         })
         .await
     }
 
-    /// Deletes an API with its revisions, its deployments and the deny policy about it.
+    /// Deletes an API with its revisions, its deployments and the deny policy about it. When it was the default version,
+    /// the one that was it before is it again.
     ///
     /// # Errors
     /// `PermissionDenied`, `NotFound`, `Aborted`, `FailedPrecondition` (`API_HAS_SUBSCRIPTIONS`), `Storage`, `Unavailable`.
@@ -248,6 +255,9 @@ impl Service {
                 });
             }
             draft.remove(ObjectKey::Api(id));
+            if api.default_version {
+                versions::give_default_back(draft, &api);
+            }
             deny_policies::remove_with(draft, &DenyTarget::Api(id));
             lifecycle::undeploy_everywhere(draft, id);
             let revisions: Vec<_> = draft.state().revisions_of(id).map(|r| r.id).collect();
