@@ -30,7 +30,7 @@ use super::{
     router,
 };
 use crate::{
-    domain::{state::State, subscription::SubscriptionState},
+    domain::{object::ObjectKey, state::State, subscription::SubscriptionState},
     http::{ALPN, Door, Limits},
     projection::fixture::{World, api_id, environment, plan_name, subscription_id},
 };
@@ -453,6 +453,7 @@ async fn what_a_node_rejects_is_seen_in_the_fleet_and_sent_again_only_when_it_ch
         name: refused.name.clone(),
         version: refused.version,
         reason: "I do not like it".to_owned(),
+        blocked_by: String::new(),
     };
     bad.ack(first.number, vec![rejection]).await;
     let view = plane.sees("bad", |view| !view.rejections.is_empty()).await;
@@ -472,6 +473,61 @@ async fn what_a_node_rejects_is_seen_in_the_fleet_and_sent_again_only_when_it_ch
     let latest = plane.latest();
     good.reach(latest).await;
     plane.sees("good", |view| view.number.get() == latest).await;
+    plane.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_node_rejects_because_of_another_resource_is_sent_again_when_that_one_moves() {
+    let mut plane = Plane::start().await;
+    plane.commit(|world| {
+        for n in 2..=4 {
+            world.subscribe(n, n, 1, "Gold");
+        }
+    });
+    let name = |n: u32| format!("subscriptions/{}", subscription_id(n));
+    let mut node = plane.join("n", vec![]).await;
+    let first = node.batch().await;
+    let rejection = |batch: &Batch, n: u32, by: &str| {
+        let refused = batch.upserts.iter().find(|it| it.name == name(n)).unwrap();
+        Rejection {
+            name: refused.name.clone(),
+            version: refused.version,
+            reason: "something is in the way".to_owned(),
+            blocked_by: by.to_owned(),
+        }
+    };
+    // The fourth waits for the third, which waits for the second.
+    let rejections = vec![
+        rejection(&first, 3, &name(2)),
+        rejection(&first, 4, &name(3)),
+    ];
+    node.ack(first.number, rejections).await;
+    plane.commit(|world| world.change_subscription(1, |it| it.plan = plan_name("Silver")));
+    let other = node.reach(plane.latest()).await;
+    assert_eq!(names(&other), [subscription()], "nothing of it has moved");
+    plane.commit(|world| world.change_subscription(2, |it| it.plan = plan_name("Silver")));
+    for n in 2..=4 {
+        let batch = node.batch().await;
+        assert_eq!(
+            (names(&batch), batch.number),
+            (vec![&*name(n)], plane.latest())
+        );
+        node.ack(batch.number, vec![]).await;
+    }
+    plane.sees("n", |view| view.rejections.is_empty()).await;
+    plane.commit(|world| world.register(2));
+    assert_eq!(node.reach(plane.latest()).await.upserts.len(), 2);
+    // What is in the way of one may go altogether.
+    plane.commit(|world| world.subscribe(5, 5, 1, "Gold"));
+    let batch = node.batch().await;
+    let refused = rejection(&batch, 5, &name(2));
+    node.ack(batch.number, vec![refused]).await;
+    plane.sees("n", |view| !view.rejections.is_empty()).await;
+    plane.commit(|world| world.take(&ObjectKey::Subscription(subscription_id(2))));
+    let batch = node.batch().await;
+    assert_eq!((batch.upserts.len(), &*batch.removals), (0, &[name(2)][..]));
+    node.ack(batch.number, vec![]).await;
+    assert_eq!(names(&node.batch().await), [name(5)]);
     plane.stop().await;
 }
 
@@ -580,9 +636,7 @@ async fn a_node_of_an_environment_that_goes_is_told() {
     let mut node = plane.open("let-me-in", Some(first)).await.unwrap();
     node.reach(plane.latest()).await;
     plane.commit(|world| {
-        world.take(&crate::domain::object::ObjectKey::Environment(environment(
-            "other",
-        )));
+        world.take(&ObjectKey::Environment(environment("other")));
     });
     assert_eq!(node.next().await.unwrap_err().code(), Code::NotFound);
     plane.stop().await;
