@@ -1,7 +1,7 @@
 //! States for tests of what reaches gateways: an API deployed to `default`, an application subscribed to it, and the ways
 //! in which all that changes.
 
-use std::{collections::BTreeSet, num::NonZeroU32, sync::Arc};
+use std::{collections::BTreeSet, num::NonZeroU32, sync::Arc, time::Duration};
 
 use tidegate_kit::secret::Secret;
 use tidegate_proto::{
@@ -129,6 +129,7 @@ impl World {
             private_key: Secret::new("private-part".to_owned()),
             public_jwk: format!(r#"{{"kid":"{kid}"}}"#),
             state,
+            longest_lifetime: Duration::ZERO,
             created_at: NOW,
         });
     }
@@ -146,8 +147,8 @@ impl World {
             policy: None,
             visibility: Visibility::Public,
             default_version: false,
-            state: Lifecycle::Published,
             default_until: None,
+            state: Lifecycle::Published,
             history: Vec::new(),
             quota_generation: 0,
             last_revision: 0,
@@ -157,7 +158,6 @@ impl World {
         });
     }
 
-    pub(crate) fn limit_applications(&mut self, n: u32, amount: u32) {
     /// Publishes API `n` as a version of its own of one API.
     pub(crate) fn publish_version(&mut self, n: u32) {
         self.publish(n);
@@ -183,6 +183,7 @@ impl World {
         }
     }
 
+    pub(crate) fn limit_applications(&mut self, n: u32, amount: u32) {
         self.put(ApplicationPolicy {
             name: policy_name(n),
             display_name: String::new(),

@@ -188,11 +188,11 @@ async fn signing_keys_rotate_with_overlap() {
     let from = service.now().after(Duration::from_secs(60));
     denied(
         service
-            .add_signing_key(&world.publisher, key("a"), from)
+            .add_signing_key(&world.publisher, key("a"), from, lifetime)
             .await,
     );
     service
-        .add_signing_key(&system, key("a"), from)
+        .add_signing_key(&system, key("a"), from, lifetime)
         .await
         .unwrap();
     assert_eq!(
@@ -202,36 +202,23 @@ async fn signing_keys_rotate_with_overlap() {
     );
     world.clock.advance(Duration::from_secs(1));
     service
-        .add_signing_key(&system, key("b"), from)
+        .add_signing_key(&system, key("b"), from, lifetime)
         .await
         .unwrap();
-    let third = service.add_signing_key(&system, key("c"), from).await;
+    let third = service
+        .add_signing_key(&system, key("c"), from, lifetime)
+        .await;
     assert_eq!(refused(third), reason::ROTATION_IN_PROGRESS);
-    assert!(
-        !service
-            .advance_signing_keys(&system, lifetime)
-            .await
-            .unwrap()
-    );
+    assert!(!service.advance_signing_keys(&system).await.unwrap());
     world.clock.advance(Duration::from_secs(60));
-    assert!(
-        service
-            .advance_signing_keys(&system, lifetime)
-            .await
-            .unwrap()
-    );
+    assert!(service.advance_signing_keys(&system).await.unwrap());
     let until = service.now().after(lifetime);
     assert_eq!(
         states(),
         [SigningKeyState::Retiring { until }, SigningKeyState::Active]
     );
     world.clock.advance(lifetime);
-    assert!(
-        service
-            .advance_signing_keys(&system, lifetime)
-            .await
-            .unwrap()
-    );
+    assert!(service.advance_signing_keys(&system).await.unwrap());
     assert_eq!(states(), [SigningKeyState::Active]);
     assert_eq!(world.state().active_signing_key().unwrap().id.as_str(), "b");
 }

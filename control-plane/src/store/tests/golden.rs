@@ -1,7 +1,7 @@
 //! Golden files: how each kind of record looks on disk, version by version. `TIDEGATE_UPDATE_GOLDEN=1` writes missing
 //! and changed ones; a changed one means that stores out there no longer read, so it needs a new version instead.
 
-use std::{env, fs, path::PathBuf, sync::Arc};
+use std::{env, fs, path::PathBuf, sync::Arc, time::Duration};
 
 use tidegate_kit::secret::Secret;
 use tidegate_proto::{
@@ -185,6 +185,7 @@ pub(crate) fn samples() -> Vec<Object> {
             private_key: Secret::new("cHJpdmF0ZQ==".to_owned()),
             public_jwk: "{}".to_owned(),
             state: SigningKeyState::Retiring { until: AT },
+            longest_lifetime: Duration::from_secs(3600),
             created_at: AT,
         }
         .into(),
@@ -236,6 +237,11 @@ fn as_of_v1(object: Object) -> Object {
         Object::Subscription(it) => {
             let mut it = Arc::unwrap_or_clone(it);
             it.quota_generation = 0;
+            it.into()
+        }
+        Object::SigningKey(it) => {
+            let mut it = Arc::unwrap_or_clone(it);
+            it.longest_lifetime = Duration::ZERO;
             it.into()
         }
         other => other,
