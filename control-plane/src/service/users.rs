@@ -214,10 +214,7 @@ impl Service {
                 .old
                 .clone()
                 .unwrap_or_else(|| Secret::new(String::new()));
-            let wait = self
-                .shared
-                .slowing
-                .begin(user.name.as_str(), None, self.now());
+            let wait = self.shared.slowing.begin_change(user.id, self.now());
             if !wait.is_zero() {
                 return Err(ServiceError::ResourceExhausted { retry_after: wait });
             }
@@ -226,9 +223,7 @@ impl Service {
                 let wrong = "is not the password up to now";
                 return Err(Invalid::one("old_password", invalid::reason::MALFORMED, wrong).into());
             }
-            self.shared
-                .slowing
-                .succeeded(user.name.as_str(), None, self.now());
+            self.shared.slowing.changed(user.id);
         }
         let hash = self.shared.passwords.hash(&change.new).await?;
         let verified = actor.is(user.id).then_some(user.password.clone());

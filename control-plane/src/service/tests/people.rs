@@ -76,6 +76,50 @@ async fn wrong_passwords_slow_further_attempts_down() {
 }
 
 #[tokio::test]
+async fn strangers_who_guess_a_password_keep_nobody_from_changing_it() {
+    let world = World::new().await;
+    let service = &world.service;
+    let roles = Roles::NONE.with(Role::Subscriber);
+    let old = secret("old password");
+    let ann = service
+        .create_user(&world.admin, "ann", &old, roles)
+        .await
+        .unwrap();
+    let ann = Actor::of(&ann);
+    let peer = Some([192, 0, 2, 7].into());
+    let mut slowed = false;
+    for _ in 0..6 {
+        let refused = service.sign_in("ann", &secret("guess"), peer).await;
+        slowed = matches!(refused, Err(ServiceError::ResourceExhausted { .. }));
+    }
+    assert!(slowed);
+    let change = |old: &str| PasswordChange {
+        name: "ann".to_owned(),
+        old: Some(secret(old)),
+        new: secret("new password"),
+        keep: None,
+    };
+    let changed = service.change_password(&ann, change("old password"));
+    changed.await.unwrap();
+    // Whoever finds a session open is slowed all the same, and does not keep her from signing in elsewhere.
+    for _ in 0..5 {
+        let wrong = service.change_password(&ann, change("guess")).await;
+        assert_eq!(faults(wrong)[0].0, "old_password");
+    }
+    let slowed = service.change_password(&ann, change("new password")).await;
+    assert!(matches!(
+        slowed,
+        Err(ServiceError::ResourceExhausted { .. })
+    ));
+    let elsewhere = Some([192, 0, 2, 8].into());
+    world.clock.advance(Duration::from_secs(1));
+    service
+        .sign_in("ann", &secret("new password"), elsewhere)
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
 async fn a_changed_password_ends_all_sessions_but_the_calling_one() {
     let world = World::new().await;
     let service = &world.service;
