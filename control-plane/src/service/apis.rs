@@ -14,7 +14,7 @@ use super::{
     error::{ServiceError, reason},
     guard::{check_etag, demand},
     lifecycle,
-    listing::{self, Field, ListQuery, Page, Schema},
+    listing::{self, Field, Kind, ListQuery, Page, Schema, kind},
     revisions,
 };
 use crate::domain::{
@@ -272,20 +272,23 @@ impl Service {
 
 const SCHEMA: Schema<Api> = Schema {
     filter: &[
-        "api_name",
-        "name",
-        "context",
-        "version",
-        "display_name",
-        "description",
-        "tags",
-        "state",
-        "plans",
-        "policy",
-        "creator",
-        "default_version",
-        "create_time",
-        "update_time",
+        ("api_name", Kind::Text),
+        ("name", kind::API_OR_NAME),
+        ("context", Kind::Text),
+        ("version", Kind::Text),
+        ("display_name", Kind::Text),
+        ("description", Kind::Text),
+        ("tags", Kind::Text),
+        (
+            "state",
+            Kind::Word(|| Lifecycle::ALL.map(Lifecycle::as_str).to_vec()),
+        ),
+        ("plans", kind::PLAN),
+        ("policy", kind::API_POLICY),
+        ("creator", kind::USER),
+        ("default_version", Kind::Bool),
+        ("create_time", Kind::Time),
+        ("update_time", Kind::Time),
     ],
     order: &[
         "api_name",
@@ -298,20 +301,17 @@ const SCHEMA: Schema<Api> = Schema {
     ],
     default_order: "create_time",
     get: |api, field| match field {
-        "api_name" | "name" => Field::text(&api.name),
+        "api_name" => Field::text(&api.name),
+        "name" => Field::Texts(vec![api.name.to_string(), api.id.to_string()]),
         "context" => Field::text(&api.context),
         "version" => Field::text(&api.version),
         "display_name" => Field::text(&api.design.display_name),
         "description" => Field::text(&api.design.description),
         "tags" => Field::Texts(api.design.tags.iter().cloned().collect()),
         "state" => Field::text(api.state),
-        "plans" => Field::Texts(api.plans.iter().map(|p| format!("plans/{p}")).collect()),
-        "policy" => Field::Text(
-            api.policy
-                .as_ref()
-                .map_or_else(String::new, |name| format!("apiPolicies/{name}")),
-        ),
-        "creator" => Field::text(format_args!("users/{}", api.provider)),
+        "plans" => Field::Texts(api.plans.iter().map(ToString::to_string).collect()),
+        "policy" => Field::optional(api.policy.as_ref()),
+        "creator" => Field::text(&api.provider),
         "default_version" => Field::Bool(api.default_version),
         "create_time" => Field::time(api.created_at),
         _ => Field::time(api.updated_at),

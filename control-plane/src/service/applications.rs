@@ -10,7 +10,7 @@ use super::{
     deny_policies,
     error::ServiceError,
     guard::{check_etag, demand, fixed},
-    listing::{self, Field, ListQuery, Page, Schema},
+    listing::{self, Field, Kind, ListQuery, Page, Schema, kind},
     mask,
 };
 use crate::domain::{
@@ -213,19 +213,19 @@ pub struct ApplicationUpdate {
 const POLICY: &str = "application.policy";
 
 const SCHEMA: Schema<Application> = Schema {
-    filter: &["display_name", "description", "owner", "policy"],
+    filter: &[
+        ("display_name", Kind::Text),
+        ("description", Kind::Text),
+        ("owner", kind::USER),
+        ("policy", kind::APPLICATION_POLICY),
+    ],
     order: &["display_name", "owner", "create_time", "update_time"],
     default_order: "create_time",
     get: |application, field| match field {
         "display_name" => Field::text(&application.name),
         "description" => Field::text(&application.description),
-        "owner" => Field::text(format_args!("users/{}", application.owner_name)),
-        "policy" => Field::Text(
-            application
-                .policy
-                .as_ref()
-                .map_or_else(String::new, |name| format!("applicationPolicies/{name}")),
-        ),
+        "owner" => Field::text(&application.owner_name),
+        "policy" => Field::optional(application.policy.as_ref()),
         "create_time" => Field::time(application.created_at),
         _ => Field::time(application.updated_at),
     },

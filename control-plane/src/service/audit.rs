@@ -4,7 +4,7 @@ use super::{
     Service,
     error::ServiceError,
     guard::demand,
-    listing::{self, Field, Filter, ListQuery, PAGE_BYTES, Page},
+    listing::{self, Field, Filter, Kind, ListQuery, PAGE_BYTES, Page, kind},
     storage,
 };
 use tokio::task::spawn_blocking;
@@ -47,7 +47,13 @@ impl Service {
     }
 }
 
-const FIELDS: [&str; 5] = ["actor", "action", "resource", "touched", "time"];
+const FIELDS: [(&str, Kind); 5] = [
+    ("actor", kind::ACTOR),
+    ("action", Kind::Text),
+    ("resource", Kind::Text),
+    ("touched", Kind::Text),
+    ("time", Kind::Time),
+];
 /// How many entries are read from the store at a time; one may have more than a mebibyte.
 const CHUNK: usize = 50;
 /// How many entries one call looks at; a filter that few fit gets short pages with a token, not a long wait.

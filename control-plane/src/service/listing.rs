@@ -5,6 +5,7 @@
 //! shifts nothing.
 
 mod filter;
+pub(super) mod kind;
 
 use std::{cmp::Ordering, sync::Arc};
 
@@ -21,6 +22,7 @@ use crate::{
     store::record::hex,
 };
 pub(super) use filter::Filter;
+pub(super) use kind::Kind;
 
 /// What to list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -65,8 +67,8 @@ pub(super) enum Field {
 
 /// What can be asked of a kind of thing.
 pub(super) struct Schema<T> {
-    /// The fields that a filter may name.
-    pub(super) filter: &'static [&'static str],
+    /// The fields that a filter may name, and what they are compared with.
+    pub(super) filter: &'static [(&'static str, Kind)],
     /// The fields that an order may name.
     pub(super) order: &'static [&'static str],
     /// The order when none is asked for.
@@ -235,6 +237,11 @@ impl<T> Page<T> {
 impl Field {
     pub(super) fn text(text: impl ToString) -> Self {
         Self::Text(text.to_string())
+    }
+
+    /// Something that may be missing; empty then.
+    pub(super) fn optional(it: Option<impl ToString>) -> Self {
+        Self::Text(it.map_or_else(String::new, |it| it.to_string()))
     }
 
     pub(super) const fn time(at: Timestamp) -> Self {

@@ -11,7 +11,7 @@ use super::{
     applications::owned,
     error::{ServiceError, reason},
     guard::{check_etag, demand, fixed},
-    listing::{self, Field, ListQuery, Page, Schema},
+    listing::{self, Field, Kind, ListQuery, Page, Schema, kind},
     mask,
 };
 use crate::domain::{
@@ -260,13 +260,25 @@ impl Service {
 }
 
 const SCHEMA: Schema<Subscription> = Schema {
-    filter: &["application", "api", "plan", "state"],
+    filter: &[
+        ("application", kind::APPLICATION),
+        ("api", kind::API),
+        ("plan", kind::PLAN),
+        (
+            "state",
+            Kind::Word(|| {
+                SubscriptionState::ALL
+                    .map(SubscriptionState::as_str)
+                    .to_vec()
+            }),
+        ),
+    ],
     order: &["plan", "state", "create_time", "update_time"],
     default_order: "create_time",
     get: |subscription, field| match field {
-        "application" => Field::text(format_args!("applications/{}", subscription.application)),
-        "api" => Field::text(format_args!("apis/{}", subscription.api)),
-        "plan" => Field::text(format_args!("plans/{}", subscription.plan)),
+        "application" => Field::text(subscription.application),
+        "api" => Field::text(subscription.api),
+        "plan" => Field::text(&subscription.plan),
         "state" => Field::text(subscription.state),
         "create_time" => Field::time(subscription.created_at),
         _ => Field::time(subscription.updated_at),

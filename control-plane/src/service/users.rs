@@ -10,7 +10,7 @@ use super::{
     draft::Draft,
     error::{ServiceError, reason},
     guard::{check_etag, demand},
-    listing::{self, Field, ListQuery, Page, Schema},
+    listing::{self, Field, Kind, ListQuery, Page, Schema, kind},
     mask, password,
 };
 use crate::domain::{
@@ -260,7 +260,10 @@ pub struct PasswordChange {
 }
 
 const SCHEMA: Schema<User> = Schema {
-    filter: &["name", "role"],
+    filter: &[
+        ("name", kind::USER),
+        ("role", Kind::Word(|| Role::ALL.map(Role::as_str).to_vec())),
+    ],
     order: &["name", "create_time", "update_time"],
     default_order: "name",
     get: |user, field| match field {

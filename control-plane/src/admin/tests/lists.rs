@@ -63,6 +63,14 @@ async fn filters_choose() {
         ("state = PUBLISHED AND tags : even", &["Api 06", "Api 12"]),
         ("api_name : \"api 1\"", &["Api 10", "Api 11", "Api 12"]),
         ("api_name = Nobody", &[]),
+        (
+            "name = \"Api 04\" AND plans = Gold AND plans = plans/Silver",
+            &["Api 04"],
+        ),
+        (
+            "creator = admin AND creator = users/admin AND name = \"Api 05\"",
+            &["Api 05"],
+        ),
     ] {
         let request = ListApisRequest {
             filter: filter.to_owned(),
@@ -123,6 +131,20 @@ async fn queries_that_do_not_read_are_refused_by_field() {
             "filter",
             ListApisRequest {
                 filter: "api_name =".to_owned(),
+                ..default()
+            },
+        ),
+        (
+            "filter",
+            ListApisRequest {
+                filter: "state = PUBLISHD".to_owned(),
+                ..default()
+            },
+        ),
+        (
+            "filter",
+            ListApisRequest {
+                filter: "plans = \"plan/Gold\"".to_owned(),
                 ..default()
             },
         ),
