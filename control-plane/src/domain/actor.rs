@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use tidegate_proto::ids::UserId;
 
-use super::user::{Permission, Role, Roles, User};
+use super::{
+    name::SYSTEM,
+    user::{Permission, Role, Roles, User},
+};
 
 /// Who is asking, with the roles of this moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,7 +28,7 @@ impl Actor {
     pub fn system() -> Self {
         Self {
             user: None,
-            name: "system".into(),
+            name: SYSTEM.into(),
             roles: Roles::NONE.with(Role::Admin),
         }
     }

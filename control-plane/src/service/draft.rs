@@ -92,7 +92,7 @@ impl Draft {
         let entry = AuditEntry {
             number,
             at: self.now,
-            actor: self.actor.name.to_string(),
+            actor: AuditEntry::noted(&self.actor),
             action: action.to_owned(),
             resource: resource(&subject),
             before: self.before.get(&subject).map(|it| record::audit_view(&it)),

@@ -68,7 +68,7 @@ impl Service {
     ) -> Result<Arc<User>, ServiceError> {
         demand(actor, Permission::ManageUsers)?;
         let mut faults = Faults::new();
-        let name = faults.take("user_id", UserName::parse(name));
+        let name = faults.take("user_id", UserName::choose(name));
         read_roles(roles, &mut faults);
         if let Err(fault) = password::check("password", password) {
             faults.extend(fault);
@@ -287,7 +287,7 @@ fn find(state: &State, name: &str) -> Result<Arc<User>, ServiceError> {
 }
 
 fn read_name(field: &str, name: &str) -> Result<UserName, Invalid> {
-    UserName::parse(name).map_err(|rule| Invalid::one(field, rule.reason, rule.description))
+    UserName::choose(name).map_err(|rule| Invalid::one(field, rule.reason, rule.description))
 }
 
 fn read_roles(roles: Roles, faults: &mut Faults) {

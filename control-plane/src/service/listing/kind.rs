@@ -6,7 +6,7 @@ use tidegate_proto::ids::{ApiId, ApplicationId};
 use super::Field;
 use crate::domain::{
     address::AddressRange,
-    name::{ApiName, EnvironmentName, PlanName, PolicyName, UserName},
+    name::{ApiName, EnvironmentName, PlanName, PolicyName, SYSTEM, UserName},
 };
 
 /// What the values of a field are.
@@ -79,7 +79,7 @@ pub(in crate::service) const USER: Kind = form("`users/{name}`", "users/", |text
 /// Who did something: a user as a resource, or the process itself.
 pub(in crate::service) const ACTOR: Kind = form("`users/{name}` or `system`", "", |text| {
     let name = text.strip_prefix("users/");
-    let is_process = name.is_none() && text == "system";
+    let is_process = name.is_none() && text == SYSTEM;
     let user = || {
         Some(format!(
             "users/{}",

@@ -8,10 +8,11 @@ use std::{
 
 use tidegate_kit::secret::Secret;
 
-use super::world::{World, denied, exists, faults, input, not_found, refused};
+use super::world::{World, denied, exists, faults, input, not_found, refused, user};
 use crate::{
     domain::{
         actor::Actor,
+        invalid::reason as invalid,
         name::KeyId,
         settings::Settings,
         signing::{Algorithm, SigningKeyState},
@@ -19,6 +20,7 @@ use crate::{
     },
     service::{
         error::{ServiceError, reason},
+        listing::ListQuery,
         signing::NewSigningKey,
         users::PasswordChange,
     },
@@ -204,6 +206,47 @@ async fn users_are_managed_by_admins_and_one_admin_always_stays() {
 }
 
 #[tokio::test]
+async fn the_name_of_the_process_itself_is_not_given_and_at_signs_count() {
+    let world = World::new().await;
+    let service = &world.service;
+    let password = secret("a password");
+    let roles = Roles::NONE.with(Role::Subscriber);
+    let create = |name: String| {
+        let (service, admin, password) = (service, &world.admin, &password);
+        async move { service.create_user(admin, &name, password, roles).await }
+    };
+    for (name, expected) in [
+        ("system".to_owned(), invalid::RESERVED),
+        ("System".to_owned(), invalid::RESERVED),
+        ("@".repeat(51), invalid::TOO_LONG),
+        (format!("{}@", "a".repeat(50)), invalid::TOO_LONG),
+    ] {
+        let refused = faults(create(name).await);
+        assert_eq!(refused, [("user_id".to_owned(), expected)]);
+    }
+    create("@".repeat(50)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_store_with_names_that_are_not_given_any_more_still_opens() {
+    let store = std::sync::Arc::new(crate::store::memory::MemoryStore::new());
+    let world = World::over(store.clone()).await;
+    let long = format!("{}@", "a".repeat(50));
+    let system = user(&world.service, "system", Roles::NONE.with(Role::Admin)).await;
+    user(&world.service, &long, Roles::NONE.with(Role::Subscriber)).await;
+    let reopened = crate::service::Service::open(store, world.clock.clone());
+    let service = reopened.await.unwrap();
+    service.get_user(&system, &long).unwrap();
+    service.delete_user(&system, &long, "").await.unwrap();
+    let page = service.list_audit(&system, &ListQuery::default()).await;
+    let entries = page.unwrap().items;
+    assert_eq!(entries[0].actor_resource(), "users/system");
+    let first = entries.last().unwrap();
+    assert_eq!(first.actor_resource(), "system");
+    service.delete_user(&system, "system", "").await.unwrap();
+}
+
+#[tokio::test]
 async fn the_first_admin_gets_a_random_password_once() {
     let store = std::sync::Arc::new(crate::store::memory::MemoryStore::new());
     let clock = tidegate_kit::clock::Clock::manual(1);
@@ -325,7 +368,6 @@ async fn who_knows_the_old_password_does_not_undo_an_admin_s_reset() {
         keep: None,
     };
     let actor = Actor::of(&user);
-    // The own change hashes twice, so that the reset is committed before it.
     let own = service.change_password(&actor, change(Some("old password"), "the thief's one"));
     let mut own = std::pin::pin!(own);
     // Its first step reads the user; the reset is committed before it goes on.
