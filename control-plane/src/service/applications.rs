@@ -12,6 +12,7 @@ use super::{
     guard::{check_etag, demand, fixed},
     listing::{self, Field, Kind, ListQuery, Page, Schema, kind},
     mask,
+    subscriptions::refuse_shedding,
 };
 use crate::domain::{
     actor::Actor,
@@ -156,10 +157,11 @@ impl Service {
         .await
     }
 
-    /// Deletes an application with its keys, its subscriptions and the deny policy about it.
+    /// Deletes an application with its keys, its subscriptions and the deny policy about it. One with a blocked
+    /// subscription stays as that does, unless the actor could unblock it.
     ///
     /// # Errors
-    /// `PermissionDenied`, `NotFound`, `Aborted`, `Storage`, `Unavailable`.
+    /// `PermissionDenied`, `NotFound`, `Aborted`, `FailedPrecondition` (`SUBSCRIPTION_BLOCKED`), `Storage`, `Unavailable`.
     pub async fn delete_application(
         &self,
         actor: &Actor,
@@ -171,6 +173,9 @@ impl Service {
         self.commit(actor, "DeleteApplication", move |draft| {
             let application = owned(draft.state(), &draft.actor, id)?.clone();
             check_etag(&etag, application.etag, || application.resource())?;
+            for subscription in draft.state().subscriptions_of(id) {
+                refuse_shedding(draft, subscription)?;
+            }
             draft.remove(ObjectKey::Application(id));
             deny_policies::remove_with(draft, &DenyTarget::Application(id));
             let keys: Vec<_> = draft
