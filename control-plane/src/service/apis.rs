@@ -181,7 +181,8 @@ impl Service {
     ///
     /// # Errors
     /// `PermissionDenied`, `NotFound`, `Invalid` (with `IMMUTABLE` for name, context, version and provider), `Aborted`,
-    /// `FailedPrecondition` (`PLAN_IN_USE` for a plan that subscriptions to it use, `API_RETIRED`), `Storage`, `Unavailable`.
+    /// `FailedPrecondition` (`PLAN_IN_USE` for a plan that subscriptions to it use, `NO_PLAN` for the last one of a
+    /// published API, `API_RETIRED`), `Storage`, `Unavailable`.
     pub async fn update_api(
         &self,
         actor: &Actor,
@@ -208,6 +209,7 @@ impl Service {
             let mut next = Api::clone(&api);
             change.apply(&mut next);
             keep_plans_in_use(draft.state(), &api, &next)?;
+            keep_a_plan(&next)?;
             if next == *api {
                 return Ok(api);
             }
@@ -381,4 +383,18 @@ fn keep_plans_in_use(state: &State, before: &Api, after: &Api) -> Result<(), Ser
             ),
         }),
     }
+}
+
+/// What is published is offered under a plan, as when it was published: nobody could subscribe otherwise.
+fn keep_a_plan(api: &Api) -> Result<(), ServiceError> {
+    if api.state != Lifecycle::Published || !api.plans.is_empty() {
+        return Ok(());
+    }
+    Err(ServiceError::FailedPrecondition {
+        reason: reason::NO_PLAN,
+        resource: api.resource(),
+        description: "a published API is offered under at least one plan; offer another one in the place of the last, \
+                      or block or deprecate the API to keep new subscribers away"
+            .to_owned(),
+    })
 }

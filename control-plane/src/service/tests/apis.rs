@@ -526,6 +526,30 @@ async fn an_api_with_subscriptions_is_not_deleted_and_its_plans_in_use_stay() {
 }
 
 #[tokio::test]
+async fn a_published_api_keeps_one_plan_at_least() {
+    let world = World::new().await;
+    let api = world.published("Echo").await;
+    let without = || world.update(&world.creator, api.id, &["plans"], |_| {});
+    assert_eq!(refused(without().await), reason::NO_PLAN);
+    let other = world.update(&world.creator, api.id, &["plans"], |input| {
+        input.plans = vec!["Bronze".to_owned()];
+    });
+    other.await.unwrap();
+    let block = Action::Block;
+    world
+        .service
+        .change_lifecycle(&world.publisher, api.id, block, "")
+        .await
+        .unwrap();
+    assert!(without().await.unwrap().plans.is_empty());
+    let republished =
+        world
+            .service
+            .change_lifecycle(&world.publisher, api.id, Action::Republish, "");
+    assert_eq!(refused(republished.await), reason::NO_PLAN);
+}
+
+#[tokio::test]
 async fn lists_are_filtered_ordered_and_paged_without_gaps() {
     let world = World::new().await;
     for n in 0..7 {
