@@ -50,7 +50,7 @@ pub struct TlsConfig {
     pub key: Option<PathBuf>,
 }
 
-/// The first administrator, made when there is no user at all.
+/// The administrator who is made when no user is one.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AdminConfig {

@@ -111,7 +111,7 @@ impl Service {
     /// Copies a revision back into the working copy. `etag` is the API's.
     ///
     /// # Errors
-    /// `PermissionDenied`, `NotFound`, `Aborted`, `Storage`, `Unavailable`.
+    /// `PermissionDenied`, `NotFound`, `Aborted`, `FailedPrecondition` (`API_RETIRED`), `Storage`, `Unavailable`.
     pub async fn restore_revision(
         &self,
         actor: &Actor,

@@ -248,7 +248,7 @@ fn as_of_v1(object: Object) -> Object {
     }
 }
 
-fn entry() -> AuditEntry {
+pub(super) fn entry() -> AuditEntry {
     AuditEntry {
         number: RevisionNumber::new(12),
         at: AT,
