@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tidegate_proto::ids::UserId;
 
 use super::{
+    credential::SecretHash,
     name::SYSTEM,
     user::{Permission, Role, Roles, User},
 };
@@ -18,6 +19,8 @@ pub struct Actor {
     pub name: Arc<str>,
     /// The roles.
     pub roles: Roles,
+    /// The sign-in session that the actor asks in, where there is one: what is begun in it ends with it.
+    pub session: Option<SecretHash>,
 }
 
 // === impl Actor ===
@@ -30,6 +33,7 @@ impl Actor {
             user: None,
             name: SYSTEM.into(),
             roles: Roles::NONE.with(Role::Admin),
+            session: None,
         }
     }
 
@@ -40,6 +44,16 @@ impl Actor {
             user: Some(user.id),
             name: user.name.as_str().into(),
             roles: user.roles,
+            session: None,
+        }
+    }
+
+    /// The same, asking in a sign-in session.
+    #[must_use]
+    pub fn in_session(self, token: SecretHash) -> Self {
+        Self {
+            session: Some(token),
+            ..self
         }
     }
 

@@ -352,6 +352,37 @@ async fn what_was_begun_by_somebody_who_is_gone_or_has_other_roles_by_now_is_not
 }
 
 #[tokio::test]
+async fn what_was_begun_in_a_session_that_is_over_by_now_is_not_committed() {
+    let world = World::new().await;
+    let service = &world.service;
+    let password = secret("a password");
+    let roles = Roles::NONE.with(Role::Subscriber);
+    service
+        .create_user(&world.admin, "ann", &password, roles)
+        .await
+        .unwrap();
+    let tokens = [
+        service.sign_in("ann", &password, None).await.unwrap().token,
+        service.sign_in("ann", &password, None).await.unwrap().token,
+    ];
+    let [signed_out, expired] = tokens
+        .each_ref()
+        .map(|it| service.authenticate(it).unwrap());
+    let create = |actor| service.create_application(actor, "Late", "", "");
+    service.sign_out(&tokens[0]).await.unwrap();
+    let late = create(&signed_out).await.unwrap_err();
+    assert!(matches!(late, ServiceError::Unauthenticated(_)), "{late:?}");
+    create(&expired).await.unwrap();
+    world.clock.advance(Duration::from_secs(12 * 3600));
+    let late = create(&expired).await.unwrap_err();
+    assert!(matches!(late, ServiceError::Unauthenticated(_)), "{late:?}");
+    // Two sign out at the same time: neither is told of a fault.
+    let token = service.sign_in("ann", &password, None).await.unwrap().token;
+    let both = tokio::join!(service.sign_out(&token), service.sign_out(&token));
+    assert_eq!(both, (Ok(()), Ok(())));
+}
+
+#[tokio::test]
 async fn who_knows_the_old_password_does_not_undo_an_admin_s_reset() {
     let world = World::new().await;
     let service = &world.service;
