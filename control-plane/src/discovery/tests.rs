@@ -5,8 +5,15 @@ use std::{
     time::Duration,
 };
 
+use arc_swap::ArcSwap;
+use rustls_pki_types::ServerName;
 use tempfile::TempDir;
-use tidegate_kit::{clock::Clock, secret::Secret, tasks::Tasks, tls::Authority};
+use tidegate_kit::{
+    clock::Clock,
+    secret::Secret,
+    tasks::Tasks,
+    tls::{Authority, Roots, client_config},
+};
 use tidegate_proto::{
     discovery::v1::{
         Ack, Batch, Beat, CounterUsage, Held, Hello, Ledger, LedgerKind, NodeMessage, Rejection,
@@ -15,9 +22,12 @@ use tidegate_proto::{
     revision::RevisionNumber,
 };
 use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
     sync::{mpsc, watch},
     time::{Instant, timeout},
 };
+use tokio_rustls::TlsConnector;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{
     Code, Request, Status, Streaming,
@@ -36,6 +46,8 @@ use crate::{
 };
 
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a stranger may stay.
+const ADMISSION: Duration = Duration::from_secs(3);
 
 /// A control plane of which only the stream is real.
 struct Plane {
@@ -79,8 +91,9 @@ impl Plane {
             connections_per_address: 100,
             handshake: PATIENCE,
             age: None,
+            admission: Some(ADMISSION),
         };
-        let tls = identity.server_config(ALPN).unwrap();
+        let tls = Arc::new(ArcSwap::new(identity.server_config(ALPN).unwrap()));
         let door = Door::bind("gateways", "127.0.0.1:0", tls, limits)
             .await
             .unwrap();
@@ -606,6 +619,30 @@ async fn who_may_not_join_is_told_why() {
         assert!(status.message().contains(text), "{status}");
     }
     assert_eq!(plane.fleet.nodes(None), vec![]);
+    plane.stop().await;
+}
+
+#[tokio::test]
+async fn who_is_no_node_is_shown_out_and_nodes_stay() {
+    let mut plane = Plane::start().await;
+    let mut node = plane.join("n", vec![]).await;
+    node.reach(plane.latest()).await;
+    let roots = Roots::Only(plane.authority.ca_pem.clone());
+    let connector = TlsConnector::from(client_config(&roots, &["h2"]).unwrap());
+    let address = plane.address.strip_prefix("https://").unwrap();
+    // The beginning of HTTP/2 with empty settings; nothing at all.
+    let settings = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+    for first in [&settings[..], b""] {
+        let stream = TcpStream::connect(address).await.unwrap();
+        let name = ServerName::try_from("127.0.0.1").unwrap();
+        let mut stranger = connector.connect(name, stream).await.unwrap();
+        stranger.write_all(first).await.unwrap();
+        let rest = timeout(PATIENCE, stranger.read_to_end(&mut Vec::new())).await;
+        assert!(rest.is_ok(), "the door is held open for {first:?}");
+    }
+    // By now the node is here for longer than a stranger may be.
+    plane.commit(|world| world.register(2));
+    assert_eq!(node.reach(plane.latest()).await.upserts.len(), 2);
     plane.stop().await;
 }
 
