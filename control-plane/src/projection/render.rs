@@ -61,6 +61,7 @@ pub(super) fn body(
                 client_id: key.client_id.to_string(),
                 application: key.application.to_string(),
                 key_type: key_type.into(),
+                key_manager: RESIDENT.to_owned(),
             })
         }
         ResourceKey::Subscription(id) => {
