@@ -1,9 +1,10 @@
 //! The model of the whole: nodes with real counters, a ledger with the real rules, and between them a network that loses
 //! words, delays them and brings them out of order, while nodes crash, clocks differ, windows turn and the ledger itself
-//! is lost. Whatever happens, no more passes in a window than its limit.
+//! is lost. Whatever happens, no more passes in a window than its limit, but for what nobody is left to tell of: a ledger
+//! that was lost learns from the nodes what they hold, and nodes that are gone by then tell nothing.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     num::NonZeroU32,
     pin::Pin,
     sync::Arc,
@@ -13,7 +14,7 @@ use std::{
 
 use proptest::{
     prelude::{Just, Strategy, any, prop, prop_assert, prop_oneof, proptest},
-    test_runner::Config,
+    test_runner::{Config, RngSeed},
 };
 use tidegate_proto::quota::{Amount, Window, WithoutLedger};
 use tokio::sync::mpsc;
@@ -82,8 +83,10 @@ struct World {
     asks: Vec<(u64, Tick, Ask)>,
     answers: Vec<(u64, Tick, u64, Answer)>,
     taken: Vec<Taken>,
-    /// By the window of the ledger's clock.
-    passed: HashMap<u64, u64>,
+    /// By the window of the ledger's clock and the node.
+    passed: HashMap<(u64, u64), u64>,
+    /// The nodes of which a ledger that was made anew has not heard in time.
+    unheard: HashSet<u64>,
 }
 
 struct Taken {
@@ -91,6 +94,7 @@ struct Taken {
     amount: u64,
     at: Tick,
     epoch: u64,
+    node: u64,
 }
 
 /// Where the ledger's clock begins: in the middle of a window of any length below.
@@ -115,6 +119,7 @@ impl World {
             answers: Vec::new(),
             taken: Vec::new(),
             passed: HashMap::new(),
+            unheard: HashSet::new(),
         };
         for skew in skews {
             let node = world.node(skew);
@@ -168,7 +173,7 @@ impl World {
             Step::Take { node, amount, lag } => self.take(node % NODES, amount, lag),
             Step::Refund { pick } => {
                 if let Some(taken) = pick_out(&mut self.taken, pick) {
-                    *self.passed.get_mut(&taken.epoch).unwrap() -= taken.amount;
+                    *self.passed.get_mut(&(taken.epoch, taken.node)).unwrap() -= taken.amount;
                     taken.bucket.refund(taken.amount, taken.at);
                 }
             }
@@ -205,16 +210,18 @@ impl World {
     }
 
     fn take(&mut self, node: usize, amount: u64, lag: u64) {
-        let bucket = self.nodes[node].bucket.clone();
+        let Node { id, ref bucket, .. } = self.nodes[node];
+        let bucket = bucket.clone();
         let at = Tick::from_millis(self.now.millis() - lag);
         if bucket.take(amount, at) == Take::Taken {
             let epoch = self.epoch();
-            *self.passed.entry(epoch).or_default() += amount;
+            *self.passed.entry((epoch, id)).or_default() += amount;
             self.taken.push(Taken {
                 bucket,
                 amount,
                 at,
                 epoch,
+                node: id,
             });
         }
     }
@@ -230,7 +237,12 @@ impl World {
 
     fn ask(&mut self, (id, sent, ask): (u64, Tick, Ask)) {
         let answer = self.ledger.grant(id, &ask, self.unix());
-        if let Some(node) = self.nodes.iter_mut().find(|node| node.id == id) {
+        let node = self.nodes.iter_mut().find(|node| node.id == id);
+        // The last word of a node that has died counts as long as nothing is granted yet.
+        if node.is_some() || matches!(answer, Answer::Learning { .. }) {
+            self.unheard.remove(&id);
+        }
+        if let Some(node) = node {
             node.tells_at = None;
         }
         self.answers.push((id, sent, ask.seq, answer));
@@ -242,9 +254,21 @@ impl World {
         self.ledger.since(self.unix());
         self.asks.clear();
         self.answers.clear();
+        self.unheard = self.passed.keys().map(|(_, node)| *node).collect();
         for node in &mut self.nodes {
             node.tells_at = Some(self.now.plus(NOTICED));
         }
+    }
+
+    /// What has passed in the current window, less what nobody can tell a ledger that was lost: what nodes had passed
+    /// that are gone, and of which it has not heard since.
+    fn accounted(&self) -> u64 {
+        let epoch = self.epoch();
+        let is_there = |id| self.nodes.iter().any(|node| node.id == id);
+        let counts = |id| is_there(id) || !self.unheard.contains(&id);
+        let passed = self.passed.iter();
+        let passed = passed.filter(|((of, id), _)| *of == epoch && counts(*id));
+        passed.map(|(_, amount)| amount).sum()
     }
 
     /// Until then, what each node holds has reached the ledger again.
@@ -303,7 +327,8 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-    #![proptest_config(Config { cases: 2_000, ..Config::default() })]
+    // The same cases each time; docs/TESTING.md says how to try others.
+    #![proptest_config(Config { cases: 2_000, rng_seed: RngSeed::Fixed(1), ..Config::default() })]
 
     #[test]
     fn no_more_than_the_limit_passes_in_a_window_whatever_happens(
@@ -315,7 +340,7 @@ proptest! {
         let mut world = World::new(limit, seconds, skews);
         for step in steps {
             world.step(step);
-            let passed = world.passed.get(&world.epoch()).copied().unwrap_or(0);
+            let passed = world.accounted();
             prop_assert!(passed <= limit, "{passed} of {limit} after {step:?}");
         }
     }
@@ -336,7 +361,9 @@ fn all_of_the_limit_passes_where_nothing_goes_wrong() {
         world.step(Step::Answer { pick: 0 });
         world.step(Step::Pass { millis: 2 });
     }
-    assert_eq!(world.passed.values().max(), Some(&100));
+    let epoch = world.epoch();
+    let passed = world.passed.iter().filter(|((of, _), _)| *of == epoch);
+    assert_eq!(passed.map(|(_, amount)| amount).sum::<u64>(), 100);
 }
 
 /// A counter of the ledger in this process, with which the task that keeps time looks after it at the worst moment.
