@@ -106,6 +106,7 @@ impl Visitor {
             user: None,
             name: "anonymous".into(),
             roles: Roles::NONE,
+            session: None,
         })
     }
 
