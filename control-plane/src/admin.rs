@@ -12,11 +12,12 @@ use tidegate_proto::admin::{
         api_policy_service_server::ApiPolicyServiceServer, api_service_server::ApiServiceServer,
         application_policy_service_server::ApplicationPolicyServiceServer,
         application_service_server::ApplicationServiceServer,
-        audit_service_server::AuditServiceServer,
+        audit_service_server::AuditServiceServer, catalog_service_server::CatalogServiceServer,
         deny_policy_service_server::DenyPolicyServiceServer,
         gateway_service_server::GatewayServiceServer,
         key_manager_service_server::KeyManagerServiceServer,
         plan_service_server::PlanServiceServer, session_service_server::SessionServiceServer,
+        settings_service_server::SettingsServiceServer,
         subscription_service_server::SubscriptionServiceServer,
         user_service_server::UserServiceServer,
     },
@@ -43,6 +44,8 @@ mod usage;
 mod gateways;
 mod signing_keys;
 mod audit;
+mod catalog;
+mod settings;
 
 use crate::{discovery::fleet::Fleet, oauth::rotation::Rotation, service::Service};
 
@@ -113,6 +116,8 @@ impl Admin {
             GatewayServiceServer,
             KeyManagerServiceServer,
             AuditServiceServer,
+            CatalogServiceServer,
+            SettingsServiceServer,
         );
         routes.add_service(reflection()?.build_v1()?);
         routes.add_service(reflection()?.build_v1alpha()?);

@@ -22,7 +22,7 @@ use crate::{
     admin::Admin,
     config::Config,
     discovery::{self, fleet::Fleet},
-    domain::{actor::Actor, settings::Settings},
+    domain::actor::Actor,
     http::{ALPN, Door, Limits, people},
     oauth::{KeyManager, rotation::Rotation},
     service::Service,
@@ -172,11 +172,11 @@ async fn first_start(
             password.expose()
         );
     }
-    let settings = Settings {
-        issuer: config.oauth.issuer.clone(),
-        audiences: vec![config.oauth.audience.clone()],
-    };
-    service.configure(&Actor::system(), settings).await?;
+    let issuer = config.oauth.issuer.clone();
+    let audiences = vec![config.oauth.audience.clone()];
+    service
+        .configure(&Actor::system(), issuer, audiences)
+        .await?;
     rotation.look().await?;
     Ok(())
 }

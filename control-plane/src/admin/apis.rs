@@ -13,7 +13,7 @@ use tidegate_proto::{
 };
 use tonic::{Request, Response, Status, async_trait};
 
-mod message;
+pub(super) mod message;
 
 use super::{Admin, convert, names, paging, status};
 use crate::{

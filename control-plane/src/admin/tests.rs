@@ -10,10 +10,11 @@ use tidegate_proto::admin::v1::{
     api_service_client::ApiServiceClient,
     application_policy_service_client::ApplicationPolicyServiceClient,
     application_service_client::ApplicationServiceClient, audit_service_client::AuditServiceClient,
+    catalog_service_client::CatalogServiceClient,
     deny_policy_service_client::DenyPolicyServiceClient,
     gateway_service_client::GatewayServiceClient,
     key_manager_service_client::KeyManagerServiceClient, plan_service_client::PlanServiceClient,
-    session_service_client::SessionServiceClient,
+    session_service_client::SessionServiceClient, settings_service_client::SettingsServiceClient,
     subscription_service_client::SubscriptionServiceClient, user_service_client::UserServiceClient,
 };
 use tonic::{
@@ -28,6 +29,7 @@ mod permissions;
 mod apis;
 mod lists;
 mod catalogue;
+mod strangers;
 mod policies;
 mod deny_policies;
 mod quotas;
@@ -153,6 +155,8 @@ clients!(
     gateways: GatewayServiceClient,
     signing_keys: KeyManagerServiceClient,
     audit: AuditServiceClient,
+    catalog: CatalogServiceClient,
+    settings: SettingsServiceClient,
 );
 
 impl Caller {

@@ -149,7 +149,7 @@ impl State {
         &self.signing_keys
     }
 
-    /// Who the built-in key manager is.
+    /// Who the built-in key manager is, and what admins allow.
     #[must_use]
     pub fn settings(&self) -> &Settings {
         &self.settings

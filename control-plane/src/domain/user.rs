@@ -82,13 +82,15 @@ pub enum Permission {
     ManageEverything,
     /// Read the audit log.
     ReadAudit,
-    /// Rotate signing keys and change settings.
+    /// Rotate signing keys.
     ManageKeyManager,
+    /// Change what holds for the whole installation.
+    ManageSettings,
 }
 
 impl Permission {
     /// Every permission.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::ViewApis,
         Self::DesignApis,
         Self::PublishApis,
@@ -104,6 +106,7 @@ impl Permission {
         Self::ManageEverything,
         Self::ReadAudit,
         Self::ManageKeyManager,
+        Self::ManageSettings,
     ];
 
     /// Who may do what: the one table.
@@ -124,7 +127,8 @@ impl Permission {
             | Self::ManageUsers
             | Self::ManageEverything
             | Self::ReadAudit
-            | Self::ManageKeyManager => &[Admin],
+            | Self::ManageKeyManager
+            | Self::ManageSettings => &[Admin],
         }
     }
 }

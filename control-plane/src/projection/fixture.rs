@@ -93,6 +93,7 @@ impl World {
         world.put(Settings {
             issuer: "https://issuer".to_owned(),
             audiences: vec!["tidegate".to_owned()],
+            ..Settings::default()
         });
         world.sign_with("k1", SigningKeyState::Active);
         world

@@ -92,6 +92,8 @@ pub mod reason {
     pub const LAST_ADMIN: &str = "LAST_ADMIN";
     /// The user owns applications.
     pub const USER_OWNS_APPLICATIONS: &str = "USER_OWNS_APPLICATIONS";
+    /// The settings do not let strangers sign up.
+    pub const SIGN_UP_NOT_ALLOWED: &str = "SIGN_UP_NOT_ALLOWED";
     /// A signing key waits for its turn already.
     pub const ROTATION_IN_PROGRESS: &str = "ROTATION_IN_PROGRESS";
 }

@@ -4,7 +4,7 @@
 use tidegate_proto::admin::v1;
 
 use crate::{
-    admin::convert,
+    admin::{catalog, convert},
     domain::{
         actor::Actor,
         api::{Api, Design, Visibility},
@@ -16,7 +16,10 @@ use crate::{
         topic::{Topic, Verbs},
         user::Permission,
     },
-    service::apis::{ApiInput, TopicInput},
+    service::{
+        apis::{ApiInput, TopicInput},
+        catalog::gateway_urls,
+    },
 };
 
 /// Reads an API as somebody typed it; what protobuf can say and the domain cannot is a fault.
@@ -102,6 +105,10 @@ pub(super) fn api(state: &State, api: &Api) -> v1::Api {
             Visibility::Restricted(roles) => convert::roles(roles),
         },
         policy: convert::reference("apiPolicies", api.policy.as_ref()),
+        urls: gateway_urls(state, api)
+            .into_iter()
+            .map(catalog::urls)
+            .collect(),
         update_time: convert::time(api.updated_at),
         etag: api.etag.to_string(),
         ..frozen(api, &api.design)
@@ -174,11 +181,19 @@ fn frozen(api: &Api, design: &Design) -> v1::Api {
     }
 }
 
-fn topic(topic: &Topic) -> v1::Topic {
+/// Which way messages go, as protobuf has it.
+pub(in crate::admin) fn verbs(verbs: Verbs) -> Vec<i32> {
     let verbs = [
-        (topic.verbs.publish, v1::TopicVerb::Publish),
-        (topic.verbs.subscribe, v1::TopicVerb::Subscribe),
+        (verbs.publish, v1::TopicVerb::Publish),
+        (verbs.subscribe, v1::TopicVerb::Subscribe),
     ];
+    verbs
+        .into_iter()
+        .filter_map(|(is_set, verb)| is_set.then_some(verb as i32))
+        .collect()
+}
+
+fn topic(topic: &Topic) -> v1::Topic {
     v1::Topic {
         template: topic.template.to_string(),
         mapping: topic
@@ -186,16 +201,14 @@ fn topic(topic: &Topic) -> v1::Topic {
             .as_ref()
             .map(ToString::to_string)
             .unwrap_or_default(),
-        verbs: verbs
-            .into_iter()
-            .filter_map(|(is_set, verb)| is_set.then_some(verb as i32))
-            .collect(),
+        verbs: verbs(topic.verbs),
         policy: convert::reference("apiPolicies", topic.policy.as_ref()),
         description: topic.description.clone(),
     }
 }
 
-const fn lifecycle(state: Lifecycle) -> v1::LifecycleState {
+/// A lifecycle state as protobuf has it.
+pub(in crate::admin) const fn lifecycle(state: Lifecycle) -> v1::LifecycleState {
     match state {
         Lifecycle::Created => v1::LifecycleState::Created,
         Lifecycle::Prototyped => v1::LifecycleState::Prototyped,

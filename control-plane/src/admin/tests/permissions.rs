@@ -11,15 +11,16 @@ use tidegate_proto::{
         DeleteApplicationPolicyRequest, DeleteApplicationRequest, DeleteDenyPolicyRequest,
         DeleteEnvironmentRequest, DeletePlanRequest, DeleteRevisionRequest,
         DeleteSubscriptionRequest, DeleteUserRequest, DenyPolicy, DeployRevisionRequest,
-        Environment, GetApiRequest, GetDenyPolicyRequest, GetSubscriptionUsageRequest,
-        LifecycleAction, ListApiPoliciesRequest, ListApisRequest, ListApplicationPoliciesRequest,
-        ListAuditEntriesRequest, ListDenyPoliciesRequest, ListNodesRequest, ListSigningKeysRequest,
-        Plan, RegenerateSecretRequest, ResetApiQuotaRequest, ResetApplicationQuotaRequest,
-        ResetSubscriptionQuotaRequest, RestoreRevisionRequest, RotateSigningKeyRequest,
-        Subscription, Topic, UnblockSubscriptionRequest, UndeployRevisionRequest,
-        UpdateApiPolicyRequest, UpdateApiRequest, UpdateApplicationPolicyRequest,
-        UpdateApplicationRequest, UpdateDenyPolicyRequest, UpdateEnvironmentRequest,
-        UpdatePlanRequest, UpdateSubscriptionRequest, UpdateUserRequest,
+        Environment, GetApiRequest, GetDenyPolicyRequest, GetSettingsRequest,
+        GetSubscriptionUsageRequest, LifecycleAction, ListApiPoliciesRequest, ListApisRequest,
+        ListApplicationPoliciesRequest, ListAuditEntriesRequest, ListDenyPoliciesRequest,
+        ListNodesRequest, ListSigningKeysRequest, Plan, RegenerateSecretRequest,
+        ResetApiQuotaRequest, ResetApplicationQuotaRequest, ResetSubscriptionQuotaRequest,
+        RestoreRevisionRequest, RotateSigningKeyRequest, SignOutEverywhereRequest, Subscription,
+        Topic, UnblockSubscriptionRequest, UndeployRevisionRequest, UpdateApiPolicyRequest,
+        UpdateApiRequest, UpdateApplicationPolicyRequest, UpdateApplicationRequest,
+        UpdateDenyPolicyRequest, UpdateEnvironmentRequest, UpdatePlanRequest,
+        UpdateSettingsRequest, UpdateSubscriptionRequest, UpdateUserRequest,
     },
     ids::{ApiId, ApplicationId, DenyPolicyId, RevisionId, SubscriptionId},
 };
@@ -140,6 +141,9 @@ async fn every_administrators_call(caller: &Caller) -> Tried {
         signing_keys.list_signing_keys(ListSigningKeysRequest {}) => [Admin],
         signing_keys.rotate_signing_key(RotateSigningKeyRequest {}) => [Admin],
         audit.list_audit_entries(ListAuditEntriesRequest::default()) => [Admin],
+        settings.get_settings(GetSettingsRequest {}) => [Admin],
+        settings.update_settings(UpdateSettingsRequest::default()) => [Admin],
+        sessions.sign_out_everywhere(SignOutEverywhereRequest { user: "users/nobody".to_owned() }) => [Admin],
     )
 }
 
@@ -206,7 +210,7 @@ async fn every_call_is_open_to_its_roles_and_to_no_others() {
 }
 
 #[tokio::test]
-async fn nothing_but_signing_in_is_open_to_strangers() {
+async fn nothing_that_these_calls_do_is_open_to_strangers() {
     let stage = Stage::new().await;
     let nobody = stage.nobody();
     let mut tried = every_api_call(&nobody).await;

@@ -190,6 +190,8 @@ pub(crate) fn samples() -> Vec<Object> {
         Settings {
             issuer: "https://localhost:9443".to_owned(),
             audiences: vec!["tidegate".to_owned()],
+            sign_up_allowed: true,
+            etag: Etag::new(2),
         }
         .into(),
     ]);
@@ -224,6 +226,11 @@ fn as_of_v1(object: Object) -> Object {
         Object::Subscription(it) => {
             let mut it = Arc::unwrap_or_clone(it);
             it.quota_generation = 0;
+            it.into()
+        }
+        Object::Settings(it) => {
+            let mut it = Arc::unwrap_or_clone(it);
+            (it.sign_up_allowed, it.etag) = (false, Etag::FIRST);
             it.into()
         }
         other => other,
