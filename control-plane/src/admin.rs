@@ -14,6 +14,7 @@ use tidegate_proto::admin::{
         application_service_server::ApplicationServiceServer,
         audit_service_server::AuditServiceServer, catalog_service_server::CatalogServiceServer,
         deny_policy_service_server::DenyPolicyServiceServer,
+        document_service_server::DocumentServiceServer,
         gateway_service_server::GatewayServiceServer,
         key_manager_service_server::KeyManagerServiceServer,
         plan_service_server::PlanServiceServer, session_service_server::SessionServiceServer,
@@ -45,6 +46,7 @@ mod gateways;
 mod signing_keys;
 mod audit;
 mod catalog;
+mod documents;
 mod settings;
 
 use crate::{discovery::fleet::Fleet, oauth::rotation::Rotation, service::Service};
@@ -117,6 +119,7 @@ impl Admin {
             KeyManagerServiceServer,
             AuditServiceServer,
             CatalogServiceServer,
+            DocumentServiceServer,
             SettingsServiceServer,
         );
         routes.add_service(reflection()?.build_v1()?);

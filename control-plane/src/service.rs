@@ -15,6 +15,8 @@ pub mod apis;
 pub mod catalog;
 pub mod lifecycle;
 pub mod revisions;
+pub mod documents;
+pub mod thumbnails;
 pub mod limits;
 pub mod plans;
 pub mod application_policies;

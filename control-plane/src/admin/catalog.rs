@@ -81,6 +81,7 @@ fn catalog_api(listing: Listing) -> CatalogApi {
             })
             .collect(),
         urls: listing.urls.into_iter().map(urls).collect(),
+        thumbnail_etag: listing.thumbnail.unwrap_or_default(),
         creator: listing
             .provider
             .map_or_else(String::new, |name| format!("users/{name}")),

@@ -12,7 +12,7 @@ use tidegate_proto::admin::v1::{
     application_service_client::ApplicationServiceClient, audit_service_client::AuditServiceClient,
     catalog_service_client::CatalogServiceClient,
     deny_policy_service_client::DenyPolicyServiceClient,
-    gateway_service_client::GatewayServiceClient,
+    document_service_client::DocumentServiceClient, gateway_service_client::GatewayServiceClient,
     key_manager_service_client::KeyManagerServiceClient, plan_service_client::PlanServiceClient,
     session_service_client::SessionServiceClient, settings_service_client::SettingsServiceClient,
     subscription_service_client::SubscriptionServiceClient, user_service_client::UserServiceClient,
@@ -30,6 +30,7 @@ mod apis;
 mod lists;
 mod catalogue;
 mod strangers;
+mod documents;
 mod policies;
 mod deny_policies;
 mod quotas;
@@ -156,6 +157,7 @@ clients!(
     signing_keys: KeyManagerServiceClient,
     audit: AuditServiceClient,
     catalog: CatalogServiceClient,
+    documents: DocumentServiceClient,
     settings: SettingsServiceClient,
 );
 

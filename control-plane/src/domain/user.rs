@@ -58,6 +58,8 @@ pub enum Permission {
     ViewApis,
     /// Create, edit, delete APIs and their revisions; make new versions.
     DesignApis,
+    /// Write the documents of APIs.
+    WriteDocuments,
     /// Change lifecycle states; publish while creating.
     PublishApis,
     /// Choose the plans of an API.
@@ -90,9 +92,10 @@ pub enum Permission {
 
 impl Permission {
     /// Every permission.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::ViewApis,
         Self::DesignApis,
+        Self::WriteDocuments,
         Self::PublishApis,
         Self::AssignPlans,
         Self::DeployApis,
@@ -119,7 +122,9 @@ impl Permission {
             Self::PublishApis | Self::AssignPlans | Self::ManageSubscriptions => {
                 &[Admin, Publisher]
             }
-            Self::DeployApis | Self::ViewGateways => &[Admin, Creator, Publisher],
+            Self::DeployApis | Self::ViewGateways | Self::WriteDocuments => {
+                &[Admin, Creator, Publisher]
+            }
             Self::Subscribe => &[Admin, Subscriber],
             Self::ManagePlans
             | Self::ManagePolicies

@@ -10,7 +10,7 @@ mod validate;
 mod versions;
 
 use super::{
-    Service, deny_policies,
+    Service, deny_policies, documents,
     error::{ServiceError, reason},
     guard::{check_etag, demand},
     lifecycle,
@@ -18,7 +18,7 @@ use super::{
     revisions,
 };
 use crate::domain::{
-    actor::Actor,
+    actor::{Actor, Visitor},
     api::{Api, Visibility},
     lifecycle::{Action, Lifecycle, LifecycleEvent},
     name::{DEFAULT_ENVIRONMENT, EnvironmentName, UserName},
@@ -222,7 +222,7 @@ impl Service {
         .await
     }
 
-    /// Deletes an API with its revisions, its deployments and the deny policy about it.
+    /// Deletes an API with its revisions, its deployments, its documents, its picture and the deny policy about it.
     ///
     /// # Errors
     /// `PermissionDenied`, `NotFound`, `Aborted`, `FailedPrecondition` (`API_HAS_SUBSCRIPTIONS`), `Storage`, `Unavailable`.
@@ -254,6 +254,8 @@ impl Service {
             for revision in revisions {
                 draft.remove(ObjectKey::Revision(revision));
             }
+            documents::remove_all(draft, id);
+            draft.remove(ObjectKey::Thumbnail(id));
             Ok(())
         })
         .await
@@ -360,6 +362,22 @@ pub(super) fn visible<'a>(
         .get(&id)
         .filter(|api| may_see(state, actor, api))
         .ok_or_else(|| ServiceError::NotFound(format!("apis/{id}")))
+}
+
+/// The API of an id, when a visitor may see it.
+pub(super) fn seen<'a>(
+    state: &'a State,
+    visitor: &Visitor,
+    id: ApiId,
+) -> Result<&'a Arc<Api>, ServiceError> {
+    match visitor {
+        Visitor::SignedIn(actor) => visible(state, actor, id),
+        Visitor::Anonymous => state
+            .apis()
+            .get(&id)
+            .filter(|api| is_offered(state, None, api))
+            .ok_or_else(|| ServiceError::NotFound(format!("apis/{id}"))),
+    }
 }
 
 fn created(at: crate::domain::time::Timestamp, by: String) -> LifecycleEvent {

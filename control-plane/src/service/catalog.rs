@@ -53,6 +53,8 @@ pub struct Listing {
     pub plans: Vec<Arc<Plan>>,
     /// Where clients reach it.
     pub urls: Vec<GatewayUrls>,
+    /// Stands for its picture and changes with it; `None` when it has none.
+    pub thumbnail: Option<String>,
     /// Who made it; `None` for visitors who are not signed in.
     pub provider: Option<UserName>,
     /// When it was made.
@@ -220,6 +222,7 @@ fn listed(state: &State, visitor: &Visitor, api: &Api) -> Listing {
         topics: topics.collect(),
         plans: plans.cloned().collect(),
         urls: gateway_urls(state, api),
+        thumbnail: state.thumbnails().get(&api.id).map(|it| it.etag.clone()),
         provider: visitor.actor().map(|_| api.provider.clone()),
         created_at: api.created_at,
         updated_at: api.updated_at,

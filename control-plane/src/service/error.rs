@@ -62,6 +62,8 @@ pub mod reason {
     pub const POLICY_IN_USE: &str = "POLICY_IN_USE";
     /// The API does not offer the plan.
     pub const PLAN_NOT_OFFERED: &str = "PLAN_NOT_OFFERED";
+    /// The API has as many documents as it may.
+    pub const DOCUMENT_LIMIT: &str = "DOCUMENT_LIMIT";
     /// The API has as many revisions as it may.
     pub const REVISION_LIMIT: &str = "REVISION_LIMIT";
     /// The revision runs on an environment.

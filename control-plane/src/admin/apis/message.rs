@@ -13,6 +13,7 @@ use crate::{
         lifecycle::{Action, Lifecycle, LifecycleEvent},
         revision::Revision,
         state::State,
+        thumbnail::Thumbnail,
         topic::{Topic, Verbs},
         user::Permission,
     },
@@ -109,6 +110,10 @@ pub(super) fn api(state: &State, api: &Api) -> v1::Api {
             .into_iter()
             .map(catalog::urls)
             .collect(),
+        thumbnail_etag: state
+            .thumbnails()
+            .get(&api.id)
+            .map_or_else(String::new, |it| it.etag.clone()),
         update_time: convert::time(api.updated_at),
         etag: api.etag.to_string(),
         ..frozen(api, &api.design)
@@ -142,6 +147,17 @@ pub(super) fn revision(state: &State, api: &Api, revision: &Revision) -> v1::Rev
             .collect(),
         creator: format!("users/{}", revision.created_by),
         create_time: convert::time(revision.created_at),
+    }
+}
+
+/// The picture of an API as callers see it, but for the picture.
+pub(super) fn thumbnail(thumbnail: &Thumbnail) -> v1::Thumbnail {
+    v1::Thumbnail {
+        name: thumbnail.resource(),
+        content_type: thumbnail.format.content_type().to_owned(),
+        image: Vec::new(),
+        etag: thumbnail.etag.clone(),
+        update_time: convert::time(thumbnail.set_at),
     }
 }
 

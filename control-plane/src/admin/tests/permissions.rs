@@ -5,24 +5,25 @@ use tidegate_proto::{
         Api, ApiPolicy, ApplicationPolicy, BlockSubscriptionRequest, ChangeLifecycleRequest,
         ChangePasswordRequest, CreateApiPolicyRequest, CreateApiRequest, CreateApiVersionRequest,
         CreateApplicationKeyRequest, CreateApplicationPolicyRequest, CreateApplicationRequest,
-        CreateDenyPolicyRequest, CreateEnvironmentRequest, CreatePlanRequest,
-        CreateRevisionRequest, CreateSubscriptionRequest, CreateUserRequest,
+        CreateDenyPolicyRequest, CreateDocumentRequest, CreateEnvironmentRequest,
+        CreatePlanRequest, CreateRevisionRequest, CreateSubscriptionRequest, CreateUserRequest,
         DeleteApiPolicyRequest, DeleteApiRequest, DeleteApplicationKeyRequest,
         DeleteApplicationPolicyRequest, DeleteApplicationRequest, DeleteDenyPolicyRequest,
-        DeleteEnvironmentRequest, DeletePlanRequest, DeleteRevisionRequest,
-        DeleteSubscriptionRequest, DeleteUserRequest, DenyPolicy, DeployRevisionRequest,
-        Environment, GetApiRequest, GetDenyPolicyRequest, GetSettingsRequest,
-        GetSubscriptionUsageRequest, LifecycleAction, ListApiPoliciesRequest, ListApisRequest,
-        ListApplicationPoliciesRequest, ListAuditEntriesRequest, ListDenyPoliciesRequest,
-        ListNodesRequest, ListSigningKeysRequest, Plan, RegenerateSecretRequest,
-        ResetApiQuotaRequest, ResetApplicationQuotaRequest, ResetSubscriptionQuotaRequest,
-        RestoreRevisionRequest, RotateSigningKeyRequest, SignOutEverywhereRequest, Subscription,
-        Topic, UnblockSubscriptionRequest, UndeployRevisionRequest, UpdateApiPolicyRequest,
+        DeleteDocumentRequest, DeleteEnvironmentRequest, DeletePlanRequest, DeleteRevisionRequest,
+        DeleteSubscriptionRequest, DeleteThumbnailRequest, DeleteUserRequest, DenyPolicy,
+        DeployRevisionRequest, Document, Environment, GetApiRequest, GetDenyPolicyRequest,
+        GetSettingsRequest, GetSubscriptionUsageRequest, LifecycleAction, ListApiPoliciesRequest,
+        ListApisRequest, ListApplicationPoliciesRequest, ListAuditEntriesRequest,
+        ListDenyPoliciesRequest, ListNodesRequest, ListSigningKeysRequest, Plan,
+        RegenerateSecretRequest, ResetApiQuotaRequest, ResetApplicationQuotaRequest,
+        ResetSubscriptionQuotaRequest, RestoreRevisionRequest, RotateSigningKeyRequest,
+        SetThumbnailRequest, SignOutEverywhereRequest, Subscription, Topic,
+        UnblockSubscriptionRequest, UndeployRevisionRequest, UpdateApiPolicyRequest,
         UpdateApiRequest, UpdateApplicationPolicyRequest, UpdateApplicationRequest,
-        UpdateDenyPolicyRequest, UpdateEnvironmentRequest, UpdatePlanRequest,
-        UpdateSettingsRequest, UpdateSubscriptionRequest, UpdateUserRequest,
+        UpdateDenyPolicyRequest, UpdateDocumentRequest, UpdateEnvironmentRequest,
+        UpdatePlanRequest, UpdateSettingsRequest, UpdateSubscriptionRequest, UpdateUserRequest,
     },
-    ids::{ApiId, ApplicationId, DenyPolicyId, RevisionId, SubscriptionId},
+    ids::{ApiId, ApplicationId, DenyPolicyId, DocumentId, RevisionId, SubscriptionId},
 };
 use tonic::{Code, Status};
 
@@ -45,6 +46,7 @@ type Tried = Vec<(&'static str, Option<Status>, Vec<Role>)>;
 async fn every_api_call(caller: &Caller) -> Tried {
     let api = format!("apis/{}", ApiId::generate());
     let revision = format!("{api}/revisions/{}", RevisionId::generate());
+    let document = format!("{api}/documents/{}", DocumentId::generate());
     let environments = vec!["environments/default".to_owned()];
     calls!(caller:
         apis.create_api(CreateApiRequest { api: Some(echo()), publish: false }) => [Admin, Creator],
@@ -61,6 +63,11 @@ async fn every_api_call(caller: &Caller) -> Tried {
         }) => [Admin, Publisher],
         apis.create_revision(CreateRevisionRequest { parent: api.clone(), ..Default::default() }) => [Admin, Creator],
         apis.delete_revision(DeleteRevisionRequest { name: revision.clone() }) => [Admin, Creator],
+        apis.set_thumbnail(SetThumbnailRequest { name: format!("{api}/thumbnail"), ..Default::default() }) => [Admin, Creator],
+        apis.delete_thumbnail(DeleteThumbnailRequest { name: format!("{api}/thumbnail") }) => [Admin, Creator],
+        documents.create_document(CreateDocumentRequest { parent: api.clone(), ..Default::default() }) => [Admin, Creator, Publisher],
+        documents.update_document(UpdateDocumentRequest { document: Some(Document { name: document.clone(), ..Default::default() }), ..Default::default() }) => [Admin, Creator, Publisher],
+        documents.delete_document(DeleteDocumentRequest { name: document, ..Default::default() }) => [Admin, Creator, Publisher],
         apis.restore_revision(RestoreRevisionRequest { name: revision.clone(), ..Default::default() }) => [Admin, Creator],
         apis.deploy_revision(DeployRevisionRequest { name: revision.clone(), environments: environments.clone() }) => [Admin, Creator, Publisher],
         apis.undeploy_revision(UndeployRevisionRequest { name: revision.clone(), environments: environments.clone() }) => [Admin, Creator, Publisher],

@@ -7,7 +7,7 @@ use tonic_health::pb::{
 
 use super::Stage;
 
-const SERVICES: [&str; 14] = [
+const SERVICES: [&str; 15] = [
     "tidegate.admin.v1.ApiPolicyService",
     "tidegate.admin.v1.ApiService",
     "tidegate.admin.v1.ApplicationPolicyService",
@@ -15,6 +15,7 @@ const SERVICES: [&str; 14] = [
     "tidegate.admin.v1.AuditService",
     "tidegate.admin.v1.CatalogService",
     "tidegate.admin.v1.DenyPolicyService",
+    "tidegate.admin.v1.DocumentService",
     "tidegate.admin.v1.GatewayService",
     "tidegate.admin.v1.KeyManagerService",
     "tidegate.admin.v1.PlanService",
