@@ -49,7 +49,11 @@ mod catalog;
 mod documents;
 mod settings;
 
-use crate::{discovery::fleet::Fleet, oauth::rotation::Rotation, service::Service};
+use crate::{
+    discovery::fleet::Fleet,
+    oauth::{KeyManager, rotation::Rotation},
+    service::Service,
+};
 
 /// The bytes that a call's message may have; the longest valid ones, an API or an API policy with every field at its
 /// limit, have less.
@@ -61,6 +65,7 @@ pub struct Admin {
     service: Service,
     fleet: Fleet,
     rotation: Rotation,
+    key_manager: KeyManager,
 }
 
 /// Descriptors that cannot be served: the build is broken.
@@ -79,11 +84,17 @@ pub enum ReflectionError {
 impl Admin {
     /// The admin API over the use cases.
     #[must_use]
-    pub const fn new(service: Service, fleet: Fleet, rotation: Rotation) -> Self {
+    pub const fn new(
+        service: Service,
+        fleet: Fleet,
+        rotation: Rotation,
+        key_manager: KeyManager,
+    ) -> Self {
         Self {
             service,
             fleet,
             rotation,
+            key_manager,
         }
     }
 

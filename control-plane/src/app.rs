@@ -79,7 +79,12 @@ pub async fn build(config: Config) -> anyhow::Result<Bound> {
     first_start(&service, &rotation, &config).await?;
 
     let fleet = Fleet::new(clock);
-    let admin = Admin::new(service.clone(), fleet.clone(), rotation.clone());
+    let admin = Admin::new(
+        service.clone(),
+        fleet.clone(),
+        rotation.clone(),
+        key_manager.clone(),
+    );
     let people_routes = people::routes(
         admin.routes().await?.merge(key_manager.routes()),
         Duration::from_secs(config.limits.request_seconds),

@@ -5,7 +5,8 @@ use tidegate_proto::{
         Api, ChangeLifecycleRequest, CreateApiRequest, CreateApiVersionRequest,
         CreateRevisionRequest, DeleteApiRequest, DeleteRevisionRequest, DeleteThumbnailRequest,
         DeployRevisionRequest, GetApiRequest, GetRevisionRequest, GetThumbnailRequest,
-        ListApisRequest, ListApisResponse, ListLifecycleEventsRequest, ListLifecycleEventsResponse,
+        ListApisRequest, ListApisResponse, ListDeploymentProgressRequest,
+        ListDeploymentProgressResponse, ListLifecycleEventsRequest, ListLifecycleEventsResponse,
         ListRevisionsRequest, ListRevisionsResponse, ResetApiQuotaRequest, RestoreRevisionRequest,
         Revision, SetThumbnailRequest, Thumbnail, UndeployRevisionRequest, UpdateApiRequest,
         api_service_server::ApiService,
@@ -263,6 +264,26 @@ impl ApiService for Admin {
             .await
             .map_err(status::of)?;
         self.revision(&actor, &revision)
+    }
+
+    async fn list_deployment_progress(
+        &self,
+        request: Request<ListDeploymentProgressRequest>,
+    ) -> Result<Response<ListDeploymentProgressResponse>, Status> {
+        let actor = self.actor(&request)?;
+        let id = read_api("parent", &request.into_inner().parent)?;
+        let deployments = self
+            .service
+            .list_deployments(&actor, id)
+            .map_err(status::of)?;
+        let now = self.service.now();
+        let progress = deployments.iter().map(|deployment| {
+            let nodes = self.fleet.nodes(Some(&deployment.environment));
+            message::progress(deployment, &nodes, now)
+        });
+        Ok(Response::new(ListDeploymentProgressResponse {
+            deployments: progress.collect(),
+        }))
     }
 
     async fn undeploy_revision(

@@ -9,6 +9,7 @@ use tidegate_proto::{
     ids::{ApiId, ApplicationId, DenyPolicyId, RevisionId, SubscriptionId, UserId},
     path::{Context, Version},
     quota::Limits,
+    revision::RevisionNumber,
 };
 use uuid::Uuid;
 
@@ -240,6 +241,7 @@ impl World {
             revision: revision_id(revision),
             deployed_by: "admin".to_owned(),
             deployed_at: NOW,
+            number: RevisionNumber::ZERO,
         });
     }
 

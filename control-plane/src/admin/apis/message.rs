@@ -4,16 +4,18 @@
 use tidegate_proto::admin::v1;
 
 use crate::{
-    admin::{catalog, convert},
+    admin::{catalog, convert, duration},
+    discovery::fleet::{NodeView, Progress},
     domain::{
         actor::Actor,
         api::{Api, Design, Visibility},
         endpoint::EndpointUrl,
         invalid::{Faults, Rule, reason},
         lifecycle::{Action, Lifecycle, LifecycleEvent},
-        revision::Revision,
+        revision::{Deployment, Revision},
         state::State,
         thumbnail::Thumbnail,
+        time::Timestamp,
         topic::{Topic, Verbs},
         user::Permission,
     },
@@ -147,6 +149,35 @@ pub(super) fn revision(state: &State, api: &Api, revision: &Revision) -> v1::Rev
             .collect(),
         creator: format!("users/{}", revision.created_by),
         create_time: convert::time(revision.created_at),
+    }
+}
+
+/// How far nodes are with a deployment, as callers see it.
+pub(super) fn progress(
+    deployment: &Deployment,
+    nodes: &[NodeView],
+    now: Timestamp,
+) -> v1::DeploymentProgress {
+    let nodes = nodes.iter().map(|view| {
+        let (state, reason) = match view.progress(deployment) {
+            Progress::Acknowledged => (v1::NodeProgressState::Acknowledged, ""),
+            Progress::Behind => (v1::NodeProgressState::Behind, ""),
+            Progress::Rejected(reason) => (v1::NodeProgressState::Rejected, reason),
+        };
+        v1::NodeProgress {
+            node: format!("environments/{}/nodes/{}", view.environment, view.name),
+            state: state.into(),
+            reason: reason.to_owned(),
+            connected: view.connected,
+            last_word_time: convert::time(view.last_word),
+            last_word_age: duration(now.since(view.last_word)),
+        }
+    });
+    v1::DeploymentProgress {
+        environment: format!("environments/{}", deployment.environment),
+        revision: format!("apis/{}/revisions/{}", deployment.api, deployment.revision),
+        deploy_time: convert::time(deployment.deployed_at),
+        nodes: nodes.collect(),
     }
 }
 

@@ -125,6 +125,7 @@ pub(crate) fn samples() -> Vec<Object> {
             revision: RevisionId::new(uuid(3)),
             deployed_by: "ann@example.org".to_owned(),
             deployed_at: AT,
+            number: RevisionNumber::new(9),
         }
         .into(),
         Document {
@@ -249,6 +250,11 @@ fn as_of_v1(object: Object) -> Object {
         Object::Subscription(it) => {
             let mut it = Arc::unwrap_or_clone(it);
             it.quota_generation = 0;
+            it.into()
+        }
+        Object::Deployment(it) => {
+            let mut it = Arc::unwrap_or_clone(it);
+            it.number = RevisionNumber::ZERO;
             it.into()
         }
         Object::Settings(it) => {
