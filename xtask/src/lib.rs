@@ -7,6 +7,7 @@ pub mod leash;
 pub mod echo;
 pub mod client;
 pub mod redis;
+pub mod browser;
 pub mod test;
 pub mod conformance;
 pub mod ci;
