@@ -9,7 +9,10 @@ use xtask::{
     client::{self, Bearer},
 };
 
-use crate::{control_plane::{ControlPlane, PASSWORD}, process, python};
+use crate::{
+    control_plane::{ControlPlane, PASSWORD},
+    process, python,
+};
 
 /// The most that a page may weigh with all that it loads, in bytes.
 pub const PAGE_BYTES: u64 = 100 * 1024;

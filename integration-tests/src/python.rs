@@ -52,7 +52,11 @@ pub fn axe() -> String {
     let versions = fs::read_dir(&library).expect("an environment has a library");
     let path = versions
         .filter_map(Result::ok)
-        .map(|version| version.path().join("site-packages/axe_playwright_python/axe.min.js"))
+        .map(|version| {
+            version
+                .path()
+                .join("site-packages/axe_playwright_python/axe.min.js")
+        })
         .find(|path| path.is_file());
     let path = path.expect("axe-core is there: `cargo xtask test` brings it");
     fs::read_to_string(path).expect("a script can be read")

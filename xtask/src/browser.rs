@@ -129,8 +129,7 @@ impl Processes {
             COUNT.fetch_add(1, Ordering::Relaxed)
         );
         let folder = std::env::temp_dir().join(name);
-        fs::create_dir_all(&folder)
-            .with_context(|| format!("cannot make {}", folder.display()))?;
+        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
         let said = fs::File::create(folder.join("said.log"))?;
         let mut child = command
             .args(ARGUMENTS)

@@ -11,7 +11,10 @@ use tokio::{
     time::{Instant, interval},
 };
 
-use super::{DEADLINE, LOOK, wire::{Load, Wire}};
+use super::{
+    DEADLINE, LOOK,
+    wire::{Load, Wire},
+};
 
 /// What a person sees, as functions in the page.
 const PERSON: &str = include_str!("person.js");
@@ -105,8 +108,11 @@ impl Page {
     /// When the browser is gone.
     pub async fn theme(&self, theme: Theme) -> anyhow::Result<()> {
         let feature = json!({ "name": "prefers-color-scheme", "value": theme.as_str() });
-        self.call("Emulation.setEmulatedMedia", json!({ "features": [feature] }))
-            .await?;
+        self.call(
+            "Emulation.setEmulatedMedia",
+            json!({ "features": [feature] }),
+        )
+        .await?;
         Ok(())
     }
 
@@ -159,7 +165,9 @@ impl Page {
         let mut cookies = held["cookies"].as_array().into_iter().flatten();
         let cookie = cookies.find(|cookie| cookie["name"] == name);
         let value = cookie.and_then(|cookie| cookie["value"].as_str());
-        Ok(value.with_context(|| format!("there is no cookie {name}"))?.to_owned())
+        Ok(value
+            .with_context(|| format!("there is no cookie {name}"))?
+            .to_owned())
     }
 
     /// A picture of the whole page as it is, in the format WebP.
@@ -228,7 +236,9 @@ impl Page {
                 let url = self.url().await.unwrap_or_default();
                 let text: String = self.text().await.unwrap_or_default();
                 let shown: String = text.chars().take(SHOWN).collect();
-                let why = answer.err().map_or_else(String::new, |why| format!(" ({why})"));
+                let why = answer
+                    .err()
+                    .map_or_else(String::new, |why| format!(" ({why})"));
                 bail!("waited in vain: {what}{why}\nthe page {url} says:\n{shown}");
             }
         }
@@ -264,7 +274,8 @@ impl Page {
         ensure!(entry.is_number(), "there is no page there");
         self.call("Page.navigateToHistoryEntry", json!({ "entryId": entry }))
             .await?;
-        self.until_another(mark, "another page of the history").await
+        self.until_another(mark, "another page of the history")
+            .await
     }
 
     /// Loads the page again.
@@ -340,7 +351,12 @@ impl Page {
     ///
     /// # Errors
     /// When there is no such field or option.
-    pub async fn choose(&self, label: &str, option: &str, near: Option<&str>) -> anyhow::Result<()> {
+    pub async fn choose(
+        &self,
+        label: &str,
+        option: &str,
+        near: Option<&str>,
+    ) -> anyhow::Result<()> {
         let arguments = [json!(label), json!(option), json!(near)];
         let what = format!("{option:?} of {label:?}");
         self.until(&what, async || {
@@ -384,7 +400,12 @@ impl Page {
         Ok(())
     }
 
-    async fn place(&self, kind: &str, name: &str, near: Option<&str>) -> anyhow::Result<(f64, f64)> {
+    async fn place(
+        &self,
+        kind: &str,
+        name: &str,
+        near: Option<&str>,
+    ) -> anyhow::Result<(f64, f64)> {
         let arguments = [json!(kind), json!(name), json!(near)];
         let near = near.map_or_else(String::new, |near| format!(" near {near:?}"));
         let what = format!("the {kind} {name:?}{near}");
@@ -559,7 +580,12 @@ fn decode(text: &str) -> anyhow::Result<Vec<u8>> {
 mod tests {
     #[test]
     fn decodes_the_vectors_of_rfc_4648() {
-        for (coded, plain) in [("", ""), ("Zg==", "f"), ("Zm8=", "fo"), ("Zm9vYmFy", "foobar")] {
+        for (coded, plain) in [
+            ("", ""),
+            ("Zg==", "f"),
+            ("Zm8=", "fo"),
+            ("Zm9vYmFy", "foobar"),
+        ] {
             assert_eq!(super::decode(coded).unwrap(), plain.as_bytes());
         }
     }

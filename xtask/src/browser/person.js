@@ -24,7 +24,8 @@
     const label = element.getAttribute('aria-label');
     if (label) return [label, tidy(element.innerText)];
     if (element instanceof HTMLInputElement) return [element.value];
-    const names = [tidy(element.innerText), tidy(element.innerText.split('\n')[0])];
+    const said = [...element.childNodes].filter((node) => node.ariaHidden !== 'true').map((node) => node.innerText ?? node.textContent);
+    const names = [tidy(said.join(' ')), tidy(element.innerText.split('\n')[0])];
     const strong = element.querySelector('strong');
     if (strong) names.push(tidy(strong.innerText));
     return names;

@@ -54,8 +54,7 @@ impl Wire {
         let config = WebSocketConfig::default()
             .max_message_size(Some(MESSAGE_BYTES))
             .max_frame_size(Some(MESSAGE_BYTES));
-        let connecting =
-            tokio_tungstenite::connect_async_with_config(url, Some(config), true);
+        let connecting = tokio_tungstenite::connect_async_with_config(url, Some(config), true);
         let (socket, _) = connecting
             .await
             .context("the browser does not speak its protocol")?;

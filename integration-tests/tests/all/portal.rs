@@ -1,0 +1,66 @@
+//! The portals in a real browser. Each test starts a browser and a system once and lets several people do several
+//! things: starting them is what costs.
+
+mod entrance;
+mod looks;
+
+use tidegate_integration_tests::{
+    admin::Admin,
+    person::{self, Person},
+    stack::{Builder, Stack},
+};
+use tidegate_proto::admin::v1::Role;
+use xtask::browser::Browser;
+
+/// A system with one user for each role, and a browser.
+pub(crate) struct House {
+    // Ended before what it looks at.
+    pub(crate) browser: Browser,
+    pub(crate) admin: Admin,
+    pub(crate) stack: Stack,
+}
+
+/// Whoever designs APIs.
+pub(crate) const CREATOR: &str = "carla";
+/// Whoever designs APIs and publishes them.
+pub(crate) const PUBLISHER: &str = "paula";
+/// Whoever publishes what others have designed.
+pub(crate) const REVIEWER: &str = "rita";
+/// Whoever uses them.
+pub(crate) const SUBSCRIBER: &str = "sam";
+
+impl House {
+    /// Starts one with so many gateways.
+    pub(crate) async fn with(data_planes: usize) -> Self {
+        Self::of(Stack::builder().data_planes(data_planes)).await
+    }
+
+    /// Starts one.
+    pub(crate) async fn of(stack: Builder) -> Self {
+        let (stack, browser) = tokio::join!(stack.start(), person::browser());
+        let admin = stack.admin().await;
+        for (name, roles) in [
+            (CREATOR, &[Role::Creator][..]),
+            (PUBLISHER, &[Role::Creator, Role::Publisher]),
+            (REVIEWER, &[Role::Publisher]),
+            (SUBSCRIBER, &[Role::Subscriber]),
+        ] {
+            admin.user(name, roles).await;
+        }
+        Self {
+            browser,
+            admin,
+            stack,
+        }
+    }
+
+    /// Somebody who has not signed in.
+    pub(crate) async fn stranger(&self) -> Person {
+        Person::stranger(&self.browser, &self.stack.control_plane).await
+    }
+
+    /// One of the users, signed in.
+    pub(crate) async fn person(&self, name: &str) -> Person {
+        Person::signed_in(&self.browser, &self.stack.control_plane, name).await
+    }
+}
