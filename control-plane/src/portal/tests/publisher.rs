@@ -44,7 +44,7 @@ impl Stage {
         let sue = Actor::of(state.user_named("sue").unwrap());
         let application = self
             .service
-            .create_application(&sue, "Phone <1>", "", "")
+            .create_application(&sue, "Phone", "", "")
             .await;
         let application = application.unwrap();
         let made = self
