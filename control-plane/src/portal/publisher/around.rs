@@ -60,8 +60,6 @@ const TABS: [(&str, &str, &[Permission]); 8] = [
 impl Around {
     /// What stands around the page `here` (below the API; empty for the overview).
     pub(super) fn new(portal: &Portal, actor: &Actor, api: Arc<Api>, here: &str) -> Self {
-        let visitor = Visitor::SignedIn(actor.clone());
-        let picture = portal.service.get_thumbnail(&visitor, api.id).ok();
         let tabs = TABS
             .into_iter()
             .filter(|(_, _, needs)| needs.iter().any(|&permission| actor.may(permission)));
@@ -71,7 +69,7 @@ impl Around {
             is_here: part == here,
         });
         Self {
-            picture: picture.map(|it| format!("{}?{}", path(api.id, "thumbnail"), it.etag)),
+            picture: picture(portal, actor, api.id),
             tabs: tabs.collect(),
             is_designer: actor.may(Permission::DesignApis),
             api,
@@ -100,6 +98,13 @@ pub(super) fn path(api: ApiId, part: &str) -> String {
         "" => format!("/publisher/apis/{api}"),
         part => format!("/publisher/apis/{api}/{part}"),
     }
+}
+
+/// Where the picture of an API is; `None` when it has none. Another picture has another address.
+pub(super) fn picture(portal: &Portal, actor: &Actor, api: ApiId) -> Option<String> {
+    let visitor = Visitor::SignedIn(actor.clone());
+    let picture = portal.service.get_thumbnail(&visitor, api).ok()?;
+    Some(format!("{}?{}", path(api, "thumbnail"), picture.etag))
 }
 
 /// What people call an API.
