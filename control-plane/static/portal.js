@@ -17,6 +17,12 @@ for (const kind of ['click', 'focusin']) {
   });
 }
 
+// The tab that one is at is seen, where tabs scroll.
+for (const tab of document.querySelectorAll('.tabs [aria-current]')) {
+  const row = tab.closest('ul');
+  row.scrollLeft = tab.offsetLeft - row.offsetLeft - (row.clientWidth - tab.offsetWidth) / 2;
+}
+
 // A form that was refused says so to those who do not see it.
 document.querySelector('[data-focus]')?.focus();
 

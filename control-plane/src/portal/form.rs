@@ -182,9 +182,24 @@ impl Fault {
     /// The fault as a sentence, without a full stop.
     #[must_use]
     pub fn sentence(&self) -> String {
-        let words = self.field.replace('_', " ");
-        capitalised(&format!("{words} {}", self.text))
+        capitalised(&format!("{} {}", words(&self.field), self.text))
     }
+}
+
+/// A field in words: `topics[0].mapping` is `topic 1, mapping`.
+fn words(field: &str) -> String {
+    let words = field.replace('_', " ");
+    let Some((list, rest)) = words.split_once('[') else {
+        return words;
+    };
+    let Some((Ok(index), rest)) = rest
+        .split_once(']')
+        .map(|(index, rest)| (index.parse::<usize>(), rest))
+    else {
+        return words;
+    };
+    let item = list.strip_suffix('s').unwrap_or(list);
+    format!("{item} {}{}", index + 1, rest.replace('.', ", "))
 }
 
 /// The input of a field's path: what follows the message's name.
@@ -248,6 +263,19 @@ mod tests {
         assert_eq!(form.theirs("a").as_deref(), Some("theirs"));
         assert_eq!(form.theirs("b"), None);
         assert_eq!(form.etag(), "2");
+    }
+
+    #[test]
+    fn the_field_of_an_item_is_told_by_its_place() {
+        for (field, told) in [
+            ("topics[0].mapping", "Topic 1, mapping must be short"),
+            ("tags[11]", "Tag 12 must be short"),
+            ("display_name", "Display name must be short"),
+        ] {
+            let mut form = Form::new();
+            form.fault(field, "must be short");
+            assert_eq!(form.faults()[0].sentence(), told);
+        }
     }
 
     #[test]

@@ -11,6 +11,7 @@ use tower::ServiceExt as _;
 mod entrance;
 mod forms;
 mod pages;
+mod publisher;
 
 use super::{Portal, cookie, csrf, fields::Fields};
 use crate::{
