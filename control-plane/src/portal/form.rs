@@ -182,8 +182,18 @@ impl Fault {
     /// The fault as a sentence, without a full stop.
     #[must_use]
     pub fn sentence(&self) -> String {
-        let words = self.field.replace('_', " ");
-        capitalised(&format!("{words} {}", self.text))
+        let places: Vec<_> = self.field.split('.').map(words).collect();
+        capitalised(&format!("{} {}", places.join(" › "), self.text))
+    }
+}
+
+/// A segment of a field's path as people say it: `max_sessions` is "max sessions", `groups[0]` is "groups 1".
+fn words(segment: &str) -> String {
+    let words = segment.replace('_', " ");
+    let counted = words.strip_suffix(']').and_then(|it| it.split_once('['));
+    match counted.map(|(list, index)| (list, index.parse::<usize>())) {
+        Some((list, Ok(index))) => format!("{list} {}", index.saturating_add(1)),
+        _ => words,
     }
 }
 
@@ -229,6 +239,10 @@ mod tests {
             "Must begin with `/`"
         );
         assert_eq!(form.faults()[0].sentence(), "Name must not be empty");
+        assert_eq!(
+            form.faults()[1].sentence(),
+            "Topics 1 › mapping must begin with `/`"
+        );
         assert_eq!(form.status(), 422);
     }
 
