@@ -72,6 +72,7 @@ pub mod moment;
 pub mod markdown;
 mod dress;
 mod entrance;
+mod account;
 mod publisher;
 mod devportal;
 mod admin;
@@ -119,6 +120,7 @@ impl Portal {
     pub fn routes(self) -> Router {
         Router::new()
             .merge(entrance::routes())
+            .merge(account::routes())
             .merge(publisher::routes())
             .merge(devportal::routes())
             .merge(admin::routes())

@@ -35,6 +35,7 @@ const ASSETS: &[Asset] = assets! {
     "portal.css": CSS,
     "portal.js": SCRIPT,
     "create.js": SCRIPT,
+    "policy.js": SCRIPT,
     "favicon.svg": SVG,
 };
 

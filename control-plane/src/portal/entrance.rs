@@ -12,7 +12,7 @@ use tidegate_kit::secret::Secret;
 
 use super::{
     Answer, Form, Frame, Notice, Portal, Posted, PostedByAnyone, Problem, Room, See, Visitor,
-    cookie,
+    account, cookie,
     fields::Fields,
     notice::is_local,
     posted::{RESUMED, is_secret},
@@ -59,7 +59,8 @@ pub(super) fn routes() -> Router<Portal> {
 pub(super) fn sign_in_path(visitor: &Visitor) -> String {
     let target = visitor.target();
     let here = visitor.path() == SIGN_IN || visitor.path() == "/sign-out";
-    if here || visitor.room().is_none() {
+    let comes_back = visitor.room().is_some() || visitor.path() == account::PATH;
+    if here || !comes_back {
         return SIGN_IN.to_owned();
     }
     let query = Fields::new().with(NEXT, target).encode();

@@ -182,24 +182,22 @@ impl Fault {
     /// The fault as a sentence, without a full stop.
     #[must_use]
     pub fn sentence(&self) -> String {
-        capitalised(&format!("{} {}", words(&self.field), self.text))
+        let places: Vec<_> = self.field.split('.').map(words).collect();
+        capitalised(&format!("{} {}", places.join(", "), self.text))
     }
 }
 
-/// A field in words: `topics[0].mapping` is `topic 1, mapping`.
-fn words(field: &str) -> String {
-    let words = field.replace('_', " ");
-    let Some((list, rest)) = words.split_once('[') else {
-        return words;
-    };
-    let Some((Ok(index), rest)) = rest
-        .split_once(']')
-        .map(|(index, rest)| (index.parse::<usize>(), rest))
-    else {
-        return words;
-    };
-    let item = list.strip_suffix('s').unwrap_or(list);
-    format!("{item} {}{}", index + 1, rest.replace('.', ", "))
+/// A segment of a field's path as people say it: `max_sessions` is "max sessions", `topics[0]` is "topic 1".
+fn words(segment: &str) -> String {
+    let words = segment.replace('_', " ");
+    let counted = words.strip_suffix(']').and_then(|it| it.split_once('['));
+    match counted.map(|(list, index)| (list, index.parse::<usize>())) {
+        Some((list, Ok(index))) => {
+            let item = list.strip_suffix('s').unwrap_or(list);
+            format!("{item} {}", index.saturating_add(1))
+        }
+        _ => words,
+    }
 }
 
 /// The input of a field's path: what follows the message's name.
@@ -244,6 +242,10 @@ mod tests {
             "Must begin with `/`"
         );
         assert_eq!(form.faults()[0].sentence(), "Name must not be empty");
+        assert_eq!(
+            form.faults()[1].sentence(),
+            "Topics 1 › mapping must begin with `/`"
+        );
         assert_eq!(form.status(), 422);
     }
 
