@@ -15,6 +15,7 @@ pub mod throttle;
 pub mod claims;
 pub mod signer;
 pub mod token;
+pub mod issue;
 pub mod jwks;
 pub mod well_known;
 pub mod rotation;

@@ -10,6 +10,7 @@ use tidegate_proto::{claims::KeyType, ids::ApiId, reason::Reason};
 
 use cache::{TokenCache, TokenHash};
 use claims::Claims;
+use credential::Carried;
 use jwt::Verified;
 
 use crate::{
@@ -105,7 +106,7 @@ impl Authenticator {
         }
     }
 
-    /// Judges a handshake at `now` (seconds of Unix time).
+    /// Judges a handshake at `now` (seconds of Unix time); `carried` is what stood among its subprotocols.
     ///
     /// # Errors
     /// `CredentialMissing` and its siblings when the token does not verify; `ApplicationUnknown`,
@@ -115,10 +116,11 @@ impl Authenticator {
         snapshot: &Snapshot,
         matched: &Match,
         headers: &HeaderMap,
+        carried: Option<&Carried>,
         query: Option<&str>,
         now: u64,
     ) -> Result<Principal, Reason> {
-        let token = credential::find(headers, query)?;
+        let token = credential::find(headers, carried, query)?;
         let verified = self.verify(snapshot, &token, now)?;
         let manager = snapshot
             .key_manager(&verified.token.issuer)

@@ -6,7 +6,11 @@ use tidegate_kit::secret::Secret;
 use tonic::{Request, Status, metadata::MetadataMap};
 
 use super::{Admin, status};
-use crate::{domain::actor::Actor, http::Peer, service::error::ServiceError};
+use crate::{
+    domain::actor::{Actor, Visitor},
+    http::Peer,
+    service::error::ServiceError,
+};
 
 /// Tokens of ours are much shorter; longer ones are not looked up.
 const TOKEN_MAX: usize = 512;
@@ -19,6 +23,17 @@ impl Admin {
     pub(super) fn actor<T>(&self, request: &Request<T>) -> Result<Actor, Status> {
         let token = token(request.metadata())?;
         self.service.authenticate(&token).map_err(status::of)
+    }
+
+    /// Who looks, where a call needs no token. A token that is there must be good all the same.
+    ///
+    /// # Errors
+    /// UNAUTHENTICATED when there is a token and it is not good.
+    pub(super) fn visitor<T>(&self, request: &Request<T>) -> Result<Visitor, Status> {
+        if request.metadata().contains_key("authorization") {
+            return self.actor(request).map(Visitor::SignedIn);
+        }
+        Ok(Visitor::Anonymous)
     }
 }
 

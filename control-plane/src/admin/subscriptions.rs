@@ -19,7 +19,10 @@ use crate::{
         name::EnvironmentName,
         subscription::{Subscription, SubscriptionState},
     },
-    service::{listing::ListQuery, subscriptions::SubscriptionUpdate},
+    service::{
+        listing::ListQuery,
+        subscriptions::{Parties, SubscriptionUpdate},
+    },
 };
 
 #[async_trait]
@@ -45,7 +48,7 @@ impl SubscriptionService for Admin {
             .create_subscription(&actor, application, api, plan.as_str())
             .await
             .map_err(status::of)?;
-        Ok(Response::new(message(&subscription)))
+        Ok(Response::new(self.subscription(&subscription)))
     }
 
     async fn get_subscription(
@@ -58,7 +61,7 @@ impl SubscriptionService for Admin {
             .service
             .get_subscription(&actor, id)
             .map_err(status::of)?;
-        Ok(Response::new(message(&subscription)))
+        Ok(Response::new(self.subscription(&subscription)))
     }
 
     async fn list_subscriptions(
@@ -78,7 +81,7 @@ impl SubscriptionService for Admin {
             .list_subscriptions(&actor, &query)
             .map_err(status::of)?;
         Ok(Response::new(ListSubscriptionsResponse {
-            subscriptions: page.items.iter().map(|it| message(it)).collect(),
+            subscriptions: page.items.iter().map(|it| self.subscription(it)).collect(),
             next_page_token: page.next_page_token,
             total_size: convert::size(page.total_size),
         }))
@@ -111,7 +114,7 @@ impl SubscriptionService for Admin {
             .update_subscription(&actor, update)
             .await
             .map_err(status::of)?;
-        Ok(Response::new(message(&subscription)))
+        Ok(Response::new(self.subscription(&subscription)))
     }
 
     async fn delete_subscription(
@@ -145,7 +148,7 @@ impl SubscriptionService for Admin {
             .set_subscription_state(&actor, id, state, &request.etag)
             .await
             .map_err(status::of)?;
-        Ok(Response::new(message(&subscription)))
+        Ok(Response::new(self.subscription(&subscription)))
     }
 
     async fn unblock_subscription(
@@ -160,7 +163,7 @@ impl SubscriptionService for Admin {
             .set_subscription_state(&actor, id, SubscriptionState::Active, &request.etag)
             .await
             .map_err(status::of)?;
-        Ok(Response::new(message(&subscription)))
+        Ok(Response::new(self.subscription(&subscription)))
     }
 
     async fn reset_subscription_quota(
@@ -174,7 +177,7 @@ impl SubscriptionService for Admin {
             .reset_subscription_quota(&actor, id)
             .await
             .map_err(status::of)?;
-        Ok(Response::new(message(&subscription)))
+        Ok(Response::new(self.subscription(&subscription)))
     }
 
     async fn get_subscription_usage(
@@ -193,6 +196,24 @@ impl SubscriptionService for Admin {
     }
 }
 
+impl Admin {
+    /// A subscription as callers see it.
+    fn subscription(&self, subscription: &Subscription) -> Message {
+        let parties = self.service.parties(subscription);
+        let Some(Parties { application, api }) = parties else {
+            return message(subscription);
+        };
+        Message {
+            application_display_name: application.name.to_string(),
+            owner: format!("users/{}", application.owner_name),
+            api_name: api.name.to_string(),
+            api_version: api.version.to_string(),
+            ..message(subscription)
+        }
+    }
+}
+
+/// What a subscription says by itself.
 fn message(subscription: &Subscription) -> Message {
     Message {
         name: subscription.resource(),
@@ -207,6 +228,7 @@ fn message(subscription: &Subscription) -> Message {
         etag: subscription.etag.to_string(),
         create_time: convert::time(subscription.created_at),
         update_time: convert::time(subscription.updated_at),
+        ..Message::default()
     }
 }
 

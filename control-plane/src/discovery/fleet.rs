@@ -18,7 +18,9 @@ use tidegate_proto::{
 use tokio_util::sync::CancellationToken;
 
 use super::usage::{Book, NodeKey};
-use crate::domain::{name::EnvironmentName, time::Timestamp, usage::Consumption};
+use crate::domain::{
+    name::EnvironmentName, revision::Deployment, time::Timestamp, usage::Consumption,
+};
 
 /// The nodes of all environments. Clones see the same.
 #[derive(Clone, Debug)]
@@ -69,6 +71,17 @@ pub struct NodeView {
     pub open_sessions: u64,
     /// How it counted quotas then; `None` before it has said so.
     pub ledger: Option<LedgerView>,
+}
+
+/// How far a node is with a deployment, as far as its last word tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress<'a> {
+    /// It runs the deployment.
+    Acknowledged,
+    /// It runs a configuration from before the deployment.
+    Behind,
+    /// It could not accept the API as it is now, for this reason in its words.
+    Rejected(&'a str),
 }
 
 /// The ledger of a node.
@@ -266,6 +279,20 @@ impl NodeView {
     pub const fn lag(&self, latest: RevisionNumber) -> u64 {
         self.number.lag_behind(latest)
     }
+
+    /// How far the node is with a deployment on its environment.
+    #[must_use]
+    pub fn progress(&self, deployment: &Deployment) -> Progress<'_> {
+        if self.number < deployment.number || self.number == RevisionNumber::ZERO {
+            return Progress::Behind;
+        }
+        // On the wire an API and what is deployed of it are one resource.
+        let resource = format!("apis/{}", deployment.api);
+        match self.rejections.iter().find(|it| it.resource == resource) {
+            Some(rejection) => Progress::Rejected(&rejection.reason),
+            None => Progress::Acknowledged,
+        }
+    }
 }
 
 // === impl Registration ===
@@ -333,10 +360,13 @@ mod tests {
     use std::time::Duration;
 
     use tidegate_kit::clock::Clock;
-    use tidegate_proto::revision::RevisionNumber;
+    use tidegate_proto::{
+        ids::{ApiId, RevisionId},
+        revision::{ContentVersion, RevisionNumber},
+    };
 
-    use super::{Fleet, FleetFull, REMEMBERED, Registration};
-    use crate::domain::name::EnvironmentName;
+    use super::{Fleet, FleetFull, REMEMBERED, Registration, RejectionView};
+    use crate::domain::{name::EnvironmentName, revision::Deployment, time::Timestamp};
 
     fn environment() -> EnvironmentName {
         EnvironmentName::parse("default").unwrap()
@@ -375,6 +405,52 @@ mod tests {
         let view = fleet.node(&environment(), "a").unwrap();
         assert!(view.connected);
         assert_eq!(view.number, RevisionNumber::new(7));
+    }
+
+    #[test]
+    fn a_node_is_behind_a_deployment_until_it_runs_its_number_and_may_have_rejected_it() {
+        let fleet = Fleet::new(Clock::System);
+        let node = register(&fleet, "a").unwrap();
+        let api = ApiId::generate();
+        let at = |number| Deployment {
+            api,
+            environment: environment(),
+            revision: RevisionId::generate(),
+            deployed_by: "ann".to_owned(),
+            deployed_at: Timestamp::from_millis(0),
+            number: RevisionNumber::new(number),
+        };
+        let progress = |number| {
+            let view = fleet.node(&environment(), "a").unwrap();
+            format!("{:?}", view.progress(&at(number)))
+        };
+        assert_eq!(
+            (progress(7), progress(8)),
+            ("Acknowledged".into(), "Behind".into())
+        );
+        let rejected = |resource: String| RejectionView {
+            resource,
+            version: ContentVersion::new(1),
+            reason: "no such thing".to_owned(),
+        };
+        let other = rejected(format!("apis/{}", ApiId::generate()));
+        node.acknowledged(RevisionNumber::new(8), vec![other]);
+        assert_eq!(
+            (progress(0), progress(8)),
+            ("Acknowledged".into(), "Acknowledged".into())
+        );
+        node.acknowledged(
+            RevisionNumber::new(8),
+            vec![rejected(format!("apis/{api}"))],
+        );
+        assert_eq!(progress(8), "Rejected(\"no such thing\")");
+        assert_eq!(progress(9), "Behind");
+        node.acknowledged(RevisionNumber::ZERO, Vec::new());
+        assert_eq!(
+            progress(0),
+            "Behind",
+            "a node without a configuration runs nothing"
+        );
     }
 
     #[test]

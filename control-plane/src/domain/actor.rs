@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use tidegate_proto::ids::UserId;
 
-use super::user::{Permission, Role, Roles, User};
+use super::{
+    name::UserName,
+    user::{Permission, Role, Roles, User},
+};
 
 /// Who is asking, with the roles of this moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +18,28 @@ pub struct Actor {
     pub name: Arc<str>,
     /// The roles.
     pub roles: Roles,
+}
+
+/// Who looks at what there is for everybody.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Visitor {
+    /// Nobody who is known.
+    Anonymous,
+    /// Somebody who signed in.
+    SignedIn(Actor),
+}
+
+// === impl Visitor ===
+
+impl Visitor {
+    /// Who it is, where that is known.
+    #[must_use]
+    pub const fn actor(&self) -> Option<&Actor> {
+        match self {
+            Self::Anonymous => None,
+            Self::SignedIn(actor) => Some(actor),
+        }
+    }
 }
 
 // === impl Actor ===
@@ -37,6 +62,16 @@ impl Actor {
             user: Some(user.id),
             name: user.name.as_str().into(),
             roles: user.roles,
+        }
+    }
+
+    /// Somebody who is about to become a user of this name; may do nothing yet.
+    #[must_use]
+    pub fn newcomer(name: &UserName) -> Self {
+        Self {
+            user: None,
+            name: name.as_str().into(),
+            roles: Roles::NONE,
         }
     }
 

@@ -46,6 +46,19 @@ pub struct Page<T> {
     pub total_size: usize,
 }
 
+// === impl Page ===
+
+impl<T> Page<T> {
+    /// The same page of what the items are turned into.
+    pub(super) fn map<U>(self, turn: impl FnMut(T) -> U) -> Page<U> {
+        Page {
+            items: self.items.into_iter().map(turn).collect(),
+            next_page_token: self.next_page_token,
+            total_size: self.total_size,
+        }
+    }
+}
+
 /// The value of a field, as filters and orders see it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) enum Field {

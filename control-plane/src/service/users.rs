@@ -16,8 +16,8 @@ use super::{
 use crate::domain::{
     actor::Actor,
     credential::SecretHash,
-    invalid::{self, Faults, Invalid},
-    name::UserName,
+    invalid::{self, Faults, Invalid, Rule},
+    name::{UserName, fold},
     object::{Etag, ObjectKey},
     policy::DenyTarget,
     state::State,
@@ -68,7 +68,7 @@ impl Service {
     ) -> Result<Arc<User>, ServiceError> {
         demand(actor, Permission::ManageUsers)?;
         let mut faults = Faults::new();
-        let name = faults.take("user_id", UserName::parse(name));
+        let name = faults.take("user_id", free_name(name));
         read_roles(roles, &mut faults);
         if let Err(fault) = password::check("password", password) {
             faults.extend(fault);
@@ -281,7 +281,7 @@ const fn is_admin(user: &User) -> bool {
     user.roles.contains(Role::Admin)
 }
 
-fn find(state: &State, name: &str) -> Result<Arc<User>, ServiceError> {
+pub(super) fn find(state: &State, name: &str) -> Result<Arc<User>, ServiceError> {
     state
         .user_named(name)
         .cloned()
@@ -289,7 +289,17 @@ fn find(state: &State, name: &str) -> Result<Arc<User>, ServiceError> {
 }
 
 fn read_name(field: &str, name: &str) -> Result<UserName, Invalid> {
-    UserName::parse(name).map_err(|rule| Invalid::one(field, rule.reason, rule.description))
+    free_name(name).map_err(|rule| Invalid::one(field, rule.reason, rule.description))
+}
+
+/// Reads the name of a new user. Nobody may be called as the process calls itself in the audit log.
+pub(super) fn free_name(name: &str) -> Result<UserName, Rule> {
+    let name = UserName::parse(name)?;
+    if fold(name.as_str()) == *Actor::system().name {
+        let rule = "is the control plane's own; choose another";
+        return Err(Rule::new(invalid::reason::NAME_TAKEN, rule));
+    }
+    Ok(name)
 }
 
 fn read_roles(roles: Roles, faults: &mut Faults) {
@@ -302,7 +312,7 @@ fn read_roles(roles: Roles, faults: &mut Faults) {
     }
 }
 
-fn add(
+pub(super) fn add(
     draft: &mut Draft,
     name: UserName,
     password: PasswordHash,
@@ -336,7 +346,7 @@ fn keep_an_admin(state: &State) -> Result<(), ServiceError> {
     })
 }
 
-fn end_sessions(draft: &mut Draft, user: UserId, keep: Option<SecretHash>) {
+pub(super) fn end_sessions(draft: &mut Draft, user: UserId, keep: Option<SecretHash>) {
     let ended: Vec<_> = draft
         .state()
         .sessions_of(user)

@@ -3,16 +3,30 @@
 use std::borrow::Cow;
 
 use http::{HeaderMap, HeaderValue, header};
+use tidegate_kit::secret::Secret;
 use tidegate_proto::reason::Reason;
 
 /// The query parameter that may carry an access token (RFC 6750, 2.3).
 pub const QUERY_PARAMETER: &str = "access_token";
 
-/// Finds the access token: in `Authorization: Bearer`, else in `?access_token=`.
+/// The subprotocol that says that the next one in the list is no subprotocol but an access token: a browser can set no
+/// other header of a handshake. To the client it is a subprotocol like any other, so the 101 names it where the backend
+/// chose none of the rest: a browser gives up on a server that chooses none of what it offered.
+pub const MARKER: &str = "tidegate.token";
+
+/// What a client carried in `Sec-WebSocket-Protocol` behind the marker. Debug shows nothing of it.
+#[derive(Clone, Debug)]
+pub struct Carried(Result<Secret, Reason>);
+
+/// Finds the access token: in `Authorization: Bearer`, else behind the marker, else in `?access_token=`.
 ///
 /// # Errors
 /// `CredentialMissing`, or `CredentialInvalid` where there is one that cannot be read.
-pub fn find<'a>(headers: &'a HeaderMap, query: Option<&'a str>) -> Result<Cow<'a, str>, Reason> {
+pub fn find<'a>(
+    headers: &'a HeaderMap,
+    carried: Option<&'a Carried>,
+    query: Option<&'a str>,
+) -> Result<Cow<'a, str>, Reason> {
     let mut bearers = headers
         .get_all(header::AUTHORIZATION)
         .iter()
@@ -23,9 +37,15 @@ pub fn find<'a>(headers: &'a HeaderMap, query: Option<&'a str>) -> Result<Cow<'a
         )),
         // Two credentials: whichever was meant, the request is not what its sender thinks it is.
         (Some(_), Some(_)) => return Err(Reason::CredentialInvalid),
-        (None, _) => query_token(query.unwrap_or_default())
-            .map(|value| decode(value).ok_or(Reason::CredentialInvalid))
-            .transpose()?,
+        (None, _) => match carried {
+            Some(Carried(token)) => {
+                let token = token.as_ref().map_err(|&reason| reason)?;
+                Some(Cow::Borrowed(token.expose()))
+            }
+            None => query_token(query.unwrap_or_default())
+                .map(|value| decode(value).ok_or(Reason::CredentialInvalid))
+                .transpose()?,
+        },
     };
     match token {
         Some(token) if !token.is_empty() => Ok(token),
@@ -112,14 +132,80 @@ pub(crate) fn decode(text: &str) -> Option<Cow<'_, str>> {
     String::from_utf8(decoded).ok().map(Cow::Owned)
 }
 
+/// Reads a token that stands where a subprotocol would, so it must be made of the same characters (RFC 9110, 5.6.2); a
+/// JWT is.
+fn read(token: &[u8]) -> Result<Secret, Reason> {
+    let fits = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
+    match std::str::from_utf8(token) {
+        Ok(text) if token.iter().all(fits) => Ok(Secret::new(text.to_owned())),
+        _ => Err(Reason::CredentialInvalid),
+    }
+}
+
+// === impl Carried ===
+
+impl Carried {
+    /// Takes marker and token out of the subprotocols that a client offers, wherever they stand in the list; the others
+    /// stay in their order. `None`, and nothing is touched, where the marker is not among them.
+    pub fn take(headers: &mut HeaderMap) -> Option<Self> {
+        let lines = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL);
+        let offered = lines
+            .iter()
+            // Not by the rules for quoted strings: subprotocols are tokens, and a backend may see a comma as a comma.
+            .flat_map(|line| line.as_bytes().split(|&byte| byte == b','))
+            .map(<[u8]>::trim_ascii)
+            .filter(|element| !element.is_empty());
+        let mut tokens: Vec<Option<&[u8]>> = Vec::new();
+        let mut others: Vec<&[u8]> = Vec::new();
+        let mut is_behind_marker = false;
+        for element in offered {
+            if element == MARKER.as_bytes() {
+                tokens.push(None);
+                is_behind_marker = true;
+            } else if is_behind_marker {
+                tokens.pop();
+                tokens.push(Some(element));
+                is_behind_marker = false;
+            } else {
+                others.push(element);
+            }
+        }
+        let token = match tokens[..] {
+            [] => return None,
+            [None] => Err(Reason::CredentialMissing),
+            [Some(token)] => read(token),
+            // As with two headers: whichever was meant, the request is not what its sender thinks it is.
+            _ => Err(Reason::CredentialInvalid),
+        };
+        let others = others.join(&b", "[..]);
+        match HeaderValue::from_bytes(&others) {
+            Ok(others) if !others.is_empty() => {
+                headers.insert(header::SEC_WEBSOCKET_PROTOCOL, others);
+            }
+            _ => drop(headers.remove(header::SEC_WEBSOCKET_PROTOCOL)),
+        }
+        Some(Self(token))
+    }
+
+    /// Names the marker in a 101 whose backend chose no subprotocol.
+    pub fn answer(&self, headers: &mut HeaderMap) {
+        headers
+            .entry(header::SEC_WEBSOCKET_PROTOCOL)
+            .or_insert(HeaderValue::from_static(MARKER));
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
+    use http::{
+        HeaderMap, HeaderValue,
+        header::{AUTHORIZATION, SEC_WEBSOCKET_PROTOCOL},
+    };
     use tidegate_proto::reason::Reason;
 
     use proptest::prelude::{prop_assert, prop_assert_eq, proptest};
 
-    use super::{find, is_credential, strip_header, strip_query};
+    use super::{Carried, MARKER, find, is_credential, strip_header, strip_query};
 
     fn headers(values: &[&str]) -> HeaderMap {
         values
@@ -149,7 +235,7 @@ mod tests {
             ),
         ] {
             let headers = headers(header);
-            let found = find(&headers, query);
+            let found = find(&headers, None, query);
             assert_eq!(
                 found.as_deref(),
                 token.as_ref().copied(),
@@ -180,6 +266,107 @@ mod tests {
         assert_eq!(both, headers(&["Basic b"]));
     }
 
+    fn offers(lines: &[&str]) -> HeaderMap {
+        lines
+            .iter()
+            .map(|&line| {
+                let line = HeaderValue::from_bytes(line.as_bytes()).unwrap();
+                (SEC_WEBSOCKET_PROTOCOL, line)
+            })
+            .collect()
+    }
+
+    #[test]
+    fn marker_and_token_are_taken_out_of_the_subprotocols_and_the_others_stay() {
+        for (lines, token, left) in [
+            (&["tidegate.token, a.b-c_d"][..], Ok("a.b-c_d"), None),
+            (
+                &["mqtt,tidegate.token ,t, ocpp1.6"],
+                Ok("t"),
+                Some("mqtt, ocpp1.6"),
+            ),
+            (
+                &["mqtt", "tidegate.token", "t", "stomp"],
+                Ok("t"),
+                Some("mqtt, stomp"),
+            ),
+            (&["tidegate.token"], Err(Reason::CredentialMissing), None),
+            (
+                &["mqtt, tidegate.token, "],
+                Err(Reason::CredentialMissing),
+                Some("mqtt"),
+            ),
+            (
+                &["tidegate.token, a b, mqtt"],
+                Err(Reason::CredentialInvalid),
+                Some("mqtt"),
+            ),
+            (
+                &["tidegate.token, \"t\""],
+                Err(Reason::CredentialInvalid),
+                None,
+            ),
+            (
+                &["tidegate.token, t\u{e9}"],
+                Err(Reason::CredentialInvalid),
+                None,
+            ),
+            (
+                &["tidegate.token, t, tidegate.token, u"],
+                Err(Reason::CredentialInvalid),
+                None,
+            ),
+            (
+                &["tidegate.token, tidegate.token, t"],
+                Err(Reason::CredentialInvalid),
+                None,
+            ),
+            (
+                &["\"x, tidegate.token, t\""],
+                Err(Reason::CredentialInvalid),
+                Some("\"x"),
+            ),
+        ] {
+            let mut headers = offers(lines);
+            let carried = Carried::take(&mut headers).expect("the marker is among them");
+            let found = find(&headers, Some(&carried), Some("access_token=q"));
+            assert_eq!(found.as_deref(), token.as_ref().copied(), "{lines:?}");
+            let left = left.map_or_else(HeaderMap::new, |left| offers(&[left]));
+            assert_eq!(headers, left, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn without_the_marker_no_subprotocol_is_touched() {
+        for lines in [&["mqtt,ocpp1.6", "x"][..], &["Tidegate.Token, t"], &[]] {
+            let mut headers = offers(lines);
+            assert!(Carried::take(&mut headers).is_none());
+            assert_eq!(headers, offers(lines));
+        }
+    }
+
+    #[test]
+    fn a_token_in_the_header_goes_before_one_behind_the_marker() {
+        let mut subprotocols = offers(&["tidegate.token, s"]);
+        let carried = Carried::take(&mut subprotocols).unwrap();
+        let headers = headers(&["Bearer h"]);
+        let found = find(&headers, Some(&carried), None);
+        assert_eq!(found.as_deref(), Ok("h"));
+    }
+
+    #[test]
+    fn the_marker_is_answered_only_where_the_backend_chose_nothing() {
+        let mut offered = offers(&["tidegate.token, t"]);
+        let carried = Carried::take(&mut offered).unwrap();
+        assert!(!format!("{carried:?}").contains("\"t\""));
+        let mut chosen = offers(&["mqtt"]);
+        carried.answer(&mut chosen);
+        assert_eq!(chosen, offers(&["mqtt"]));
+        let mut none = HeaderMap::new();
+        carried.answer(&mut none);
+        assert_eq!(none, offers(&[MARKER]));
+    }
+
     proptest! {
         #[test]
         fn what_is_stripped_holds_no_credential_and_everything_else_in_order(
@@ -187,7 +374,7 @@ mod tests {
         ) {
             let stripped = strip_query(Some(&query)).unwrap_or_default();
             let no_headers = HeaderMap::new();
-            let found = find(&no_headers, Some(&stripped));
+            let found = find(&no_headers, None, Some(&stripped));
             prop_assert_eq!(found.err(), Some(Reason::CredentialMissing));
             let left = stripped.split('&').filter(|pair| !pair.is_empty());
             let kept = query.split('&').filter(|pair| !pair.is_empty() && !is_credential(pair));

@@ -78,7 +78,7 @@ impl World {
         headers.insert(AUTHORIZATION, format!("Bearer {token}").parse().unwrap());
         let matched = route(&snapshot, path).expect("the path leads to an API");
         self.authenticator
-            .authenticate(&snapshot, &matched, &headers, None, now)
+            .authenticate(&snapshot, &matched, &headers, None, None, now)
     }
 }
 

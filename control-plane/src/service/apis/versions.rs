@@ -10,11 +10,11 @@ use crate::{
         actor::Actor, api::Api, lifecycle::Lifecycle, name::UserName, object::Etag,
         user::Permission,
     },
-    service::{Service, draft::Draft, error::ServiceError, guard::demand},
+    service::{Service, documents, draft::Draft, error::ServiceError, guard::demand, thumbnails},
 };
 
 impl Service {
-    /// Copies an API into a new version in the state Created; with `default_version` the flag moves to it.
+    /// Copies an API with its documents and its picture into a new version in the state Created; with `default_version` the flag moves to it.
     ///
     /// # Errors
     /// `PermissionDenied`, `NotFound`, `Invalid`, `AlreadyExists` for a version that exists, `Storage`, `Unavailable`.
@@ -48,6 +48,8 @@ impl Service {
                 ..Api::clone(&api)
             };
             let next = draft.put(next);
+            documents::copy_all(draft, id, next.id);
+            thumbnails::copy(draft, id, next.id);
             if default_version {
                 take_default_from_others(draft, &next);
             }
