@@ -34,6 +34,7 @@ const SVG: &str = "image/svg+xml";
 const ASSETS: &[Asset] = assets! {
     "portal.css": CSS,
     "portal.js": SCRIPT,
+    "console.js": SCRIPT,
     "favicon.svg": SVG,
 };
 
