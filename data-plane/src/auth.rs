@@ -5,12 +5,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use http::HeaderMap;
 use tidegate_proto::{claims::KeyType, ids::ApiId, reason::Reason};
 
 use cache::{TokenCache, TokenHash};
 use claims::Claims;
-use credential::Carried;
+use credential::Places;
 use jwt::Verified;
 
 use crate::{
@@ -106,7 +105,7 @@ impl Authenticator {
         }
     }
 
-    /// Judges a handshake at `now` (seconds of Unix time); `carried` is what stood among its subprotocols.
+    /// Judges a handshake at `now` (seconds of Unix time).
     ///
     /// # Errors
     /// `CredentialMissing` and its siblings when the token does not verify; `ApplicationUnknown`,
@@ -115,12 +114,10 @@ impl Authenticator {
         &self,
         snapshot: &Snapshot,
         matched: &Match,
-        headers: &HeaderMap,
-        carried: Option<&Carried>,
-        query: Option<&str>,
+        places: Places<'_>,
         now: u64,
     ) -> Result<Principal, Reason> {
-        let token = credential::find(headers, carried, query)?;
+        let token = credential::find(places)?;
         let verified = self.verify(snapshot, &token, now)?;
         let manager = snapshot
             .key_manager(&verified.token.issuer)

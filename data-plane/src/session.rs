@@ -20,7 +20,7 @@ use crate::{
     },
     auth::{
         Authenticator,
-        credential::{self, Carried},
+        credential::{self, Carried, Places},
     },
     config::RelayConfig,
     handshake::{
@@ -221,14 +221,14 @@ async fn reach(
     record.routed(&matched);
     let now = gateway.clock.now_seconds();
     let query = offer.uri.query();
-    let principal = gateway.authenticator.authenticate(
-        &snapshot,
-        &matched,
-        &offer.headers,
+    let places = Places {
+        headers: &offer.headers,
         carried,
         query,
-        now,
-    )?;
+    };
+    let principal = gateway
+        .authenticator
+        .authenticate(&snapshot, &matched, places, now)?;
     record.authenticated(&principal);
     let endpoint = choose(&matched.api, &principal)?;
     let applicant = Applicant {
