@@ -80,13 +80,18 @@ pub async fn build(config: Config) -> anyhow::Result<Bound> {
     first_start(&service, &rotation, &config).await?;
 
     let fleet = Fleet::new(clock);
+    let portal = Portal::new(
+        service.clone(),
+        fleet.clone(),
+        rotation.clone(),
+        key_manager.clone(),
+    );
     let admin = Admin::new(
         service.clone(),
         fleet.clone(),
         rotation.clone(),
         key_manager.clone(),
     );
-    let portal = Portal::new(service.clone(), fleet.clone(), rotation.clone());
     let people_routes = people::routes(
         admin
             .routes()

@@ -89,6 +89,19 @@ impl KeyManager {
         })
     }
 
+    /// Where clients get tokens.
+    #[must_use]
+    pub fn token_endpoint(&self) -> String {
+        let base = self.shared.issuer.trim_end_matches('/');
+        format!("{base}/oauth2/token")
+    }
+
+    /// For how long a token is valid where nobody asks for less.
+    #[must_use]
+    pub fn lifetime(&self) -> Duration {
+        self.shared.lifetime
+    }
+
     /// The routes of all endpoints.
     pub fn routes(&self) -> Router {
         Router::new()

@@ -36,6 +36,7 @@ const ASSETS: &[Asset] = assets! {
     "portal.js": SCRIPT,
     "create.js": SCRIPT,
     "policy.js": SCRIPT,
+    "console.js": SCRIPT,
     "favicon.svg": SVG,
 };
 

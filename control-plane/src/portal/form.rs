@@ -244,7 +244,7 @@ mod tests {
         assert_eq!(form.faults()[0].sentence(), "Name must not be empty");
         assert_eq!(
             form.faults()[1].sentence(),
-            "Topics 1 › mapping must begin with `/`"
+            "Topic 1, mapping must begin with `/`"
         );
         assert_eq!(form.status(), 422);
     }

@@ -22,7 +22,7 @@ use crate::{
         user::{Role, Roles},
     },
     http::{Peer, people},
-    oauth::rotation::Rotation,
+    oauth::{KeyManager, rotation::Rotation},
     service::{Service, apis::ApiInput},
     store::memory::MemoryStore,
 };
@@ -68,7 +68,9 @@ impl Stage {
                 .unwrap();
         }
         let rotation = Rotation::new(service.clone(), &OauthConfig::default());
-        let portal = Portal::new(service.clone(), Fleet::new(clock.clone()), rotation);
+        let key_manager = KeyManager::new(service.clone(), &OauthConfig::default()).unwrap();
+        let fleet = Fleet::new(clock.clone());
+        let portal = Portal::new(service.clone(), fleet, rotation, key_manager);
         let peer = Peer(IpAddr::from([192, 0, 2, 7]));
         let door = people::routes(portal.routes(), Duration::from_secs(30)).layer(Extension(peer));
         Self {

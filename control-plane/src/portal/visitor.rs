@@ -9,7 +9,7 @@ use tidegate_kit::secret::Secret;
 use super::{Frame, Notice, Portal, Problem, Room, cookie, csrf, fields::Fields};
 use crate::{
     domain::{
-        actor::Actor,
+        actor::{Actor, Visitor as Reader},
         time::Timestamp,
         user::{Permission, Roles},
     },
@@ -99,14 +99,13 @@ impl Visitor {
         self.0.actor.as_ref()
     }
 
-    /// Who reads what everybody may read: the signed-in user, or an actor without a role, who sees what is public.
+    /// Who reads what there is for everybody, as use cases take it.
     #[must_use]
-    pub fn reader(&self) -> Actor {
-        self.0.actor.clone().unwrap_or_else(|| Actor {
-            user: None,
-            name: "anonymous".into(),
-            roles: Roles::NONE,
-        })
+    pub fn reader(&self) -> Reader {
+        self.0
+            .actor
+            .clone()
+            .map_or(Reader::Anonymous, Reader::SignedIn)
     }
 
     /// Whether somebody is signed in who may do that.
