@@ -351,11 +351,10 @@ impl World {
         let (id, tick) = (node.id, self.now.tick(node.ahead));
         node.bucket.charge(amount, tick);
         let paid_by = node.paid_by(tick);
-        // Who has a wrong clock, and has not heard of the ledger's yet, forgets what he has charged.
-        let is_kept = paid_by <= self.epoch();
         let done = self.done(paid_by, id);
         done.charged += amount;
-        done.used += if is_kept { amount } else { 0 };
+        // Whose clock is wrong, and who has not heard of the ledger's yet, forgets what he has charged.
+        done.used += if done.known.is_some() { amount } else { 0 };
     }
 
     fn serve(&mut self, at: usize, amount: u64, times: u64) {
@@ -621,8 +620,8 @@ fn setting() -> impl Strategy<Value = Setting> {
             seconds,
             // Who goes on alone knows no clock but his own.
             skews: if shares { [0; NODES] } else { skews },
-            ahead,
-            jumps,
+            ahead: if shares { [0; NODES] } else { ahead },
+            jumps: jumps && !shares,
             without_ledger: if shares {
                 WithoutLedger::Share
             } else {
