@@ -12,11 +12,13 @@ use std::{
 };
 
 use anyhow::Context as _;
+use arc_swap::ArcSwap;
 use axum::Router;
 use serde::Serialize;
 use tidegate_kit::{clock::Clock, tasks::Tasks, tls};
 
 pub mod files;
+mod renewal;
 
 use crate::{
     admin::Admin,
@@ -25,9 +27,11 @@ use crate::{
     domain::{actor::Actor, settings::Settings},
     http::{ALPN, Door, Limits, people},
     oauth::{KeyManager, rotation::Rotation},
+    portal::Portal,
     service::Service,
     store,
 };
+use renewal::Renewal;
 
 /// How long open calls may take to end after the process is told to stop.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -42,6 +46,7 @@ pub struct Bound {
     gateways: Door,
     gateway_routes: Router,
     rotation: Rotation,
+    renewal: Renewal,
     tasks: Tasks,
     ready: Ready,
 }
@@ -80,8 +85,13 @@ pub async fn build(config: Config) -> anyhow::Result<Bound> {
 
     let fleet = Fleet::new(clock);
     let admin = Admin::new(service.clone(), fleet.clone(), rotation.clone());
+    let portal = Portal::new(service.clone(), fleet.clone(), rotation.clone());
     let people_routes = people::routes(
-        admin.routes().await?.merge(key_manager.routes()),
+        admin
+            .routes()
+            .await?
+            .merge(key_manager.routes())
+            .merge(portal.routes()),
         Duration::from_secs(config.limits.request_seconds),
     );
     let settings = discovery::Settings {
@@ -94,7 +104,8 @@ pub async fn build(config: Config) -> anyhow::Result<Bound> {
     };
     let gateway_routes = discovery::router(settings, feed, fleet, &tasks);
 
-    let tls = certificates.identity.server_config(ALPN)?;
+    let tls = Arc::new(ArcSwap::new(certificates.identity.server_config(ALPN)?));
+    let renewal = Renewal::new(&config.tls, certificates.identity, tls.clone());
     let limits = &config.limits;
     let listen = &config.listen;
     let people_door = Door::bind(
@@ -118,6 +129,7 @@ pub async fn build(config: Config) -> anyhow::Result<Bound> {
         gateways,
         gateway_routes,
         rotation,
+        renewal,
         tasks,
         ready,
     })
@@ -197,6 +209,7 @@ impl Bound {
     pub async fn run(self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
         let tasks = &self.tasks;
         self.rotation.start(tasks);
+        self.renewal.start(tasks);
         let people = self.people.serve(self.people_routes, tasks.clone());
         tasks.spawn("people's door", people);
         let gateways = self.gateways.serve(self.gateway_routes, tasks.clone());

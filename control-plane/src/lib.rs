@@ -5,6 +5,7 @@ pub mod config;
 pub mod http;
 pub mod admin;
 pub mod oauth;
+pub mod portal;
 pub mod service;
 pub mod domain;
 pub mod store;

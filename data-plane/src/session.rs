@@ -16,6 +16,7 @@ use crate::{
     admit::{
         Applicant, Desk, admit,
         permit::{Held, Permit},
+        slots::Slot,
     },
     auth::{Authenticator, credential},
     config::RelayConfig,
@@ -77,6 +78,15 @@ struct Opened {
     backend: Leg<Socket>,
     rules: Rules,
     meter: Meter<Held>,
+    kept: Kept,
+}
+
+/// What undoes a session when it is over, in this order.
+struct Kept {
+    record: Record,
+    permit: Permit,
+    /// Last: a connection has its place until it is over.
+    _slot: Slot,
 }
 
 // === impl Gateway ===
@@ -95,52 +105,42 @@ impl Gateway {
 }
 
 /// Serves one connection to its end.
-pub async fn run(gateway: Arc<Gateway>, accepted: Accepted) {
-    let id = SessionId::generate(gateway.clock.now_millis());
-    let mut record = Record::begin(&gateway.metrics, id, accepted.peer, gateway.traced);
-    // What only the handshake needs lives in this box, and is gone before the relay begins.
-    let has_place = accepted.slot.is_within();
-    let opening = Box::pin(open(
-        &gateway,
-        accepted.io,
-        accepted.peer,
-        has_place,
-        &mut record,
-    ));
-    let Some((permit, opened)) = opening.await else {
-        return;
-    };
-    let ended = relay(opened, permit.held()).await;
-    record.ended(ended);
-    drop(permit);
-    // Not before: a connection has its place until it is over.
-    drop(accepted.slot);
+///
+/// What only the handshake needs lives in a box, and is gone before the relay begins: an idle session is a small future.
+pub fn run(gateway: Arc<Gateway>, accepted: Accepted) -> impl Future<Output = ()> {
+    let opening = Box::pin(open(gateway, accepted));
+    async move {
+        if let Some(opened) = opening.await {
+            let (mut kept, relay) = relay(opened);
+            let ended = relay.await;
+            kept.record.ended(ended);
+        }
+    }
 }
 
-/// Begins the relay. Boxed on the way in, so that the session's future does not hold the legs twice.
-fn relay(opened: Box<Opened>, held: Held) -> impl Future<Output = Ended> {
+/// Makes the relay. Boxed on the way in, so that the session's future does not hold the legs twice.
+fn relay(opened: Box<Opened>) -> (Kept, impl Future<Output = Ended>) {
     let Opened {
         client,
         backend,
         rules,
         meter,
+        kept,
     } = *opened;
-    relay::run(client, backend, rules, meter, held)
+    let held = kept.permit.held();
+    (kept, relay::run(client, backend, rules, meter, held))
 }
 
 /// From the accepted connection to the 101; `None` when the client got a refusal or is gone.
-async fn open(
-    gateway: &Gateway,
-    io: Socket,
-    peer: Peer,
-    has_place: bool,
-    record: &mut Record,
-) -> Option<(Permit, Box<Opened>)> {
+async fn open(gateway: Arc<Gateway>, accepted: Accepted) -> Option<Box<Opened>> {
+    let Accepted { io, peer, slot } = accepted;
+    let id = SessionId::generate(gateway.clock.now_millis());
+    let mut record = Record::begin(&gateway.metrics, id, peer, gateway.traced);
     let (mut wire, request) = match handshake::read(io, gateway.head).await {
         Ok(read) => read,
         Err(unread) => {
             match unread.reason {
-                Some(reason) => refuse(gateway, unread.io, &reason.into(), record).await,
+                Some(reason) => refuse(&gateway, unread.io, &reason.into(), &mut record).await,
                 None => record.silent(),
             }
             return None;
@@ -148,7 +148,7 @@ async fn open(
     };
     let (request, _) = request.into_parts();
     record.asked(&request.uri, &request.headers);
-    let judged = if has_place {
+    let judged = if slot.is_within() {
         Offer::validate(request)
     } else {
         Err(Reason::ConnectionLimit)
@@ -156,12 +156,12 @@ async fn open(
     let offer = match judged {
         Ok(offer) => offer,
         Err(reason) => {
-            refuse(gateway, wire.into_socket(), &reason.into(), record).await;
+            refuse(&gateway, wire.into_socket(), &reason.into(), &mut record).await;
             return None;
         }
     };
-    let reached = wire.unless_lost(reach(gateway, &offer, peer, record)).await;
-    match reached {
+    let reached = reach(&gateway, &offer, peer, &mut record);
+    match wire.unless_lost(reached).await {
         Some(Ok((permit, upstream))) => {
             let mut response = answer::switching(&offer, &upstream.headers, record.session());
             if let Some(allowance) = allowance(permit.session()) {
@@ -173,17 +173,20 @@ async fn open(
             };
             record.opened(permit.held());
             let terms = terms(permit.session(), &upstream);
-            let meter = Meter::new(permit.held(), terms, gateway.metrics.clone());
-            let opened = Opened {
+            Some(Box::new(Opened {
                 client,
-                meter,
-                backend: upstream.leg,
+                meter: Meter::new(permit.held(), terms, gateway.metrics.clone()),
                 rules: rules(&gateway.relay, upstream.deflate.is_some()),
-            };
-            Some((permit, Box::new(opened)))
+                backend: upstream.leg,
+                kept: Kept {
+                    record,
+                    permit,
+                    _slot: slot,
+                },
+            }))
         }
         Some(Err(refusal)) => {
-            refuse(gateway, wire.into_socket(), &refusal, record).await;
+            refuse(&gateway, wire.into_socket(), &refusal, &mut record).await;
             None
         }
         None => {

@@ -19,6 +19,8 @@ mod relay;
 mod handshake;
 mod config;
 mod quota;
+mod size;
+mod paired;
 mod table;
 
 use crate::up::build;
@@ -41,6 +43,8 @@ enum What {
     Config(config::Args),
     /// Quotas: what is admitted of a limit over several gateways, what Redis does for it, and the CPU of a message.
     Quota(quota::Args),
+    /// Messages where the configuration is small and where it is large.
+    Size(size::Args),
 }
 
 /// Runs one benchmark.
@@ -59,6 +63,10 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         What::Quota(args) => {
             println!("{}", machine::describe());
             quota::run(args, &folder)
+        }
+        What::Size(args) => {
+            println!("{}", machine::describe());
+            size::run(args, &folder)
         }
         What::Config(args) => {
             println!("{}", machine::describe());

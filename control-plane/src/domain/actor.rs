@@ -4,7 +4,11 @@ use std::sync::Arc;
 
 use tidegate_proto::ids::UserId;
 
-use super::user::{Permission, Role, Roles, User};
+use super::{
+    credential::SecretHash,
+    name::SYSTEM,
+    user::{Permission, Role, Roles, User},
+};
 
 /// Who is asking, with the roles of this moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +19,8 @@ pub struct Actor {
     pub name: Arc<str>,
     /// The roles.
     pub roles: Roles,
+    /// The sign-in session that the actor asks in, where there is one: what is begun in it ends with it.
+    pub session: Option<SecretHash>,
 }
 
 // === impl Actor ===
@@ -25,8 +31,9 @@ impl Actor {
     pub fn system() -> Self {
         Self {
             user: None,
-            name: "system".into(),
+            name: SYSTEM.into(),
             roles: Roles::NONE.with(Role::Admin),
+            session: None,
         }
     }
 
@@ -37,6 +44,16 @@ impl Actor {
             user: Some(user.id),
             name: user.name.as_str().into(),
             roles: user.roles,
+            session: None,
+        }
+    }
+
+    /// The same, asking in a sign-in session.
+    #[must_use]
+    pub fn in_session(self, token: SecretHash) -> Self {
+        Self {
+            session: Some(token),
+            ..self
         }
     }
 

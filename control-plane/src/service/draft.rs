@@ -3,6 +3,8 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
+use tidegate_proto::revision::RevisionNumber;
+
 use crate::{
     domain::{
         actor::Actor,
@@ -53,6 +55,11 @@ impl Draft {
         &self.state
     }
 
+    /// The number of the state as it will be.
+    pub(super) fn number(&self) -> RevisionNumber {
+        self.before.number().next()
+    }
+
     /// Writes an object; gives it back as it is kept.
     pub(super) fn put<T>(&mut self, object: T) -> Arc<T>
     where
@@ -75,7 +82,7 @@ impl Draft {
     /// The change and the state after it, or `None` when nothing was written.
     pub(super) fn finish(mut self, action: &str) -> Option<(Change, State)> {
         let subject = self.subject.take()?;
-        let number = self.before.number().next();
+        let number = self.number();
         self.state.set_number(number);
         let resource = |key: &ObjectKey| {
             let object = self.state.get(key).or_else(|| self.before.get(key));
@@ -85,7 +92,7 @@ impl Draft {
         let entry = AuditEntry {
             number,
             at: self.now,
-            actor: self.actor.name.to_string(),
+            actor: AuditEntry::noted(&self.actor),
             action: action.to_owned(),
             resource: resource(&subject),
             before: self.before.get(&subject).map(|it| record::audit_view(&it)),

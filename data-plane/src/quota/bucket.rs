@@ -195,8 +195,9 @@ impl Bucket {
     /// worth nothing.
     pub fn refund(&self, amount: u64, taken: Tick) {
         if self.count_only.load(Ordering::Relaxed) {
-            let less = |over: u64| Some(over.saturating_sub(amount));
-            // It is always `Some`.
+            let is_current = self.opened.load(Ordering::Acquire) <= taken.millis();
+            let less = |over: u64| is_current.then(|| over.saturating_sub(amount));
+            // Where the window has turned, nothing is to be done.
             let _ = self
                 .over
                 .fetch_update(Ordering::AcqRel, Ordering::Acquire, less);

@@ -87,6 +87,22 @@ pub struct Conflicted {
     pub conflict: Conflict,
 }
 
+// === impl Conflict ===
+
+impl Conflict {
+    /// The resource that stands in the way.
+    #[must_use]
+    pub fn owner(&self) -> ResourceName {
+        match self {
+            Self::BasePath { owner, .. } | Self::DefaultPath { owner, .. } => {
+                ResourceName::Api(*owner)
+            }
+            Self::Issuer { owner, .. } => ResourceName::KeyManager(owner.clone()),
+            Self::Subscription { owner } => ResourceName::Subscription(*owner),
+        }
+    }
+}
+
 // === impl Index ===
 
 impl Index {

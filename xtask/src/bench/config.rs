@@ -4,7 +4,7 @@
 
 mod meter;
 mod process;
-mod seed;
+pub(super) mod seed;
 
 use std::{
     path::Path,

@@ -18,9 +18,9 @@ use tokio::{process::Command, task::LocalSet};
 
 use super::{
     backend, machine,
-    relay::{self, Load, Shape},
+    paired::{Paired, paired},
+    relay::{Load, Shape},
     stack::Stack,
-    table::median,
     wire::Door,
 };
 use crate::up::build;
@@ -177,7 +177,7 @@ async fn cost(
     let path = path.find('/').map_or("/", |at| &path[at..]);
     let doors = [
         door(path, &stack.demo.unlimited_token)?,
-        flood::until_open(door(seed::PATH, &token)?).await?,
+        flood::until_open(door(seed::COUNTED_PATH, &token)?).await?,
     ];
     let load = Load {
         sessions: 8,
@@ -185,7 +185,7 @@ async fn cost(
         millis: args.millis,
     };
     println!(
-        "\n| CPU per message (µs) | without quotas | messages, bytes and a burst counted | ratio | target |"
+        "\n| CPU per message (µs) | without quotas | counted on all levels | ratio | target |"
     );
     println!("|---|---:|---:|---:|---:|");
     for (size, in_flight, every) in SHAPES {
@@ -195,22 +195,11 @@ async fn cost(
             in_flight,
             every,
         };
-        let mut turns = [Vec::new(), Vec::new()];
-        for round in 0..args.rounds {
-            // Each goes first as often as the other.
-            for at in [round % 2, 1 - round % 2] {
-                let turn = relay::measure(load, &doors[at], &[node.pid], shape, epoch).await;
-                turns[at].push(turn.with_context(|| shape.name())?.cpu);
-            }
-        }
-        let [without, with] = &turns;
-        // Of neighbours in time, so that what else the machine does falls on both alike.
-        let ratio = median(
-            with.iter()
-                .zip(without)
-                .map(|(with, without)| with / without),
-        );
-        let [without, with] = turns.map(|turns| median(turns.into_iter()));
+        let pair = [(&doors[0], node.pid), (&doors[1], node.pid)];
+        let Paired {
+            cpu: [without, with],
+            ratio,
+        } = paired(load, pair, args.rounds, shape, epoch).await?;
         println!(
             "| {} | {without:.3} | {with:.3} | **{ratio:.3}** | ≤ 1.03 |",
             shape.name()

@@ -111,6 +111,7 @@ const EDGES: &[Edge] = &[
             "crate::discovery",
             "crate::admin",
             "crate::oauth",
+            "crate::portal",
             "crate::service",
         ],
         within: "control-plane/src/domain",
@@ -122,6 +123,24 @@ const EDGES: &[Edge] = &[
         within: "control-plane/src/admin",
         but: &[],
         instead: "surfaces go through `service`, never to the store",
+    },
+    Edge {
+        words: &["crate::store", "crate::admin"],
+        within: "control-plane/src/portal",
+        but: &[],
+        instead: "surfaces go through `service`, never to the store, and not through one another",
+    },
+    Edge {
+        words: &["crate::portal"],
+        within: "control-plane/src/service",
+        but: &[],
+        instead: "use cases know no surface: turn the dependency round",
+    },
+    Edge {
+        words: &["askama", "ammonia", "pulldown_cmark"],
+        within: "",
+        but: &["control-plane/src/portal", "xtask/src/tidy/"],
+        instead: "pages are made in control-plane/src/portal alone",
     },
 ];
 

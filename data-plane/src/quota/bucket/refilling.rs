@@ -125,7 +125,8 @@ impl Bucket {
         }
         let unix = self.link.clock.at(now);
         let epoch = unix / self.window;
-        if !account.may_open(epoch) {
+        // Only the ledger leads back to an earlier one: a clock that lies behind would, time and again.
+        if !account.may_open(epoch) || account.epoch.is_some_and(|current| epoch < current) {
             return;
         }
         self.open(account, epoch, now);
@@ -221,7 +222,9 @@ impl Bucket {
         match answer {
             Answer::Granted(grant) => {
                 self.link.clock.learn(now, grant.now);
-                let deadline = sent.plus(grant.lasts).millis().saturating_sub(COARSENESS);
+                // One more, for clocks show whole milliseconds: the ledger's may turn up to one before this node's.
+                let deadline = sent.plus(grant.lasts).millis();
+                let deadline = deadline.saturating_sub(COARSENESS + 1);
                 account.ends = now.plus(grant.lasts);
                 // A deadline of the same window only ever moves on: each is early enough.
                 self.deadline.fetch_max(deadline, Ordering::AcqRel);

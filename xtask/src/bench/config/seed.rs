@@ -19,7 +19,7 @@ const AT_ONCE: usize = 32;
 const SUBSCRIPTIONS_EACH: usize = 100;
 
 /// Creates all of it, and gives the names of the subscriptions.
-pub(super) async fn seed(
+pub(in crate::bench) async fn seed(
     channel: &Channel,
     apis: usize,
     subscriptions: usize,

@@ -1,0 +1,185 @@
+//! The ways in and out: the landing page with its three doors, signing in, signing in again with what was typed kept, and
+//! signing out.
+
+use askama::Template;
+use axum::{
+    Router,
+    extract::State,
+    routing::{get, post},
+};
+use http::StatusCode;
+use tidegate_kit::secret::Secret;
+
+use super::{
+    Answer, Form, Frame, Notice, Portal, Posted, PostedByAnyone, Problem, Room, See, Visitor,
+    cookie,
+    fields::Fields,
+    notice::is_local,
+    posted::{RESUMED, is_secret},
+};
+use crate::{domain::actor::Actor, service::error::ServiceError};
+
+/// Where one signs in.
+const SIGN_IN: &str = "/sign-in";
+/// Where to go after it.
+const NEXT: &str = "next";
+/// What was typed in a form whose session was over, encoded.
+const KEPT: &str = "kept";
+
+#[derive(Template)]
+#[template(path = "landing.html")]
+struct Landing {
+    frame: Frame,
+    rooms: Vec<Room>,
+}
+
+#[derive(Template)]
+#[template(path = "sign_in.html")]
+struct SignIn {
+    frame: Frame,
+    form: Form,
+}
+
+#[derive(Template)]
+#[template(path = "resume.html")]
+struct Resume {
+    frame: Frame,
+    path: String,
+    typed: Fields,
+}
+
+pub(super) fn routes() -> Router<Portal> {
+    Router::new()
+        .route("/", get(landing))
+        .route(SIGN_IN, get(ask).post(sign_in))
+        .route("/sign-out", post(sign_out))
+}
+
+/// Where a visitor signs in to come back to what was asked for.
+pub(super) fn sign_in_path(visitor: &Visitor) -> String {
+    let target = visitor.target();
+    let here = visitor.path() == SIGN_IN || visitor.path() == "/sign-out";
+    if here || visitor.room().is_none() {
+        return SIGN_IN.to_owned();
+    }
+    let query = Fields::new().with(NEXT, target).encode();
+    format!("{SIGN_IN}?{query}")
+}
+
+async fn landing(visitor: Visitor) -> Answer {
+    let frame = visitor.frame("Tidegate");
+    let rooms = match visitor.actor() {
+        Some(_) => frame.rooms(),
+        // Whoever is not signed in yet may be somebody who may enter.
+        None => Room::ALL.to_vec(),
+    };
+    let page = Landing { frame, rooms };
+    page.frame.show(&page)
+}
+
+async fn ask(visitor: Visitor) -> Answer {
+    let next = visitor.query().text(NEXT).to_owned();
+    if let Some(actor) = visitor.actor() {
+        return See::page(destination(&next, actor)).answer();
+    }
+    let form = Form::of(Fields::new().with(NEXT, next));
+    show(visitor.frame("Sign in"), form, StatusCode::OK)
+}
+
+async fn sign_in(State(portal): State<Portal>, posted: PostedByAnyone) -> Answer {
+    let name = posted.fields.text("username").trim();
+    let password = Secret::new(posted.fields.text("password").to_owned());
+    let peer = posted.visitor.peer();
+    let signed_in = match portal.service.sign_in(name, &password, peer).await {
+        Ok(signed_in) => signed_in,
+        Err(error) => return refused(&posted, error),
+    };
+    // A session that is left behind would go on for hours.
+    if let Some(before) = posted.visitor.session() {
+        portal.service.sign_out(before).await?;
+    }
+    let token = signed_in.token;
+    let actor = Actor::of(&signed_in.user);
+    let next = posted.fields.text(NEXT);
+    let mut response = if posted.fields.has(KEPT) {
+        let typed = Fields::decode(posted.fields.text(KEPT).as_bytes());
+        let visitor = posted.visitor.signed_in(actor.clone(), token.clone());
+        resume(&visitor, &destination(next, &actor), &typed)?
+    } else {
+        See::page(destination(next, &actor)).response()
+    };
+    cookie::write(
+        response.headers_mut(),
+        cookie::SESSION,
+        token.expose(),
+        None,
+    );
+    Ok(response)
+}
+
+fn refused(posted: &PostedByAnyone, error: ServiceError) -> Answer {
+    let mut form = posted.form();
+    let status = match &error {
+        ServiceError::Unauthenticated(_) => {
+            form.complain("The user name or the password is wrong.");
+            StatusCode::UNAUTHORIZED
+        }
+        ServiceError::ResourceExhausted { retry_after } => {
+            let seconds = retry_after.as_secs().max(1);
+            form.complain(format!("Too many attempts. Try again in {seconds} s."));
+            StatusCode::TOO_MANY_REQUESTS
+        }
+        _ => return Err(error.into()),
+    };
+    show(posted.frame("Sign in"), form, status)
+}
+
+async fn sign_out(State(portal): State<Portal>, posted: Result<Posted, Problem>) -> Answer {
+    let posted = match posted {
+        // Whose session is over is signed out already.
+        Err(Problem::Resume(_)) => return Ok(left().response()),
+        posted => posted?,
+    };
+    if let Some(token) = posted.session() {
+        portal.service.sign_out(token).await?;
+    }
+    let mut response = left().response();
+    cookie::clear(response.headers_mut(), cookie::SESSION);
+    Ok(response)
+}
+
+fn left() -> See {
+    See::page("/").saying(Notice::done("You are signed out."))
+}
+
+/// The sign-in page for a form that came too late, with what was typed in it.
+pub(super) fn sign_in_again(visitor: &Visitor, typed: &Fields) -> Answer {
+    let kept = typed.only(|name| !is_secret(name)).encode();
+    let fields = Fields::new().with(NEXT, visitor.target()).with(KEPT, kept);
+    let frame = visitor.frame("Sign in again");
+    show(frame, Form::of(fields), StatusCode::UNAUTHORIZED)
+}
+
+/// After signing in again: a form with all that was typed, which goes on to where it was sent.
+pub(super) fn resume(visitor: &Visitor, path: &str, typed: &Fields) -> Answer {
+    let page = Resume {
+        frame: visitor.frame("Go on where you were"),
+        path: path.to_owned(),
+        typed: typed.only(|name| !is_secret(name)).with(RESUMED, "1"),
+    };
+    page.frame.show(&page)
+}
+
+fn show(frame: Frame, form: Form, status: StatusCode) -> Answer {
+    let page = SignIn { frame, form };
+    page.frame.show_with(status, &page)
+}
+
+/// Where to go after signing in: to where one was going, if that is a page of ours.
+fn destination(next: &str, actor: &Actor) -> String {
+    if is_local(next) {
+        next.to_owned()
+    } else {
+        Room::home_of(actor).path().to_owned()
+    }
+}

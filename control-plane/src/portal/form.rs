@@ -1,0 +1,259 @@
+//! A form as a page shows it: the values, a fault beside each field that has one, and what somebody else has saved
+//! meanwhile. Filled from an object or from what was posted; read by the macros of `ui.html`.
+
+use http::StatusCode;
+
+use super::{Problem, fields::Fields};
+use crate::service::error::ServiceError;
+
+/// Values and faults.
+#[derive(Clone, Debug, Default)]
+pub struct Form {
+    mine: Fields,
+    theirs: Option<Fields>,
+    etag: String,
+    faults: Vec<Fault>,
+    above: Vec<String>,
+    /// Whether somebody else has changed the object since the form was opened; call [`Form::meanwhile`] then.
+    pub conflict: bool,
+}
+
+/// What is wrong with one field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// The input's name.
+    pub field: String,
+    /// The rule, fit to follow the field's name.
+    pub text: String,
+}
+
+/// The name of the hidden field with the etag.
+pub const ETAG: &str = "_etag";
+
+// === impl Form ===
+
+impl Form {
+    /// An empty form.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A form with these values; an etag among them is taken.
+    #[must_use]
+    pub fn of(fields: Fields) -> Self {
+        Self {
+            etag: fields.text(ETAG).to_owned(),
+            mine: fields,
+            ..Self::default()
+        }
+    }
+
+    /// A form that changes an object, as it is now.
+    #[must_use]
+    pub fn edits(fields: Fields, etag: impl ToString) -> Self {
+        Self {
+            mine: fields,
+            etag: etag.to_string(),
+            ..Self::default()
+        }
+    }
+
+    /// The etag that the change is made against; use cases take it.
+    #[must_use]
+    pub fn etag(&self) -> &str {
+        &self.etag
+    }
+
+    /// The value of an input.
+    #[must_use]
+    pub fn value(&self, name: &str) -> &str {
+        self.mine.text(name)
+    }
+
+    /// Whether a box with this value is ticked, or an option chosen.
+    #[must_use]
+    pub fn has(&self, name: &str, value: &str) -> bool {
+        self.mine.has_value(name, value)
+    }
+
+    /// All values.
+    #[must_use]
+    pub const fn fields(&self) -> &Fields {
+        &self.mine
+    }
+
+    /// What is wrong with an input, as a sentence without a full stop; `None` when nothing is.
+    #[must_use]
+    pub fn fault_of(&self, name: &str) -> Option<String> {
+        let mut faults = self.faults.iter().filter(|fault| fault.field == name);
+        let first = capitalised(&faults.next()?.text);
+        Some(faults.fold(first, |text, more| format!("{text}; {}", more.text)))
+    }
+
+    /// Every fault of a field, for the summary above the form.
+    #[must_use]
+    pub fn faults(&self) -> &[Fault] {
+        &self.faults
+    }
+
+    /// What is wrong with the form as a whole: sentences.
+    #[must_use]
+    pub fn above(&self) -> &[String] {
+        &self.above
+    }
+
+    /// Whether anything is wrong.
+    #[must_use]
+    pub fn is_refused(&self) -> bool {
+        self.conflict || !self.faults.is_empty() || !self.above.is_empty()
+    }
+
+    /// What somebody else has saved in an input since the form was opened, where that differs from what is typed.
+    #[must_use]
+    pub fn theirs(&self, name: &str) -> Option<String> {
+        let theirs = self.theirs.as_ref()?;
+        let differs = !theirs.all(name).eq(self.mine.all(name));
+        differs.then(|| theirs.all(name).collect::<Vec<_>>().join(", "))
+    }
+
+    /// Notes a fault of an input.
+    pub fn fault(&mut self, field: impl Into<String>, text: impl Into<String>) {
+        self.faults.push(Fault {
+            field: field.into(),
+            text: text.into(),
+        });
+    }
+
+    /// Notes what is wrong with the whole: a sentence.
+    pub fn complain(&mut self, text: impl Into<String>) {
+        self.above.push(text.into());
+    }
+
+    /// Takes in why a use case has refused the form. The field `api.context` is the input `context`: the first segment is
+    /// the message's. `names` says which fields have inputs of other names.
+    ///
+    /// # Errors
+    /// What no change of the form would mend.
+    pub fn refuse(&mut self, error: ServiceError, names: &[(&str, &str)]) -> Result<(), Problem> {
+        match error {
+            ServiceError::Invalid(invalid) => {
+                for violation in invalid.violations {
+                    let named = names.iter().find(|(path, _)| *path == violation.field);
+                    let field = match named {
+                        Some((_, input)) => (*input).to_owned(),
+                        None => input_of(&violation.field).to_owned(),
+                    };
+                    self.fault(field, violation.description);
+                }
+            }
+            ServiceError::AlreadyExists { .. }
+            | ServiceError::FailedPrecondition { .. }
+            | ServiceError::ResourceExhausted { .. }
+            | ServiceError::Unavailable(_) => self.complain(sentence(&error.to_string())),
+            ServiceError::Aborted(_) => self.conflict = true,
+            other => return Err(other.into()),
+        }
+        Ok(())
+    }
+
+    /// After a conflict: what the object is now. Both are shown; sending the form again is deliberate then.
+    pub fn meanwhile(&mut self, fields: Fields, etag: impl ToString) {
+        self.theirs = Some(fields);
+        self.etag = etag.to_string();
+    }
+
+    /// The status of a page that shows it.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        if self.conflict {
+            StatusCode::CONFLICT
+        } else if self.is_refused() {
+            StatusCode::UNPROCESSABLE_ENTITY
+        } else {
+            StatusCode::OK
+        }
+    }
+}
+
+// === impl Fault ===
+
+impl Fault {
+    /// The fault as a sentence, without a full stop.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        let words = self.field.replace('_', " ");
+        capitalised(&format!("{words} {}", self.text))
+    }
+}
+
+/// The input of a field's path: what follows the message's name.
+fn input_of(path: &str) -> &str {
+    path.split_once('.').map_or(path, |(_, rest)| rest)
+}
+
+/// With a capital and a full stop.
+pub(super) fn sentence(text: &str) -> String {
+    let text = capitalised(text);
+    if text.ends_with(['.', '!', '?']) {
+        text
+    } else {
+        format!("{text}.")
+    }
+}
+
+fn capitalised(text: &str) -> String {
+    let mut chars = text.chars();
+    match chars.next() {
+        Some(first) => first.to_uppercase().chain(chars).collect(),
+        None => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Fields, Form};
+    use crate::{domain::invalid::Invalid, service::error::ServiceError};
+
+    #[test]
+    fn a_fault_comes_to_its_input_and_all_of_them_are_listed() {
+        let mut form = Form::new();
+        let mut invalid = Invalid::one("api.api_name", "REQUIRED", "must not be empty");
+        let more = Invalid::one("api.topics[0].mapping", "MALFORMED", "must begin with `/`");
+        invalid.violations.extend(more.violations);
+        form.refuse(invalid.into(), &[("api.api_name", "name")])
+            .unwrap();
+        assert_eq!(form.fault_of("name").unwrap(), "Must not be empty");
+        assert_eq!(
+            form.fault_of("topics[0].mapping").unwrap(),
+            "Must begin with `/`"
+        );
+        assert_eq!(form.faults()[0].sentence(), "Name must not be empty");
+        assert_eq!(form.status(), 422);
+    }
+
+    #[test]
+    fn after_a_conflict_both_are_kept_and_the_next_attempt_is_against_what_is_there_now() {
+        let mut form = Form::of(
+            Fields::new()
+                .with("a", "mine")
+                .with("b", "same")
+                .with("_etag", "1"),
+        );
+        form.refuse(ServiceError::Aborted("apis/x".to_owned()), &[])
+            .unwrap();
+        assert!(form.conflict);
+        form.meanwhile(Fields::new().with("a", "theirs").with("b", "same"), 2);
+        assert_eq!(form.value("a"), "mine");
+        assert_eq!(form.theirs("a").as_deref(), Some("theirs"));
+        assert_eq!(form.theirs("b"), None);
+        assert_eq!(form.etag(), "2");
+    }
+
+    #[test]
+    fn what_no_change_of_the_form_would_mend_becomes_a_page() {
+        let mut form = Form::new();
+        let error = ServiceError::PermissionDenied("the role admin".to_owned());
+        assert!(form.refuse(error, &[]).is_err());
+    }
+}

@@ -1,0 +1,123 @@
+//! Lists on pages: a filter from what is typed, and the links below a page of a list.
+
+use std::fmt::Write as _;
+
+use super::fields::Fields;
+use crate::service::listing::Page;
+
+/// A filter of the admin API's lists, made of what somebody typed or chose; empty parts are left out.
+#[derive(Clone, Debug, Default)]
+pub struct Filter(String);
+
+/// The links below a page of a list.
+#[derive(Clone, Debug)]
+pub struct Pager {
+    /// How many there are on all pages.
+    pub total: usize,
+    /// Where the first page is; `None` on it.
+    pub first: Option<String>,
+    /// Where the next page is; `None` on the last.
+    pub next: Option<String>,
+}
+
+/// The name of the query parameter with the page's token.
+pub const PAGE: &str = "page";
+
+// === impl Filter ===
+
+impl Filter {
+    /// All.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Those whose field contains the text, letter case aside.
+    #[must_use]
+    pub fn contains(self, field: &str, text: &str) -> Self {
+        self.compare(field, ":", text)
+    }
+
+    /// Those whose field is the text.
+    #[must_use]
+    pub fn is(self, field: &str, text: &str) -> Self {
+        self.compare(field, "=", text)
+    }
+
+    /// Those whose field is not the text.
+    #[must_use]
+    pub fn is_not(self, field: &str, text: &str) -> Self {
+        self.compare(field, "!=", text)
+    }
+
+    /// The filter, as lists take it.
+    #[must_use]
+    pub fn text(self) -> String {
+        self.0
+    }
+
+    fn compare(mut self, field: &str, operator: &str, text: &str) -> Self {
+        let text = text.trim();
+        if text.is_empty() {
+            return self;
+        }
+        let and = if self.0.is_empty() { "" } else { " AND " };
+        let quoted = text.replace('\\', "\\\\").replace('"', "\\\"");
+        write!(self.0, "{and}{field} {operator} \"{quoted}\"").expect("a string takes everything");
+        self
+    }
+}
+
+// === impl Pager ===
+
+impl Pager {
+    /// The links of a page of the list at `path`, which was asked for with `query`.
+    #[must_use]
+    pub fn new<T>(path: &str, query: &Fields, page: &Page<T>) -> Self {
+        let rest = query.only(|name| name != PAGE);
+        let link = |query: &Fields| match query.encode() {
+            encoded if encoded.is_empty() => path.to_owned(),
+            encoded => format!("{path}?{encoded}"),
+        };
+        let next = Some(&page.next_page_token).filter(|token| !token.is_empty());
+        Self {
+            total: page.total_size,
+            first: (!query.text(PAGE).is_empty()).then(|| link(&rest)),
+            next: next.map(|token| link(&rest.clone().with(PAGE, token))),
+        }
+    }
+
+    /// Whether there is anything to show.
+    #[must_use]
+    pub const fn has_links(&self) -> bool {
+        self.first.is_some() || self.next.is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Fields, Filter, PAGE, Page, Pager};
+
+    #[test]
+    fn what_is_typed_cannot_leave_its_quotes() {
+        let filter = Filter::new()
+            .contains("api_name", r#"a" OR \"#)
+            .is("state", "")
+            .is("tags", "x")
+            .text();
+        assert_eq!(filter, r#"api_name : "a\" OR \\" AND tags = "x""#);
+    }
+
+    #[test]
+    fn links_keep_what_was_asked_for() {
+        let page = Page::<()> {
+            items: Vec::new(),
+            next_page_token: "t2".to_owned(),
+            total_size: 120,
+        };
+        let query = Fields::new().with("q", "a b").with(PAGE, "t1");
+        let pager = Pager::new("/x", &query, &page);
+        assert_eq!(pager.next.as_deref(), Some("/x?q=a+b&page=t2"));
+        assert_eq!(pager.first.as_deref(), Some("/x?q=a+b"));
+    }
+}

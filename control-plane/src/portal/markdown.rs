@@ -1,0 +1,97 @@
+//! Markdown that people wrote, as HTML that is safe to show to others: nothing runs, nothing is loaded from elsewhere,
+//! nothing looks like a part of the page around it.
+
+use std::{collections::HashSet, sync::LazyLock};
+
+use ammonia::Builder;
+use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
+
+use super::html::Html;
+
+/// What is left of it: text, lists, tables, code, links. Pictures would be requests to strangers; their text stays.
+static CLEAN: LazyLock<Builder<'static>> = LazyLock::new(|| {
+    let mut clean = Builder::default();
+    clean
+        .rm_tags(["img", "map", "area", "figure", "figcaption"])
+        .url_schemes(HashSet::from(["https", "http", "mailto"]))
+        .url_relative(ammonia::UrlRelative::Deny)
+        .generic_attributes(HashSet::new())
+        .link_rel(Some("noopener noreferrer nofollow"));
+    clean
+});
+
+/// Headings begin below those of the page.
+const LEVELS_DOWN: u8 = 2;
+
+/// Renders and cleans.
+#[must_use]
+pub fn html(text: &str) -> Html {
+    let options = Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH;
+    let events = Parser::new_ext(text, options).map(|event| match event {
+        Event::Start(Tag::Heading {
+            level,
+            id,
+            classes,
+            attrs,
+        }) => Event::Start(Tag::Heading {
+            level: lower(level),
+            id,
+            classes,
+            attrs,
+        }),
+        Event::End(TagEnd::Heading(level)) => Event::End(TagEnd::Heading(lower(level))),
+        // What looks like a tag is text: people write `<topic>` and mean it.
+        Event::Html(text) | Event::InlineHtml(text) => Event::Text(text),
+        other => other,
+    });
+    let mut unclean = String::with_capacity(text.len() * 3 / 2);
+    pulldown_cmark::html::push_html(&mut unclean, events);
+    Html(CLEAN.clean(&unclean).to_string())
+}
+
+fn lower(level: pulldown_cmark::HeadingLevel) -> pulldown_cmark::HeadingLevel {
+    use pulldown_cmark::HeadingLevel::H6;
+    pulldown_cmark::HeadingLevel::try_from(usize::from(level as u8 + LEVELS_DOWN)).unwrap_or(H6)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::html;
+
+    #[test]
+    fn markdown_is_rendered_below_the_headings_of_the_page() {
+        let shown = html("# A\n\nSome *text* and `code`.\n\n- one\n").to_string();
+        assert!(shown.contains("<h3>A</h3>"), "{shown}");
+        assert!(
+            shown.contains("<em>text</em>") && shown.contains("<li>one</li>"),
+            "{shown}"
+        );
+    }
+
+    #[test]
+    fn nothing_runs_and_nothing_is_loaded() {
+        for text in [
+            "<script>alert(1)</script>",
+            "[x](javascript:alert(1))",
+            "[x](//evil.example)",
+            "![x](https://evil.example/x.png)",
+            "<img src=x onerror=alert(1)>",
+            "<a href=\"https://x\" style=\"position:fixed\" class=\"button\">x</a>",
+            "<form action=/sign-out><button>x</button></form>",
+        ] {
+            let shown = html(text).to_string();
+            for bad in [
+                "<script",
+                "<img",
+                "<form",
+                "<a href=\"javascript",
+                "<a href=\"//",
+                "<a href=\"https://x\" style",
+            ] {
+                assert!(!shown.contains(bad), "{text}: {shown}");
+            }
+        }
+        let link = html("[x](https://good.example)").to_string();
+        assert!(link.contains("nofollow"), "{link}");
+    }
+}
