@@ -8,6 +8,7 @@ use http::{HeaderMap, Method, Request, StatusCode, header};
 use tidegate_kit::{clock::Clock, secret::Secret};
 use tower::ServiceExt as _;
 
+mod admin;
 mod entrance;
 mod forms;
 mod pages;
