@@ -17,6 +17,13 @@ for (const kind of ['click', 'focusin']) {
   });
 }
 
+// Where one is stands in sight, in a side navigation that is a row.
+const here = document.querySelector('.side [aria-current]');
+if (here) {
+  const row = here.closest('ul');
+  row.scrollLeft = here.offsetLeft - row.offsetLeft - (row.clientWidth - here.offsetWidth) / 2;
+}
+
 // A form that was refused says so to those who do not see it.
 document.querySelector('[data-focus]')?.focus();
 
