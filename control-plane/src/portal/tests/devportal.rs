@@ -414,7 +414,9 @@ async fn strangers_sign_up_where_an_admin_allows_it() {
     allowed.await.unwrap();
 
     assert!(browser.get("/sign-in").await.has(SIGN_UP));
-    let token = browser.get(SIGN_UP).await.token();
+    let form = browser.get(SIGN_UP).await;
+    assert!(form.has("At least 8 characters."), "what the rule is");
+    let token = form.token();
     let typed = |name: &str, password: &str, again: &str| {
         Fields::new()
             .with("username", name)
@@ -423,7 +425,10 @@ async fn strangers_sign_up_where_an_admin_allows_it() {
     };
     for (fields, told) in [
         (typed("newcomer", PASSWORD, "another one"), "same as above"),
-        (typed("newcomer", "short", "short"), "aria-invalid"),
+        (
+            typed("newcomer", "short", "short"),
+            "Must have at least 8 characters",
+        ),
         (typed(EVIL, PASSWORD, PASSWORD), "aria-invalid"),
         (typed("sue", PASSWORD, PASSWORD), "is taken"),
     ] {
