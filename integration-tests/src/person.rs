@@ -1,7 +1,7 @@
 //! Somebody at a browser: what a person does with the portals in one call each, in the words of the pages. Fails the test
 //! with what the page shows.
 
-use std::{collections::BTreeSet, sync::Mutex};
+use std::{collections::BTreeSet, sync::Mutex, time::Instant};
 
 use tidegate_proto::admin::v1::{SignOutRequest, session_service_client::SessionServiceClient};
 use xtask::{
@@ -11,7 +11,7 @@ use xtask::{
 
 use crate::{
     control_plane::{ControlPlane, PASSWORD},
-    process, python,
+    process, python, wait,
 };
 
 /// The most that a page may weigh with all that it loads, in bytes.
@@ -45,14 +45,14 @@ pub struct Person {
 // === impl Person: the page ===
 
 impl Person {
-    /// Somebody who has not signed in.
+    /// Somebody who has not signed in, at the portals below this address.
     ///
     /// # Panics
     /// When the browser is gone.
-    pub async fn stranger(browser: &Browser, control_plane: &ControlPlane) -> Self {
+    pub async fn stranger(browser: &Browser, base: &str) -> Self {
         Self {
             page: good(browser.person().await),
-            base: format!("https://localhost:{}", control_plane.ready.people.port()),
+            base: base.to_owned(),
             used: Mutex::default(),
         }
     }
@@ -61,8 +61,8 @@ impl Person {
     ///
     /// # Panics
     /// When that is refused.
-    pub async fn signed_in(browser: &Browser, control_plane: &ControlPlane, name: &str) -> Self {
-        let mut person = Self::stranger(browser, control_plane).await;
+    pub async fn signed_in(browser: &Browser, base: &str, name: &str) -> Self {
+        let mut person = Self::stranger(browser, base).await;
         person.go("/sign-in").await;
         person.sign_in(name, PASSWORD).await;
         person
@@ -168,6 +168,17 @@ impl Person {
         good(self.page.follow(name, Some(near)).await);
     }
 
+    /// Presses what leads to another page, if it is there, and waits for that.
+    ///
+    /// # Panics
+    /// When it leads nowhere.
+    pub async fn follow_if_offered(&mut self, name: &str) {
+        // In the frame and in an empty list it leads to the same place; on the page that it leads to, it sends the form.
+        if !self.path().await.starts_with("/sign-in") && self.is_offered(name).await {
+            good(self.page.follow(name, None).await);
+        }
+    }
+
     /// Types into a field, in place of what is in it.
     ///
     /// # Panics
@@ -204,6 +215,20 @@ impl Person {
     pub async fn sees(&self, words: &str) {
         self.note(words);
         good(self.page.until_said(words).await);
+    }
+
+    /// Loads the page again until it says these words: what gateways tell comes when they tell it.
+    ///
+    /// # Panics
+    /// When it never does.
+    pub async fn reloads_until(&mut self, words: &str) {
+        self.note(words);
+        let began = Instant::now();
+        while !self.says(words).await {
+            let text = good(self.page.text().await);
+            assert!(began.elapsed() < wait::DEADLINE, "no {words:?}: {text}");
+            good(self.page.reload().await);
+        }
     }
 
     /// Whether the page says these words now.

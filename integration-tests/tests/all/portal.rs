@@ -3,6 +3,7 @@
 
 mod entrance;
 mod looks;
+mod tutorial;
 
 use tidegate_integration_tests::{
     admin::Admin,
@@ -54,13 +55,18 @@ impl House {
         }
     }
 
+    fn base(&self) -> String {
+        let people = self.stack.control_plane.ready.people;
+        format!("https://localhost:{}", people.port())
+    }
+
     /// Somebody who has not signed in.
     pub(crate) async fn stranger(&self) -> Person {
-        Person::stranger(&self.browser, &self.stack.control_plane).await
+        Person::stranger(&self.browser, &self.base()).await
     }
 
     /// One of the users, signed in.
     pub(crate) async fn person(&self, name: &str) -> Person {
-        Person::signed_in(&self.browser, &self.stack.control_plane, name).await
+        Person::signed_in(&self.browser, &self.base(), name).await
     }
 }
