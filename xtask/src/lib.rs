@@ -8,6 +8,8 @@ pub mod echo;
 pub mod client;
 pub mod redis;
 pub mod browser;
+pub mod showcase;
+pub mod screenshots;
 pub mod test;
 pub mod conformance;
 pub mod ci;

@@ -3,14 +3,19 @@
 
 mod entrance;
 mod looks;
+mod forms;
+mod console;
 mod tutorial;
 
 use tidegate_integration_tests::{
     admin::Admin,
+    data_plane::DataPlane,
     person::{self, Person},
     stack::{Builder, Stack},
 };
-use tidegate_proto::admin::v1::Role;
+use tidegate_proto::admin::v1::{
+    Environment, Role, UpdateEnvironmentRequest, gateway_service_client::GatewayServiceClient,
+};
 use xtask::browser::Browser;
 
 /// A system with one user for each role, and a browser.
@@ -18,6 +23,8 @@ pub(crate) struct House {
     // Ended before what it looks at.
     pub(crate) browser: Browser,
     pub(crate) admin: Admin,
+    /// Whoever uses APIs, at the admin API.
+    pub(crate) subscriber: Admin,
     pub(crate) stack: Stack,
 }
 
@@ -44,13 +51,17 @@ impl House {
             (CREATOR, &[Role::Creator][..]),
             (PUBLISHER, &[Role::Creator, Role::Publisher]),
             (REVIEWER, &[Role::Publisher]),
-            (SUBSCRIBER, &[Role::Subscriber]),
         ] {
             admin.user(name, roles).await;
+        }
+        let subscriber = admin.user(SUBSCRIBER, &[Role::Subscriber]).await;
+        if let Some(gateway) = stack.data_planes.first() {
+            tell_door(&admin, gateway).await;
         }
         Self {
             browser,
             admin,
+            subscriber,
             stack,
         }
     }
@@ -69,4 +80,21 @@ impl House {
     pub(crate) async fn person(&self, name: &str) -> Person {
         Person::signed_in(&self.browser, &self.base(), name).await
     }
+}
+
+/// Tells the portals where the gateway is that clients reach.
+async fn tell_door(admin: &Admin, gateway: &DataPlane) {
+    let environment = Environment {
+        name: "environments/default".to_owned(),
+        ws_url: format!("ws://localhost:{}", gateway.ready.ws.port()),
+        ..Environment::default()
+    };
+    let request = UpdateEnvironmentRequest {
+        environment: Some(environment),
+        update_mask: Some(prost_types::FieldMask {
+            paths: vec!["ws_url".to_owned(), "wss_url".to_owned()],
+        }),
+    };
+    let mut gateways = GatewayServiceClient::new(admin.channel.clone());
+    gateways.update_environment(request).await.unwrap();
 }

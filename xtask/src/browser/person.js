@@ -34,14 +34,14 @@
     [...area.querySelectorAll('a[href], button, summary, input[type=submit], [role=button], [role=tab]')]
       .filter((element) => isShown(element) && namesOf(element).includes(name)));
 
-  const labelOf = (label) => {
+  const labelsOf = (label) => {
     const copy = label.cloneNode(true);
     for (const part of copy.querySelectorAll('.optional, input, select, textarea, .hint, .fault')) part.remove();
-    return tidy(copy.textContent);
+    return [tidy(copy.textContent), tidy(copy.querySelector('strong')?.textContent)];
   };
   const fields = (name, near) => within(near, (area) => {
     const found = [...area.querySelectorAll('label')]
-      .filter((label) => isShown(label) && labelOf(label) === name && label.control)
+      .filter((label) => isShown(label) && labelsOf(label).includes(name) && label.control)
       .map((label) => label.control);
     const named = [...area.querySelectorAll('input[aria-label], textarea[aria-label], select[aria-label]')]
       .filter((field) => isShown(field) && field.getAttribute('aria-label') === name);
