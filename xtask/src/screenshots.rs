@@ -42,7 +42,7 @@ struct Shot {
     /// Who looks; nobody for a stranger.
     by: Option<&'static str>,
     path: &'static str,
-    /// What is pressed on the way; `@name near words` as well.
+    /// What is done on the way.
     steps: &'static [Do],
     /// Whether it is taken at the width of a telephone too.
     narrow: bool,
@@ -59,8 +59,8 @@ enum Do {
 const WIDE: u32 = 1280;
 const NARROW: u32 = 360;
 /// A page that is longer is cut off: the rest looks the same.
-const HEIGHT_MAX: u32 = 1600;
-const QUALITY: u8 = 70;
+const HEIGHT_MAX: u32 = 1200;
+const QUALITY: u8 = 60;
 
 const CREATOR: Option<&str> = Some("publisher");
 const DEVELOPER: Option<&str> = Some("subscriber");

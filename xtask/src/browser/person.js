@@ -101,7 +101,7 @@
     },
     choose: (name, option, near) => {
       const field = pick('field', name, near);
-      const chosen = field && [...field.options].find((each) => tidy(each.text) === option || tidy(each.text).startsWith(`${option} `));
+      const chosen = field && [...field.options].find((each) => tidy(each.text) === option || /^[ :,]/.test(tidy(each.text).slice(option.length)) && tidy(each.text).startsWith(option));
       if (!chosen) return null;
       field.value = chosen.value;
       field.dispatchEvent(new Event('input', { bubbles: true }));

@@ -77,6 +77,13 @@ async fn the_console_talks_through_a_gateway_and_says_when_that_goes_away() {
     subscriber
         .sees("Not connected: the gateway refused, or cannot be reached")
         .await;
+    let refused = subscriber.load().await.complaints;
+    assert!(
+        refused
+            .iter()
+            .all(|it| it.starts_with("WebSocket connection to")),
+        "{refused:?}"
+    );
     subscriber.judges("a console without a gateway").await;
 }
 
@@ -90,7 +97,7 @@ async fn the_console_marks_what_a_plan_refuses() {
             window_seconds: 3600,
         }),
         counts: Counts::Client.into(),
-        on_limit: OnLimit::Drop.into(),
+        on_limit: OnLimit::Notify.into(),
         ..Limits::default()
     };
     house.admin.create_plan("One", limits).await;

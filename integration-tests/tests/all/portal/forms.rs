@@ -231,6 +231,11 @@ async fn what_people_write_is_shown_as_they_wrote_it_and_never_runs() {
         let load = person.load().await;
         assert_eq!(load.dialogs, Vec::<String>::new(), "something ran");
         assert_eq!(load.complaints, Vec::<String>::new());
-        assert!(load.urls.iter().all(|url| !url.contains("example.com")));
+        let is_ours = |url: &&String| {
+            ["https://localhost:", "data:"]
+                .iter()
+                .any(|it| url.starts_with(it))
+        };
+        assert_eq!(load.urls.iter().find(|url| !is_ours(url)), None);
     }
 }

@@ -157,7 +157,7 @@ async fn the_tutorial_does_what_its_page_says() {
     publisher.follow("Deployments").await;
     publisher.follow("Create a revision").await;
     publisher.follow("Deploy").await;
-    publisher.reloads_until("Runs").await;
+    publisher.reloads_until("Acknowledged").await;
     publisher.follow("Overview").await;
     publisher.follow("Publish").await;
     publisher.sees("Developers find it").await;
