@@ -178,7 +178,7 @@ async fn policies(channel: &Channel) -> anyhow::Result<()> {
             api_policy: Some(ApiPolicy {
                 display_name: "A fair share for each address".to_owned(),
                 per: Per::Address.into(),
-                limits: Some(limits.clone()),
+                limits: Some(limits),
                 ..ApiPolicy::default()
             }),
         })

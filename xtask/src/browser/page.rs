@@ -175,6 +175,8 @@ impl Page {
     /// # Errors
     /// When the browser cannot take it.
     pub async fn picture(&self, picture: Picture) -> anyhow::Result<Vec<u8>> {
+        // What stays in view would stand in the middle of it.
+        self.evaluate::<Value>("scrollTo(0, 0)").await?;
         let metrics = self.call("Page.getLayoutMetrics", json!({})).await?;
         let size = &metrics["cssContentSize"];
         let height = size["height"].as_f64().unwrap_or_default();

@@ -129,17 +129,27 @@ async fn the_tutorial_does_what_its_page_says() {
     let people = People { up: &up, browser };
     page.open = None;
 
+    publish(&mut page, &people, &backend).await;
+    use_it(&mut page, &people).await;
+    assert!(page.steps.next().is_none(), "the page has more steps");
+
+    wait::within("`up` ends", up.stop(rustix::process::Signal::TERM)).await;
+}
+
+/// The API of the tutorial.
+const NAME: &str = "EchoWebSocket";
+
+async fn publish(page: &mut Page, people: &People<'_>, backend: &str) {
     page.step("2. Sign in to the publisher portal");
     let mut creator = people.at("publisher", "creator").await;
     page.done(&creator);
 
     page.step("3. Design a WebSocket API");
-    let name = "EchoWebSocket";
     design(
         &mut creator,
-        name,
+        NAME,
         "/echowebsocket",
-        &backend,
+        backend,
         &["Gold", "Silver"],
     )
     .await;
@@ -148,12 +158,12 @@ async fn the_tutorial_does_what_its_page_says() {
     for words in ["To publication", "Deployed", "Published"] {
         creator.sees(words).await;
     }
-    assert_eq!(creator.page.heading().await.unwrap(), name);
+    assert_eq!(creator.page.heading().await.unwrap(), NAME);
     page.done(&creator);
 
     page.step("4. Publish it");
     let mut publisher = people.at("publisher", "publisher").await;
-    publisher.follow(name).await;
+    publisher.follow(NAME).await;
     publisher.follow("Deployments").await;
     publisher.follow("Create a revision").await;
     publisher.follow("Deploy").await;
@@ -169,17 +179,19 @@ async fn the_tutorial_does_what_its_page_says() {
         &mut publisher,
         "EchoAtOnce",
         "/echoatonce",
-        &backend,
+        backend,
         &["Gold"],
     )
     .await;
     publisher.follow("Create & Publish").await;
     publisher.sees("Developers find it").await;
     page.done(&publisher);
+}
 
+async fn use_it(page: &mut Page, people: &People<'_>) {
     page.step("6. Find it and subscribe");
     let mut subscriber = people.at("devportal", "subscriber").await;
-    subscribe(&mut subscriber, name).await;
+    subscribe(&mut subscriber, NAME).await;
     page.done(&subscriber);
 
     page.step("7. Make a key");
@@ -191,7 +203,7 @@ async fn the_tutorial_does_what_its_page_says() {
     page.done(&subscriber);
 
     page.step("8. Talk to it");
-    talk(&mut subscriber, name).await;
+    talk(&mut subscriber, NAME).await;
     page.done(&subscriber);
 
     page.step("9. Or from a terminal");
@@ -200,15 +212,15 @@ async fn the_tutorial_does_what_its_page_says() {
     subscriber.tick("wscat").await;
     subscriber.sees("wscat -c").await;
     let token = subscriber.page.evaluate::<Value>(TOKEN).await.unwrap();
-    let address = up.text("/data_planes/0/ws").trim_start_matches("ws://");
+    let address = people
+        .up
+        .text("/data_planes/0/ws")
+        .trim_start_matches("ws://");
     let upgrade = Upgrade::to("/echowebsocket/1.0").bearer(token.as_str().unwrap());
     let mut client = upgrade.open(address.parse().unwrap()).await;
     client.echo("hello").await;
     client.close().await;
     page.done(&subscriber);
-    assert!(page.steps.next().is_none(), "the page has more steps");
-
-    wait::within("`up` ends", up.stop(rustix::process::Signal::TERM)).await;
 }
 
 /// The token in the line for wscat.
