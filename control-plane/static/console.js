@@ -6,7 +6,7 @@ const BODY_MAX = 64 * 1024;
 const SHOWN_MAX = 4 * 1024;
 const MARKER = 'tidegate.token';
 // How the gateway tells of a message that it dropped.
-const NOTICE = /^Error code: (\d{4}) reason: ([^]*)$/;
+const NOTICE = /^Error code: (\d{4}) reason: /;
 // RFC 6455, 7.4.1, and what browsers say where nothing came.
 const STANDARD = {
   1000: 'a normal end', 1001: 'the other side is going away', 1002: 'a frame broke the protocol',
@@ -199,10 +199,9 @@ function onOpen() {
 
 function onMessage({ data }) {
   if (typeof data === 'string') {
-    const [, code, reason] = NOTICE.exec(data) ?? [];
-    const label = code && meaning(Number(code), reason);
+    const [, code] = NOTICE.exec(data) ?? [];
     const size = encoder.encode(data).length;
-    note('received', { type: 'text', size, text: data.slice(0, BODY_MAX), notice: code && `Throttled: ${label}`, tone: code ? 'warn' : '' });
+    note('received', { type: 'text', size, text: data.slice(0, BODY_MAX), notice: code && `Throttled (${code})`, tone: code ? 'warn' : '' });
   } else {
     const bytes = new Uint8Array(data, 0, Math.min(data.byteLength, BODY_MAX / 4));
     note('received', { type: 'binary', size: data.byteLength, text: hex(bytes), bytes });

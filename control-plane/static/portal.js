@@ -45,6 +45,11 @@ addEventListener('pageshow', () => {
   }
 });
 
+// The tab that one is at is in sight where not all of them are.
+const tabs = document.querySelector('.tabs ul');
+const here = tabs?.querySelector('[aria-current]');
+if (here) tabs.scrollLeft = here.offsetLeft - tabs.offsetLeft - 16;
+
 // Copy buttons, where the browser can copy.
 if (navigator.clipboard) {
   for (const button of document.querySelectorAll('[data-copy]')) button.hidden = false;

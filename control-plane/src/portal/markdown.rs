@@ -20,14 +20,15 @@ static CLEAN: LazyLock<Builder<'static>> = LazyLock::new(|| {
     clean
 });
 
+/// What is Markdown beyond its core.
+const OPTIONS: Options = Options::ENABLE_TABLES.union(Options::ENABLE_STRIKETHROUGH);
 /// Headings begin below those of the page.
 const LEVELS_DOWN: u8 = 2;
 
 /// Renders and cleans.
 #[must_use]
 pub fn html(text: &str) -> Html {
-    let options = Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH;
-    let events = Parser::new_ext(text, options).map(|event| match event {
+    let events = Parser::new_ext(text, OPTIONS).map(|event| match event {
         Event::Start(Tag::Heading {
             level,
             id,
@@ -53,19 +54,15 @@ pub fn html(text: &str) -> Html {
 #[must_use]
 pub fn plain(text: &str, most: usize) -> String {
     let mut plain = String::new();
-    for event in Parser::new(text) {
+    for event in Parser::new_ext(text, OPTIONS) {
         match event {
             Event::Text(text) | Event::Code(text) | Event::Html(text) | Event::InlineHtml(text) => {
                 plain.push_str(&text);
             }
+            // The end of a word in bold is not the end of a word.
+            Event::End(TagEnd::Emphasis | TagEnd::Strong | TagEnd::Link) => {}
             Event::SoftBreak | Event::HardBreak | Event::End(_) if !plain.ends_with(' ') => {
-                // The end of a word in bold is not the end of a word.
-                if !matches!(
-                    event,
-                    Event::End(TagEnd::Emphasis | TagEnd::Strong | TagEnd::Link)
-                ) {
-                    plain.push(' ');
-                }
+                plain.push(' ');
             }
             _ => {}
         }
@@ -95,6 +92,7 @@ mod tests {
         let text = "# Echo\n\nSays **back** what\nit `hears`.\n\n- one";
         assert_eq!(plain(text, 100), "Echo Says back what it hears. one");
         assert_eq!(plain(text, 6), "Echo S…");
+        assert_eq!(plain("| a | b |\n|---|---|\n| 1 | 2 |", 100), "a b 1 2");
         assert_eq!(plain("", 6), "");
     }
 

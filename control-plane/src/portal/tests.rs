@@ -8,6 +8,7 @@ use http::{HeaderMap, Method, Request, StatusCode, header};
 use tidegate_kit::{clock::Clock, secret::Secret};
 use tower::ServiceExt as _;
 
+mod devportal;
 mod entrance;
 mod forms;
 mod pages;
@@ -68,6 +69,7 @@ impl Stage {
                 .unwrap();
         }
         let rotation = Rotation::new(service.clone(), &OauthConfig::default());
+        rotation.look().await.unwrap();
         let key_manager = KeyManager::new(service.clone(), &OauthConfig::default()).unwrap();
         let fleet = Fleet::new(clock.clone());
         let portal = Portal::new(service.clone(), fleet, rotation, key_manager);

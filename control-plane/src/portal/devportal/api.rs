@@ -64,7 +64,11 @@ impl Overview {
     }
 
     fn urls(&self, of: &GatewayUrls) -> Vec<String> {
-        let all = [&of.wss, &of.ws, &of.default_wss, &of.default_ws];
+        [&of.wss, &of.ws].into_iter().flatten().cloned().collect()
+    }
+
+    fn default_urls(&self, of: &GatewayUrls) -> Vec<String> {
+        let all = [&of.default_wss, &of.default_ws];
         all.into_iter().flatten().cloned().collect()
     }
 

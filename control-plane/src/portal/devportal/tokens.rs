@@ -22,8 +22,6 @@ pub(super) struct Token {
 pub(super) struct Keys {
     /// Value and label of each key of an application that is subscribed to the API.
     pub(super) options: Vec<(String, String)>,
-    /// Whether there is an application at all.
-    pub(super) has_applications: bool,
     /// Whether one is subscribed.
     pub(super) is_subscribed: bool,
 }
@@ -45,10 +43,7 @@ impl Keys {
 
     fn about(portal: &Portal, signed_in: &SignedIn, api: ApiId) -> Result<Self, Problem> {
         let own = own::about(portal, signed_in, api)?;
-        let mut keys = Self {
-            has_applications: !own.is_empty(),
-            ..Self::default()
-        };
+        let mut keys = Self::default();
         for own in own.into_iter().filter(|own| own.subscription.is_some()) {
             keys.is_subscribed = true;
             let application = &own.application;
