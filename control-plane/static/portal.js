@@ -17,10 +17,10 @@ for (const kind of ['click', 'focusin']) {
   });
 }
 
-// The tab that one is at is seen, where tabs scroll.
-for (const tab of document.querySelectorAll('.tabs [aria-current]')) {
-  const row = tab.closest('ul');
-  row.scrollLeft = tab.offsetLeft - row.offsetLeft - (row.clientWidth - tab.offsetWidth) / 2;
+// Where one is stands in sight, where tabs or a side navigation are a row that scrolls.
+for (const here of document.querySelectorAll('.tabs [aria-current], .side [aria-current]')) {
+  const row = here.closest('ul');
+  row.scrollLeft = here.offsetLeft - row.offsetLeft - (row.clientWidth - here.offsetWidth) / 2;
 }
 
 // A form that was refused says so to those who do not see it.

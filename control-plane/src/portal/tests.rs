@@ -9,6 +9,7 @@ use tidegate_kit::{clock::Clock, secret::Secret};
 use tower::ServiceExt as _;
 
 mod devportal;
+mod admin;
 mod entrance;
 mod forms;
 mod pages;

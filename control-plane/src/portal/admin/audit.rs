@@ -42,6 +42,8 @@ const PAGE_SIZE: i32 = 25;
 /// How many values of an entry are shown, and how much of each.
 const DIFFERENCES_MAX: usize = 12;
 const VALUE_CHARS: usize = 120;
+/// What each change of anything changes; the entry has the time.
+const KEPT_BY_ITSELF: [&str; 3] = ["created_at", "updated_at", "etag"];
 /// The filters.
 const FILTERS: [&str; 5] = ["actor", "action", "resource", "from", "until"];
 
@@ -89,10 +91,14 @@ pub(super) async fn list(State(portal): State<Portal>, signed_in: SignedIn) -> A
     page.frame.show_with(page.form.status(), &page)
 }
 
-/// What an entry changed, value by value.
+/// What an entry changed, value by value; what was nothing and is nothing is left out, and so is what changes each time.
 fn differences(entry: &AuditEntry) -> Vec<Difference> {
     let mut found = Vec::new();
     compare("", entry.before.as_ref(), entry.after.as_ref(), &mut found);
+    found.retain(|it| {
+        let says_nothing = it.before.is_empty() && it.after.is_empty();
+        !says_nothing && !KEPT_BY_ITSELF.contains(&it.path.as_str())
+    });
     found
 }
 
