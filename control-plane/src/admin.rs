@@ -58,6 +58,8 @@ use crate::{
 /// The bytes that a call's message may have; the longest valid ones, an API or an API policy with every field at its
 /// limit, have less.
 const MESSAGE_BYTES: usize = 1024 * 1024;
+/// The bytes that a message of a call may have that strangers may make; the longest valid ones have less.
+const STRANGERS_BYTES: usize = 16 * 1024;
 
 /// All services of the admin API.
 #[derive(Clone)]
@@ -98,45 +100,52 @@ impl Admin {
         }
     }
 
-    /// The routes of all services, with server reflection (v1 and v1alpha) and the standard health service.
+    /// The routes of all services, with server reflection (v1 and v1alpha) and the standard health service. Nothing of a
+    /// call is read before its bearer token, but of those that strangers may make.
     ///
     /// # Errors
     /// When the descriptors cannot be served.
     pub async fn routes(&self) -> Result<Router, ReflectionError> {
         let mut routes = RoutesBuilder::default();
         macro_rules! serve {
-            ($($server:ident),* $(,)?) => {{
+            ($($server:ident: $bytes:expr),* $(,)?) => {{
                 let (health, server) = tonic_health::server::health_reporter();
                 $(
                     health.set_serving::<$server<Self>>().await;
                     routes.add_service(
-                        $server::new(self.clone()).max_decoding_message_size(MESSAGE_BYTES),
+                        $server::new(self.clone()).max_decoding_message_size($bytes),
                     );
                 )*
-                routes.add_service(server);
+                routes.add_service(server.max_decoding_message_size(STRANGERS_BYTES));
             }};
         }
         serve!(
-            SessionServiceServer,
-            UserServiceServer,
-            ApiServiceServer,
-            PlanServiceServer,
-            ApplicationPolicyServiceServer,
-            ApiPolicyServiceServer,
-            DenyPolicyServiceServer,
-            ApplicationServiceServer,
-            SubscriptionServiceServer,
-            GatewayServiceServer,
-            KeyManagerServiceServer,
-            AuditServiceServer,
-            CatalogServiceServer,
-            DocumentServiceServer,
-            SettingsServiceServer,
+            SessionServiceServer: STRANGERS_BYTES,
+            UserServiceServer: MESSAGE_BYTES,
+            ApiServiceServer: MESSAGE_BYTES,
+            PlanServiceServer: MESSAGE_BYTES,
+            ApplicationPolicyServiceServer: MESSAGE_BYTES,
+            ApiPolicyServiceServer: MESSAGE_BYTES,
+            DenyPolicyServiceServer: MESSAGE_BYTES,
+            ApplicationServiceServer: MESSAGE_BYTES,
+            SubscriptionServiceServer: MESSAGE_BYTES,
+            GatewayServiceServer: MESSAGE_BYTES,
+            KeyManagerServiceServer: MESSAGE_BYTES,
+            AuditServiceServer: MESSAGE_BYTES,
+            CatalogServiceServer: STRANGERS_BYTES,
+            DocumentServiceServer: MESSAGE_BYTES,
+            SettingsServiceServer: MESSAGE_BYTES,
         );
-        routes.add_service(reflection()?.build_v1()?);
-        routes.add_service(reflection()?.build_v1alpha()?);
+        let (v1, v1alpha) = (reflection()?.build_v1()?, reflection()?.build_v1alpha()?);
+        routes.add_service(v1.max_decoding_message_size(STRANGERS_BYTES));
+        routes.add_service(v1alpha.max_decoding_message_size(STRANGERS_BYTES));
         let routes = routes.routes().into_axum_router();
-        Ok(routes.layer(middleware::map_response(wire::clear)))
+        Ok(routes
+            .layer(middleware::map_response(wire::clear))
+            .route_layer(middleware::from_fn_with_state(
+                self.service.clone(),
+                caller::demand_token,
+            )))
     }
 }
 

@@ -12,11 +12,13 @@ use std::{
 };
 
 use anyhow::Context as _;
+use arc_swap::ArcSwap;
 use axum::Router;
 use serde::Serialize;
 use tidegate_kit::{clock::Clock, tasks::Tasks, tls};
 
 pub mod files;
+mod renewal;
 
 use crate::{
     admin::Admin,
@@ -29,6 +31,7 @@ use crate::{
     service::Service,
     store,
 };
+use renewal::Renewal;
 
 /// How long open calls may take to end after the process is told to stop.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -43,6 +46,7 @@ pub struct Bound {
     gateways: Door,
     gateway_routes: Router,
     rotation: Rotation,
+    renewal: Renewal,
     tasks: Tasks,
     ready: Ready,
 }
@@ -110,7 +114,8 @@ pub async fn build(config: Config) -> anyhow::Result<Bound> {
     };
     let gateway_routes = discovery::router(settings, feed, fleet, &tasks);
 
-    let tls = certificates.identity.server_config(ALPN)?;
+    let tls = Arc::new(ArcSwap::new(certificates.identity.server_config(ALPN)?));
+    let renewal = Renewal::new(&config.tls, certificates.identity, tls.clone());
     let limits = &config.limits;
     let listen = &config.listen;
     let people_door = Door::bind(
@@ -134,6 +139,7 @@ pub async fn build(config: Config) -> anyhow::Result<Bound> {
         gateways,
         gateway_routes,
         rotation,
+        renewal,
         tasks,
         ready,
     })
@@ -213,6 +219,7 @@ impl Bound {
     pub async fn run(self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
         let tasks = &self.tasks;
         self.rotation.start(tasks);
+        self.renewal.start(tasks);
         let people = self.people.serve(self.people_routes, tasks.clone());
         tasks.spawn("people's door", people);
         let gateways = self.gateways.serve(self.gateway_routes, tasks.clone());

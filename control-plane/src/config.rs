@@ -44,13 +44,13 @@ pub struct ListenConfig {
 pub struct TlsConfig {
     /// Host names and addresses of the certificate that is made when none is given.
     pub names: Vec<String>,
-    /// A PEM file with a certificate chain; together with `key`.
+    /// A PEM file with a certificate chain; together with `key`. Replaced files are taken up while running.
     pub cert: Option<PathBuf>,
     /// A PEM file with its private key.
     pub key: Option<PathBuf>,
 }
 
-/// The first administrator, made when there is no user at all.
+/// The administrator who is made when no user is one.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AdminConfig {
@@ -108,7 +108,7 @@ pub struct LimitsConfig {
     pub connections: usize,
     /// Open connections at each door from one address.
     pub connections_per_address: usize,
-    /// How long a TLS handshake, and then the head of a request, may take, in seconds.
+    /// How long a TLS handshake, and then the head of a request, may take, in seconds. A gateway has it twice to join.
     pub handshake_seconds: u64,
     /// How long the people's door works on one request, in seconds.
     pub request_seconds: u64,

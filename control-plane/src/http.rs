@@ -3,7 +3,7 @@
 //!
 //! Everything a stranger can hold on to has a bound: connections (in all and for each address), the time for the TLS
 //! handshake and for a request's head, streams and headers of a connection, a request's body and its time, and the life
-//! of a connection.
+//! of a connection, or how long it may stay before it is admitted.
 
 use std::{
     io,
@@ -12,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+use arc_swap::ArcSwap;
 use axum::Router;
 use hyper::body::Incoming;
 use hyper_util::{
@@ -25,6 +26,7 @@ use tokio::{
     time::timeout,
 };
 use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
 pub mod accept;
@@ -52,9 +54,12 @@ pub struct Door {
     name: &'static str,
     listener: TcpListener,
     address: SocketAddr,
-    tls: TlsAcceptor,
+    tls: Shown,
     limits: Limits,
 }
+
+/// The TLS that doors show. It may be replaced while they are open: connections that are open keep what they began with.
+pub type Shown = Arc<ArcSwap<ServerConfig>>;
 
 /// What a connection may take.
 #[derive(Clone, Debug)]
@@ -67,6 +72,9 @@ pub struct Limits {
     pub handshake: Duration,
     /// How long a connection may live before it is told to go; `None` where long streams are the purpose.
     pub age: Option<Duration>,
+    /// How long a connection may stay before somebody on it has been admitted (see [`Admission`]); `None` where that is
+    /// asked of nobody.
+    pub admission: Option<Duration>,
 }
 
 /// A door that cannot be opened.
@@ -89,15 +97,19 @@ impl Limits {
             connections_per_address: config.connections_per_address,
             handshake: Duration::from_secs(config.handshake_seconds),
             age: Some(Duration::from_secs(3600)),
+            admission: None,
         }
     }
 
-    /// The limits of the gateways' door, whose streams never end by themselves.
+    /// The limits of the gateways' door, whose streams never end by themselves. Who is no gateway goes: the head of the
+    /// request and the first word have the time of a handshake each.
     #[must_use]
     pub fn gateways(config: &LimitsConfig) -> Self {
+        let people = Self::people(config);
         Self {
             age: None,
-            ..Self::people(config)
+            admission: Some(people.handshake * 2),
+            ..people
         }
     }
 }
@@ -112,7 +124,7 @@ impl Door {
     pub async fn bind(
         name: &'static str,
         address: &str,
-        tls: Arc<ServerConfig>,
+        tls: Shown,
         limits: Limits,
     ) -> Result<Self, BindError> {
         let refused = |cause| BindError {
@@ -126,7 +138,7 @@ impl Door {
             name,
             listener,
             address,
-            tls: TlsAcceptor::from(tls),
+            tls,
             limits,
         })
     }
@@ -173,7 +185,7 @@ impl Door {
             };
             let connection = Connection {
                 door: self.name,
-                tls: self.tls.clone(),
+                tls: TlsAcceptor::from(self.tls.load_full()),
                 limits: self.limits.clone(),
                 peer,
                 router: router.clone(),
@@ -220,10 +232,12 @@ impl Connection {
             }
         };
         let router = self.router;
+        let admission = Admission::default();
+        let admitted = admission.0.clone();
         let service = hyper::service::service_fn(move |mut request: http::Request<Incoming>| {
-            request
-                .extensions_mut()
-                .insert(Peer(accept::subscriber(peer.ip())));
+            let extensions = request.extensions_mut();
+            extensions.insert(Peer(accept::subscriber(peer.ip())));
+            extensions.insert(admission.clone());
             router.clone().oneshot(request)
         });
         let builder = protocol(&self.limits);
@@ -235,10 +249,21 @@ impl Connection {
                 None => std::future::pending().await,
             }
         };
+        let overstayed = async {
+            match self.limits.admission {
+                Some(within) if timeout(within, admitted.cancelled()).await.is_err() => {}
+                _ => std::future::pending().await,
+            }
+        };
         let ended = tokio::select! {
             biased;
             () = stopping.cancelled() => None,
             () = aged => None,
+            () = overstayed => {
+                // Nothing of a stranger's is waited for.
+                tracing::debug!(door, %peer, "nobody on the connection was admitted");
+                return;
+            }
             ended = connection.as_mut() => Some(ended),
         };
         let ended = match ended {
@@ -263,6 +288,20 @@ impl Connection {
 /// one subscriber has, because attempts are counted by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Peer(pub IpAddr);
+
+/// Lets a connection stay, as an extension of each request on it: whoever answers requests at a door where strangers must
+/// not linger says by it that this is none.
+#[derive(Clone, Debug, Default)]
+pub struct Admission(CancellationToken);
+
+// === impl Admission ===
+
+impl Admission {
+    /// The connection may stay.
+    pub fn admit(&self) {
+        self.0.cancel();
+    }
+}
 
 fn protocol(limits: &Limits) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());

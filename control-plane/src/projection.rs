@@ -16,7 +16,7 @@ use tidegate_proto::{
     revision::{ContentVersion, RevisionNumber},
 };
 
-use crate::domain::{lifecycle::Lifecycle, name::EnvironmentName, state::State};
+use crate::domain::{api::Api, lifecycle::Lifecycle, name::EnvironmentName, state::State};
 
 use key::ResourceKey;
 
@@ -121,6 +121,13 @@ fn touched(old: &State, new: &State, environment: &EnvironmentName) -> Vec<Resou
         .map(|(_, api)| api);
     for api in changed(old.apis(), new.apis()).chain(deployed) {
         keys.push(ResourceKey::Api(*api));
+        // Paths without a version may lead to another one now.
+        if let Some(of) = new.apis().get(api).or_else(|| old.apis().get(api))
+            && [old, new].iter().any(|state| is_candidate(state, *api))
+        {
+            let versions = new.versions_of(of.name.as_str());
+            keys.extend(versions.map(|version| ResourceKey::Api(version.id)));
+        }
         // Subscriptions go where their API goes.
         if runs(old, environment, *api) != runs(new, environment, *api) {
             let of = new.subscribers_of(*api);
@@ -147,6 +154,23 @@ fn runs(state: &State, environment: &EnvironmentName, api: ApiId) -> bool {
         Lifecycle::Created | Lifecycle::Retired => false,
     });
     known && state.deployment(api, environment).is_some()
+}
+
+/// Whether paths without a version may lead to an API, if it runs and no other version goes first.
+fn is_candidate(state: &State, api: ApiId) -> bool {
+    let api = state.apis().get(&api);
+    api.is_some_and(|api| api.default_rank().is_some())
+}
+
+/// Whether paths without a version lead to an API on an environment: of the versions that run there, to the default one,
+/// or else to the one that was it last.
+fn is_default(state: &State, environment: &EnvironmentName, api: &Api) -> bool {
+    let running = state
+        .versions_of(api.name.as_str())
+        .filter(|version| version.default_rank().is_some())
+        .filter(|version| runs(state, environment, version.id));
+    let first = running.max_by_key(|version| version.default_rank());
+    first.is_some_and(|first| first.id == api.id)
 }
 
 fn changed<'a, K: Ord, V: PartialEq>(

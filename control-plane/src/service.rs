@@ -180,7 +180,7 @@ impl Shared {
         }
         let now = Timestamp::from_millis(self.clock.now_millis());
         let before = self.state.load_full();
-        refuse_outdated(&before, &actor)?;
+        refuse_outdated(&before, &actor, now)?;
         let mut draft = Draft::new(&before, actor, now);
         let decided = decide(&mut draft)?;
         let Some((change, state)) = draft.finish(action) else {
@@ -226,8 +226,14 @@ fn first_state(store: &dyn Store, now: Timestamp) -> Result<State, StoreError> {
     Ok(state)
 }
 
-/// Refuses who was deleted or got other roles while the change waited: what they may do was judged before.
-fn refuse_outdated(state: &State, actor: &Actor) -> Result<(), ServiceError> {
+/// Refuses who was signed out or deleted or got other roles while the change waited: what they may do was judged before.
+fn refuse_outdated(state: &State, actor: &Actor, now: Timestamp) -> Result<(), ServiceError> {
+    if let Some(token) = &actor.session {
+        let session = state.sessions().get(token);
+        if !session.is_some_and(|session| session.is_live(now)) {
+            return Err(ServiceError::Unauthenticated("the session is over"));
+        }
+    }
     let Some(id) = actor.user else {
         return Ok(());
     };

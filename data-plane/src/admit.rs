@@ -15,7 +15,7 @@ use crate::{
     record::SessionId,
     session::{
         registry::{Registry, Session},
-        rejudge::{self, Judged},
+        rejudge,
     },
     snapshot::{Snapshot, Snapshots, model::Api},
 };
@@ -80,9 +80,9 @@ pub async fn admit(
     let topic = api.topics.get(applicant.topic);
     let rules = levels::resolve(judged_by, (api, topic), principal, facts)
         .map_err(|not_held| Refusal::because(Reason::GatewayFault, not_held))?;
-    let limiter = Limiter::open(desk.quotas, rules);
+    let limiter = Limiter::open(desk.quotas, judged_by.edition(), rules);
     let seats = limits::enter(&limiter, desk.patience).await?;
-    let limited = Limited::new(judged_by.number(), limiter, seats);
+    let limited = Limited::new(judged_by.edition(), limiter, seats);
     let expires_at = principal.token.expires_at;
     // A token that is taken although its time is just over, clocks being what they are, is good for as long as that.
     let ends_at = if now < expires_at {
@@ -99,7 +99,7 @@ pub async fn admit(
             break;
         }
         let principal = rejudge::judge(&current, permit.session(), now)?;
-        rejudge::limit(desk, &current, permit.session(), &principal, Judged::Late).await;
+        rejudge::limit(desk.quotas, &current, permit.session(), &principal);
         judged_by = current;
     }
     permit.stands()?;

@@ -66,6 +66,8 @@ pub struct App {
     operators: TcpListener,
     addresses: Addresses,
     runtimes: Runtimes,
+    /// What does not run on the sessions' runtime.
+    control: Tasks,
     leave: CancellationToken,
 }
 
@@ -104,7 +106,8 @@ impl App {
             wss: wss.as_ref().map(Listener::address),
             admin: operators.local_addr()?,
         };
-        let quotas = quotas(&config, &Tasks::on(runtimes.control.clone()))?;
+        let control = Tasks::on(runtimes.control.clone());
+        let quotas = quotas(&config, &control)?;
         let gateway = Gateway {
             snapshots,
             authenticator: Authenticator::default(),
@@ -131,6 +134,7 @@ impl App {
             operators,
             addresses,
             runtimes,
+            control,
             leave: CancellationToken::new(),
             config,
         })
@@ -183,7 +187,7 @@ impl App {
     /// When a door breaks.
     pub async fn run(self, client: Option<control::Client>) -> anyhow::Result<()> {
         let sessions = Tasks::on(self.runtimes.sessions.clone());
-        let control = Tasks::on(self.runtimes.control.clone());
+        let control = self.control.clone();
         let stopping = control.stopping();
         let node = self.node();
         let connected = client.as_ref().map_or_else(
@@ -238,9 +242,10 @@ impl App {
         close.cancel();
         let broken = closed(doors).await;
         let left = drain(&gateway.registry, self.config.drain.seconds.0).await;
-        // What this node did not spend, others may. Whether it came through makes no difference to this one.
-        drop(tokio::time::timeout(LAST_WORDS, gateway.quotas.settle()).await);
         let unanswered = sessions.shut_down(LAST_WORDS).await;
+        // After the sessions, so that they take nothing more, and before the task that tells the ledger is stopped: what
+        // this node did not spend, others may. Whether it came through makes no difference to this one.
+        drop(tokio::time::timeout(LAST_WORDS, gateway.quotas.settle()).await);
         control.shut_down(LAST_WORDS).await;
         tracing::info!(left, unanswered, "drained");
         broken

@@ -129,7 +129,7 @@ impl Authenticator {
         {
             return Err(Reason::AudienceMismatch);
         }
-        entitlement::judge(snapshot, &matched.api, &verified.token, None)
+        entitlement::judge(snapshot, &matched.api, manager, &verified.token, None)
     }
 
     /// How many tokens are remembered.
@@ -183,10 +183,11 @@ pub fn rejudge(
     if api.state == ApiState::Blocked {
         return Err(Reason::ApiBlocked);
     }
-    if snapshot.key_manager(&principal.token.issuer).is_none() {
-        return Err(Reason::IssuerUnknown);
-    }
-    entitlement::judge(snapshot, api, &principal.token, Some(&principal.plan))
+    let manager = snapshot
+        .key_manager(&principal.token.issuer)
+        .ok_or(Reason::IssuerUnknown)?;
+    let (token, plan) = (&principal.token, &principal.plan);
+    entitlement::judge(snapshot, api, manager, token, Some(plan))
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use crate::{
     admit::slots::{Slot, Slots},
     listen::peer::Peer,
     metrics::{DropCause, Metrics},
-    socket::Socket,
+    socket::{self, Socket},
 };
 
 pub mod tls;
@@ -181,8 +181,7 @@ impl Listener {
             metrics.connection_dropped(DropCause::OverLimit);
             return;
         };
-        // A message must not wait for the acknowledgement of the one before it.
-        if stream.set_nodelay(true).is_err() {
+        if socket::prepare(&stream).is_err() {
             metrics.connection_dropped(DropCause::Accept);
             return;
         }

@@ -41,6 +41,8 @@ use link::{Link, Visit};
 use refill::{Agenda, Refill};
 use time::Tick;
 
+use crate::snapshot::Edition;
+
 /// What is counted, and how much of it is allowed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Counter {
@@ -136,9 +138,10 @@ impl Quotas {
         quotas
     }
 
-    /// The one bucket of a counter. Its terms are from now on those that are given here.
+    /// The one bucket of a counter. Its terms are from now on those that are given here, unless it has got others of a
+    /// later configuration.
     #[must_use]
-    pub fn bucket(&self, counter: &Counter) -> Arc<Bucket> {
+    pub fn bucket(&self, counter: &Counter, edition: Edition) -> Arc<Bucket> {
         let mut entries = self.book.lock();
         let bucket = entries
             .buckets
@@ -146,9 +149,7 @@ impl Quotas {
             .or_insert_with(|| Arc::new(Bucket::new(counter, self.link.clone())))
             .clone();
         drop(entries);
-        if bucket.set(counter) {
-            bucket.terms_changed();
-        }
+        bucket.go_by(counter, edition);
         bucket
     }
 

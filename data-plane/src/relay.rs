@@ -2,7 +2,7 @@
 //!
 //! Owns the seam: [`run`] takes both legs, the rules, the gate of messages and the session's [`Live`] handle, and gives
 //! [`Ended`]. Bytes are passed on untouched; only headers are read (`scan`), moved (`pump`), and ended (`close`), and
-//! the gateway's own pings watch both peers (`keepalive`).
+//! the gateway's own pings watch both peers (`keepalive`); of a peer that is not read, the kernel is asked (`far_end`).
 //! Refuses to know APIs, tokens, plans and configuration, and what is in a payload. Called by `session`, once a session.
 
 use std::cell::Cell;
@@ -14,7 +14,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use pin_project_lite::pin_project;
 use tidegate_proto::reason::Reason;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::unconstrained;
 use tokio::time::{Instant, Sleep};
 
@@ -26,9 +25,11 @@ pub mod scan;
 mod pump;
 mod close;
 mod keepalive;
+mod far_end;
 mod live;
 mod frame;
 
+pub use far_end::{FarEnd, Transport};
 pub use live::Live;
 
 /// What one read may bring: a worker thread's scratch buffer, in bytes. Larger ones cost cache without saving calls.
@@ -214,8 +215,8 @@ pub fn run<C, B, G, L>(
     live: L,
 ) -> impl Future<Output = Ended>
 where
-    C: AsyncRead + AsyncWrite + Unpin,
-    B: AsyncRead + AsyncWrite + Unpin,
+    C: Transport,
+    B: Transport,
     G: Gate,
     L: AsRef<Live>,
 {
@@ -272,8 +273,8 @@ impl From<Reason> for Farewell {
 
 impl<C, B, G, L> Future for Relay<C, B, G, L>
 where
-    C: AsyncRead + AsyncWrite + Unpin,
-    B: AsyncRead + AsyncWrite + Unpin,
+    C: Transport,
+    B: Transport,
     G: Gate,
     L: AsRef<Live>,
 {
@@ -317,8 +318,8 @@ where
 
 impl<C, B, G, L> Projected<'_, C, B, G, L>
 where
-    C: AsyncRead + AsyncWrite + Unpin,
-    B: AsyncRead + AsyncWrite + Unpin,
+    C: Transport,
+    B: Transport,
     G: Gate,
     L: AsRef<Live>,
 {
@@ -419,13 +420,22 @@ where
             }
             (_, Timing::Close) => Some(now + self.rules.close),
             _ => {
-                if let Some(reason) = self.keepalive.tick(now, self.rules, self.up, self.down) {
+                let far_ends = [
+                    self.up.waits().then(|| self.client.far_end()),
+                    self.down.waits().then(|| self.backend.far_end()),
+                ];
+                let ticked = self
+                    .keepalive
+                    .tick(now, self.rules, (self.up, self.down), far_ends);
+                if let Some(reason) = ticked {
                     self.closing.end(reason.into(), self.up, self.down);
                 }
-                if self.up.due() || self.down.due() {
+                let flows = [&*self.up, &*self.down];
+                if flows.iter().any(|flow| flow.due() || flow.is_released()) {
                     expired = Some(Expired::Again);
                 }
-                self.keepalive.next(now, self.rules)
+                let waits = self.up.waits() || self.down.waits();
+                self.keepalive.next(now, self.rules, waits)
             }
         };
         *self.timing = wanted;

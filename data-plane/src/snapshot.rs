@@ -8,7 +8,13 @@ pub mod model;
 pub mod decode;
 pub mod index;
 
-use std::{net::IpAddr, sync::Arc};
+use std::{
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use arc_swap::ArcSwap;
 use tidegate_proto::{
@@ -24,11 +30,17 @@ use model::{
 };
 
 /// A configuration at one number. Cheap to clone: its maps share what they have in common.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     number: RevisionNumber,
+    edition: Edition,
     index: Index,
 }
+
+/// Which of this node's snapshots one is, in the order in which they became current. It only grows; the control plane's
+/// numbers go back where it is restored from a backup.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Edition(u64);
 
 /// The handle behind which snapshots are swapped. Clones see the same snapshot.
 #[derive(Clone, Debug)]
@@ -39,9 +51,30 @@ struct Shared {
     current: ArcSwap<Snapshot>,
     /// `None` until the first snapshot is held.
     number: watch::Sender<Option<RevisionNumber>>,
+    /// How many there have been.
+    editions: AtomicU64,
+}
+
+// === impl Edition ===
+
+impl Edition {
+    /// The how-manieth snapshot.
+    #[must_use]
+    pub const fn new(nth: u64) -> Self {
+        Self(nth)
+    }
 }
 
 // === impl Snapshot ===
+
+/// Of what it holds, not of when it became current.
+impl PartialEq for Snapshot {
+    fn eq(&self, other: &Self) -> bool {
+        self.number == other.number && self.index == other.index
+    }
+}
+
+impl Eq for Snapshot {}
 
 impl Snapshot {
     /// The next snapshot, at `number`: without `removals` and with `upserts`, in time proportional to these.
@@ -56,13 +89,24 @@ impl Snapshot {
     ) -> (Self, Vec<Conflicted>) {
         let mut index = self.index.clone();
         let conflicted = index.apply(removals, upserts);
-        (Self { number, index }, conflicted)
+        let next = Self {
+            number,
+            edition: Edition::default(),
+            index,
+        };
+        (next, conflicted)
     }
 
     /// The number of the control plane's state that this is.
     #[must_use]
     pub const fn number(&self) -> RevisionNumber {
         self.number
+    }
+
+    /// Which of the node's snapshots this is; the default before it is current.
+    #[must_use]
+    pub const fn edition(&self) -> Edition {
+        self.edition
     }
 
     /// Whether another snapshot holds the very same configuration, be its number another: then nothing is to be judged
@@ -190,6 +234,7 @@ impl Default for Snapshots {
         Self(Arc::new(Shared {
             current: ArcSwap::default(),
             number: watch::Sender::new(None),
+            editions: AtomicU64::new(0),
         }))
     }
 }
@@ -216,8 +261,9 @@ impl Snapshots {
     }
 
     /// Makes `snapshot` current.
-    pub fn swap(&self, snapshot: Snapshot) {
+    pub fn swap(&self, mut snapshot: Snapshot) {
         let number = snapshot.number();
+        snapshot.edition = Edition(self.0.editions.fetch_add(1, Ordering::Relaxed) + 1);
         self.0.current.store(Arc::new(snapshot));
         self.0.number.send_replace(Some(number));
     }

@@ -7,13 +7,17 @@ use std::{
     io::{self, IoSlice},
     pin::Pin,
     task::{Context, Poll},
+    time::Duration,
 };
 
+use rustix::net::sockopt::{set_socket_keepalive, set_tcp_keepidle, set_tcp_keepintvl};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
 };
 use tokio_rustls::TlsStream;
+
+use crate::relay::{FarEnd, Transport};
 
 /// A connected stream.
 #[derive(Debug)]
@@ -22,6 +26,24 @@ pub enum Socket {
     Plain(TcpStream),
     /// TLS, boxed so that bare sessions do not pay for its size.
     Tls(Box<TlsStream<TcpStream>>),
+}
+
+/// After how long a silence the kernel asks whether the peer's host is still there, and how often until it gives up. Longer
+/// than the relay's own pings are apart, so that it asks only where they do not.
+const PROBED_AFTER: Duration = Duration::from_secs(60);
+const PROBED_EVERY: Duration = Duration::from_secs(10);
+
+/// Prepares a fresh connection: no message waits for the acknowledgement of the one before it, and a peer that vanishes
+/// while it is not read is found by the kernel.
+///
+/// # Errors
+/// When the connection is gone already.
+pub fn prepare(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    set_socket_keepalive(stream, true)?;
+    set_tcp_keepidle(stream, PROBED_AFTER)?;
+    set_tcp_keepintvl(stream, PROBED_EVERY)?;
+    Ok(())
 }
 
 impl AsyncRead for Socket {
@@ -79,5 +101,35 @@ impl AsyncWrite for Socket {
             Self::Plain(io) => io.is_write_vectored(),
             Self::Tls(io) => io.is_write_vectored(),
         }
+    }
+}
+
+impl Transport for Socket {
+    fn far_end(&self) -> FarEnd {
+        match self {
+            Self::Plain(io) => io.far_end(),
+            Self::Tls(io) => io.get_ref().0.far_end(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::net::sockopt::socket_keepalive;
+
+    use super::{Socket, prepare};
+    use crate::{
+        relay::{FarEnd, Transport as _},
+        testing::{Node, echo_backend},
+    };
+
+    #[tokio::test]
+    async fn a_connection_is_watched_by_the_kernel() {
+        let node = Node::before(echo_backend().await).await;
+        let stream = node.connect().await;
+        assert!(!socket_keepalive(&stream).unwrap());
+        prepare(&stream).unwrap();
+        assert!(socket_keepalive(&stream).unwrap());
+        assert_eq!(Socket::Plain(stream).far_end(), FarEnd::Open);
     }
 }

@@ -118,6 +118,7 @@ pub fn application_key(client_id: &str, application: &str) -> Resource {
         client_id: client_id.to_owned(),
         application: application.to_owned(),
         key_type: KeyType::Production.into(),
+        key_manager: "resident".to_owned(),
     };
     Resource::new(
         format!("applicationKeys/{client_id}"),

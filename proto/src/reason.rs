@@ -50,7 +50,7 @@ pub enum Reason {
     /// The API has no endpoint for the kind of key that was used.
     EndpointMissing,
 
-    // Refusals by credential; the expired and the revoked also end sessions.
+    // Refusals by credential; what the configuration says of one, and the end of its time, also end sessions.
     /// No credential came with the handshake.
     CredentialMissing,
     /// The token cannot be read, its signature is wrong, or its key is unknown.
@@ -264,16 +264,10 @@ impl Reason {
                 Some(1014)
             }
             Self::ClientUnresponsive => Some(1001),
-            Self::CredentialInvalid
-            | Self::CredentialExpired
-            | Self::CredentialNotYetValid
-            | Self::IssuerUnknown
-            | Self::ApplicationUnknown => Some(4001),
-            Self::AudienceMismatch
-            | Self::SubscriptionMissing
+            Self::CredentialExpired | Self::IssuerUnknown | Self::ApplicationUnknown => Some(4001),
+            Self::SubscriptionMissing
             | Self::SubscriptionBlocked
             | Self::EndpointMissing
-            | Self::TopicNotFound
             | Self::ApiBlocked => Some(4002),
             Self::ApiQuota
             | Self::TopicQuota
@@ -289,7 +283,11 @@ impl Reason {
             | Self::ConnectionLimit
             | Self::NotReady
             | Self::ApiNotFound
+            | Self::TopicNotFound
             | Self::CredentialMissing
+            | Self::CredentialInvalid
+            | Self::CredentialNotYetValid
+            | Self::AudienceMismatch
             | Self::SessionLimit
             | Self::ConnectionRate
             | Self::BackendRefused
@@ -300,6 +298,12 @@ impl Reason {
             | Self::ClientClosed
             | Self::BackendClosed => None,
         }
+    }
+
+    /// Whether it ends sessions that are open; the others only refuse handshakes.
+    #[must_use]
+    pub const fn ends_sessions(self) -> bool {
+        matches!(self, Self::ClientClosed | Self::BackendClosed) || self.close_code().is_some()
     }
 
     /// The code of the close frame that the gateway sends to the backend when it ends the session: 1002 where the illegal
@@ -535,11 +539,35 @@ mod tests {
     }
 
     #[test]
+    fn what_is_judged_at_the_handshake_alone_ends_no_session() {
+        for reason in [
+            Reason::ApiNotFound,
+            Reason::TopicNotFound,
+            Reason::CredentialMissing,
+            Reason::CredentialInvalid,
+            Reason::CredentialNotYetValid,
+            Reason::AudienceMismatch,
+            Reason::SessionLimit,
+            Reason::ConnectionRate,
+            Reason::BackendRefused,
+        ] {
+            assert!(!reason.ends_sessions(), "{reason}");
+            assert_eq!(reason.close_code(), None, "{reason}");
+        }
+        for reason in [
+            Reason::CredentialExpired,
+            Reason::ApiBlocked,
+            Reason::ClientClosed,
+        ] {
+            assert!(reason.ends_sessions(), "{reason}");
+        }
+    }
+
+    #[test]
     fn every_reason_says_something_to_somebody() {
         for reason in Reason::ALL {
-            let passed_on = matches!(reason, Reason::ClientClosed | Reason::BackendClosed);
             assert!(
-                passed_on || reason.status().is_some() || reason.close_code().is_some(),
+                reason.status().is_some() || reason.ends_sessions(),
                 "{reason}"
             );
         }

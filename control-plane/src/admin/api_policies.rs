@@ -7,7 +7,7 @@ use tidegate_proto::admin::v1::{
 };
 use tonic::{Request, Response, Status, async_trait};
 
-use super::{Admin, convert, limits, names, status};
+use super::{Admin, convert, limits, names, paging, status};
 use crate::{
     domain::{
         actor::Actor,
@@ -70,10 +70,11 @@ impl ApiPolicyService for Admin {
             .service
             .list_api_policies(&actor, &query)
             .map_err(status::of)?;
+        let page = paging::answer(page, |it| message(&actor, it));
         Ok(Response::new(ListApiPoliciesResponse {
-            api_policies: page.items.iter().map(|it| message(&actor, it)).collect(),
+            api_policies: page.messages,
             next_page_token: page.next_page_token,
-            total_size: convert::size(page.total_size),
+            total_size: page.total_size,
         }))
     }
 

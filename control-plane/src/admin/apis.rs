@@ -67,14 +67,11 @@ impl ApiService for Admin {
         };
         let page = self.service.list_apis(&actor, &query).map_err(status::of)?;
         let state = self.service.state();
+        let page = paging::answer(page, |api| message::api_for(&actor, &state, api));
         Ok(Response::new(ListApisResponse {
-            apis: page
-                .items
-                .iter()
-                .map(|api| message::api_for(&actor, &state, api))
-                .collect(),
+            apis: page.messages,
             next_page_token: page.next_page_token,
-            total_size: convert::size(page.total_size),
+            total_size: page.total_size,
         }))
     }
 
@@ -157,13 +154,13 @@ impl ApiService for Admin {
         let request = request.into_inner();
         let id = read_api("parent", &request.parent)?;
         let api = self.service.get_api(&actor, id).map_err(status::of)?;
-        let events: Vec<_> = api.history.iter().rev().map(message::event).collect();
-        let (page, next_page_token) =
-            paging::page(&events, request.page_size, &request.page_token)?;
+        let events: Vec<_> = api.history.iter().rev().collect();
+        let (size, token) = (request.page_size, &request.page_token);
+        let page = paging::page(&events, size, token, |event| message::event(event))?;
         Ok(Response::new(ListLifecycleEventsResponse {
-            lifecycle_events: page.to_vec(),
-            next_page_token,
-            total_size: convert::size(events.len()),
+            lifecycle_events: page.messages,
+            next_page_token: page.next_page_token,
+            total_size: page.total_size,
         }))
     }
 
@@ -215,11 +212,11 @@ impl ApiService for Admin {
             .map_err(status::of)?;
         let api = self.service.get_api(&actor, id).map_err(status::of)?;
         let state = self.service.state();
-        let revision = |revision| message::revision(&state, &api, revision);
+        let page = paging::answer(page, |it| message::revision(&state, &api, it));
         Ok(Response::new(ListRevisionsResponse {
-            revisions: page.items.iter().map(|it| revision(it)).collect(),
+            revisions: page.messages,
             next_page_token: page.next_page_token,
-            total_size: convert::size(page.total_size),
+            total_size: page.total_size,
         }))
     }
 

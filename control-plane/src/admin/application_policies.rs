@@ -7,7 +7,7 @@ use tidegate_proto::admin::v1::{
 };
 use tonic::{Request, Response, Status, async_trait};
 
-use super::{Admin, convert, limits, names, status};
+use super::{Admin, convert, limits, names, paging, status};
 use crate::{
     domain::{name::PolicyName, policy::ApplicationPolicy},
     service::{application_policies::ApplicationPolicyInput, listing::ListQuery},
@@ -62,10 +62,11 @@ impl ApplicationPolicyService for Admin {
             .service
             .list_application_policies(&actor, &query)
             .map_err(status::of)?;
+        let page = paging::answer(page, |it| message(it));
         Ok(Response::new(ListApplicationPoliciesResponse {
-            application_policies: page.items.iter().map(|it| message(it)).collect(),
+            application_policies: page.messages,
             next_page_token: page.next_page_token,
-            total_size: convert::size(page.total_size),
+            total_size: page.total_size,
         }))
     }
 

@@ -15,7 +15,7 @@ use tidegate_proto::{
 };
 use tonic::{Request, Response, Status, async_trait};
 
-use super::{Admin, convert, names, status};
+use super::{Admin, convert, names, paging, status};
 use crate::{
     domain::{
         application::{Application, ApplicationKey},
@@ -76,10 +76,11 @@ impl ApplicationService for Admin {
             .service
             .list_applications(&actor, &query)
             .map_err(status::of)?;
+        let page = paging::answer(page, |it| message(it));
         Ok(Response::new(ListApplicationsResponse {
-            applications: page.items.iter().map(|it| message(it)).collect(),
+            applications: page.messages,
             next_page_token: page.next_page_token,
-            total_size: convert::size(page.total_size),
+            total_size: page.total_size,
         }))
     }
 
@@ -157,10 +158,11 @@ impl ApplicationService for Admin {
             .service
             .list_keys(&actor, id, &query)
             .map_err(status::of)?;
+        let page = paging::answer(page, |it| key(it));
         Ok(Response::new(ListApplicationKeysResponse {
-            application_keys: page.items.iter().map(|it| key(it)).collect(),
+            application_keys: page.messages,
             next_page_token: page.next_page_token,
-            total_size: convert::size(page.total_size),
+            total_size: page.total_size,
         }))
     }
 

@@ -6,7 +6,7 @@ use tidegate_proto::admin::v1::{
 };
 use tonic::{Request, Response, Status, async_trait};
 
-use super::{Admin, convert, status};
+use super::{Admin, convert, paging, status};
 use crate::{domain::audit::AuditEntry, service::listing::ListQuery};
 
 #[async_trait]
@@ -28,27 +28,30 @@ impl AuditService for Admin {
             .list_audit(&actor, &query)
             .await
             .map_err(status::of)?;
+        let page = paging::answer(page, message);
         Ok(Response::new(ListAuditEntriesResponse {
-            audit_entries: page.items.into_iter().map(message).collect(),
+            audit_entries: page.messages,
             next_page_token: page.next_page_token,
-            total_size: convert::size(page.total_size),
+            total_size: page.total_size,
         }))
     }
 }
 
-fn message(entry: AuditEntry) -> Message {
+fn message(entry: &AuditEntry) -> Message {
     let number = entry.number.get();
-    let json =
-        |value: Option<serde_json::Value>| value.map(|it| it.to_string()).unwrap_or_default();
+    let json = |value: &Option<serde_json::Value>| {
+        let text = value.as_ref().map(ToString::to_string);
+        text.unwrap_or_default()
+    };
     Message {
         name: format!("auditEntries/{number}"),
         revision_number: number,
         event_time: convert::time(entry.at),
         actor: entry.actor_resource(),
-        action: entry.action,
-        resource: entry.resource,
-        before: json(entry.before),
-        after: json(entry.after),
-        touched: entry.touched,
+        action: entry.action.clone(),
+        resource: entry.resource.clone(),
+        before: json(&entry.before),
+        after: json(&entry.after),
+        touched: entry.touched.clone(),
     }
 }

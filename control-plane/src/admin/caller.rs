@@ -1,15 +1,22 @@
-//! Who calls: the bearer token in the metadata, and the address at the other end. Used by every service.
+//! Who calls: the bearer token in the metadata, and the address at the other end. Used by every service, and in front of
+//! all of them.
 
 use std::net::IpAddr;
 
+use axum::{extract::State, middleware::Next, response::Response};
 use tidegate_kit::secret::Secret;
+use tidegate_proto::admin::v1::{
+    api_service_server::SERVICE_NAME as APIS, catalog_service_server::SERVICE_NAME as CATALOG,
+    document_service_server::SERVICE_NAME as DOCUMENTS,
+    session_service_server::SERVICE_NAME as SESSIONS,
+};
 use tonic::{Request, Status, metadata::MetadataMap};
 
 use super::{Admin, status};
 use crate::{
     domain::actor::{Actor, Visitor},
     http::Peer,
-    service::error::ServiceError,
+    service::{Service, error::ServiceError},
 };
 
 /// Tokens of ours are much shorter; longer ones are not looked up.
@@ -34,6 +41,40 @@ impl Admin {
             return self.actor(request).map(Visitor::SignedIn);
         }
         Ok(Visitor::Anonymous)
+    }
+}
+
+/// Refuses a call without a good token before anything of its body is read: a stranger shall not have memory for what
+/// nobody will look at. Signing in, reflection and health are open to strangers.
+///
+/// The services ask again: by the time when the body is there, the token may be good no more.
+pub(super) async fn demand_token(
+    State(service): State<Service>,
+    request: axum::extract::Request,
+    next: Next,
+) -> Response {
+    if !is_open(request.uri().path()) {
+        let metadata = MetadataMap::from_headers(request.headers().clone());
+        let known =
+            token(&metadata).and_then(|token| service.authenticate(&token).map_err(status::of));
+        if let Err(refused) = known {
+            return refused.into_http();
+        }
+    }
+    next.run(request).await
+}
+
+/// Whether strangers may call what is under a path; a token that comes along is judged by the call itself.
+fn is_open(path: &str) -> bool {
+    let Some((service, call)) = path.strip_prefix('/').and_then(|path| path.split_once('/')) else {
+        return false;
+    };
+    match service {
+        SESSIONS => matches!(call, "SignIn" | "SignUp" | "GetSignInOptions"),
+        CATALOG => true,
+        DOCUMENTS => matches!(call, "GetDocument" | "ListDocuments"),
+        APIS => call == "GetThumbnail",
+        _ => service.starts_with("grpc."),
     }
 }
 

@@ -11,7 +11,7 @@ use tidegate_proto::{
 };
 use tonic::{Request, Response, Status, async_trait};
 
-use super::{Admin, convert, names, status};
+use super::{Admin, convert, names, paging, status};
 use crate::{
     domain::policy::{DenyPolicy, DenyTarget},
     service::{
@@ -65,10 +65,11 @@ impl DenyPolicyService for Admin {
             .service
             .list_deny_policies(&actor, &query)
             .map_err(status::of)?;
+        let page = paging::answer(page, |it| message(it));
         Ok(Response::new(ListDenyPoliciesResponse {
-            deny_policies: page.items.iter().map(|it| message(it)).collect(),
+            deny_policies: page.messages,
             next_page_token: page.next_page_token,
-            total_size: convert::size(page.total_size),
+            total_size: page.total_size,
         }))
     }
 

@@ -67,10 +67,11 @@ impl GatewayService for Admin {
             .service
             .list_environments(&actor, &query)
             .map_err(status::of)?;
+        let page = paging::answer(page, |it| message(it));
         Ok(Response::new(ListEnvironmentsResponse {
-            environments: page.items.iter().map(|it| message(it)).collect(),
+            environments: page.messages,
             next_page_token: page.next_page_token,
-            total_size: convert::size(page.total_size),
+            total_size: page.total_size,
         }))
     }
 
@@ -134,11 +135,12 @@ impl GatewayService for Admin {
             .may_view_nodes(&actor, environment.as_ref().map(EnvironmentName::as_str))
             .map_err(status::of)?;
         let views = self.fleet.nodes(environment.as_ref());
-        let (page, next_page_token) = paging::page(&views, request.page_size, &request.page_token)?;
+        let (size, token) = (request.page_size, &request.page_token);
+        let page = paging::page(&views, size, token, |view| self.node(view.clone()))?;
         Ok(Response::new(ListNodesResponse {
-            nodes: page.iter().map(|view| self.node(view.clone())).collect(),
-            next_page_token,
-            total_size: convert::size(views.len()),
+            nodes: page.messages,
+            next_page_token: page.next_page_token,
+            total_size: page.total_size,
         }))
     }
 }

@@ -1,25 +1,51 @@
-//! Pages of short lists that a call reads whole: nodes, steps of a history, keys. Lists that are filtered and ordered
-//! are paged by `service::listing`; sizes count the same here.
+//! Answers with pages: no page is larger than a client takes without being asked.
+//!
+//! Lists that are filtered and ordered are paged by `service::listing`; short lists that a call reads whole (nodes, steps
+//! of a history) are paged here, where sizes count the same.
 
+use prost::Message;
 use tonic::Status;
 
-use super::status;
-use crate::domain::invalid::{Faults, reason};
+use super::{convert, status};
+use crate::{
+    domain::invalid::{Faults, reason},
+    service::listing::{PAGE_BYTES, Page},
+};
+
+/// What a list call answers.
+#[derive(Debug)]
+pub(super) struct Answer<M> {
+    pub(super) messages: Vec<M>,
+    pub(super) next_page_token: String,
+    pub(super) total_size: i32,
+}
 
 const SIZE_DEFAULT: usize = 50;
 const SIZE_MAX: usize = 500;
 /// What a token begins with, so that one of another kind is not taken for one of these.
 const TOKEN_PREFIX: &str = "at-";
 
-/// One page of `items` and the token of the next, which is empty on the last page.
+/// As much of a page as one answer may hold.
+pub(super) fn answer<T, M: Message>(mut page: Page<T>, message: impl Fn(&T) -> M) -> Answer<M> {
+    let messages = fitting(page.items.iter().map(message));
+    page.cut(messages.len());
+    Answer {
+        messages,
+        next_page_token: page.next_page_token,
+        total_size: convert::size(page.total_size),
+    }
+}
+
+/// One page of `items`, and no more of it than one answer may hold.
 ///
 /// # Errors
 /// INVALID_ARGUMENT for a negative size or a token that is none.
-pub(super) fn page<'a, T>(
-    items: &'a [T],
+pub(super) fn page<T, M: Message>(
+    items: &[T],
     page_size: i32,
     page_token: &str,
-) -> Result<(&'a [T], String), Status> {
+    message: impl Fn(&T) -> M,
+) -> Result<Answer<M>, Status> {
     let mut faults = Faults::new();
     let size = match usize::try_from(page_size) {
         Ok(0) => SIZE_DEFAULT,
@@ -45,44 +71,88 @@ pub(super) fn page<'a, T>(
     }
     status::check(faults)?;
     let start = start.unwrap_or_default().min(items.len());
-    let end = (start + size).min(items.len());
-    let next = if end < items.len() {
-        format!("{TOKEN_PREFIX}{end}")
-    } else {
-        String::new()
-    };
-    Ok((&items[start..end], next))
+    let messages = fitting(items[start..].iter().take(size).map(message));
+    let end = start + messages.len();
+    Ok(Answer {
+        messages,
+        next_page_token: if end < items.len() {
+            format!("{TOKEN_PREFIX}{end}")
+        } else {
+            String::new()
+        },
+        total_size: convert::size(items.len()),
+    })
+}
+
+/// The first messages, as many as one answer may hold; one at least.
+fn fitting<M: Message>(messages: impl Iterator<Item = M>) -> Vec<M> {
+    let mut bytes = 0;
+    let mut fitting = Vec::new();
+    for message in messages {
+        bytes += message.encoded_len();
+        if bytes > PAGE_BYTES && !fitting.is_empty() {
+            break;
+        }
+        fitting.push(message);
+    }
+    fitting
 }
 
 #[cfg(test)]
 mod tests {
-    use tonic::Code;
+    use tonic::{Code, Status};
 
-    use super::page;
+    use super::{Answer, PAGE_BYTES, page};
+
+    fn texts(
+        items: &[String],
+        size: i32,
+        token: &str,
+    ) -> Result<(Vec<String>, String, i32), Status> {
+        let Answer {
+            messages,
+            next_page_token,
+            total_size,
+        } = page(items, size, token, String::clone)?;
+        Ok((messages, next_page_token, total_size))
+    }
 
     #[test]
     fn pages_follow_one_another_to_the_end() {
-        let items: Vec<_> = (0..120).collect();
-        let (first, token) = page(&items, 0, "").unwrap();
-        assert_eq!(first, &items[..50]);
-        let (second, token) = page(&items, 60, &token).unwrap();
+        let items: Vec<_> = (0..120).map(|n| n.to_string()).collect();
+        let (first, token, total) = texts(&items, 0, "").unwrap();
+        assert_eq!((&*first, total), (&items[..50], 120));
+        let (second, token, _) = texts(&items, 60, &token).unwrap();
         assert_eq!(second, &items[50..110]);
-        let (last, token) = page(&items, 60, &token).unwrap();
-        assert_eq!((last, token.as_str()), (&items[110..], ""));
-        assert_eq!(page(&items, i32::MAX, "").unwrap().0.len(), 120);
+        let (last, token, _) = texts(&items, 60, &token).unwrap();
+        assert_eq!((&*last, token.as_str()), (&items[110..], ""));
+        assert_eq!(texts(&items, i32::MAX, "").unwrap().0.len(), 120);
+    }
+
+    #[test]
+    fn a_page_ends_before_it_is_too_large_for_an_answer_and_has_one_item_at_least() {
+        let items = [10, PAGE_BYTES / 2, PAGE_BYTES, 2 * PAGE_BYTES, 10].map(|len| "x".repeat(len));
+        let mut token = String::new();
+        let mut pages = Vec::new();
+        loop {
+            let (page, next, _) = texts(&items, 0, &token).unwrap();
+            pages.push(page.len());
+            token = next;
+            if token.is_empty() {
+                break;
+            }
+        }
+        assert_eq!(pages, [2, 1, 1, 1]);
     }
 
     #[test]
     fn a_token_that_is_none_and_a_negative_size_are_refused() {
+        let items = ["x".to_owned()];
         for (size, token) in [(-1, ""), (0, "at-"), (0, "7"), (0, "at--1")] {
-            let refused = page(&[1], size, token).unwrap_err();
+            let refused = texts(&items, size, token).unwrap_err();
             assert_eq!(refused.code(), Code::InvalidArgument, "{size} {token}");
         }
-        assert!(
-            page(&[1], 0, &format!("at-{}", usize::MAX))
-                .unwrap()
-                .0
-                .is_empty()
-        );
+        let behind = format!("at-{}", usize::MAX);
+        assert!(texts(&items, 0, &behind).unwrap().0.is_empty());
     }
 }

@@ -6,7 +6,7 @@ use tidegate_proto::admin::v1::{
 };
 use tonic::{Request, Response, Status, async_trait};
 
-use super::{Admin, convert, limits, names, status};
+use super::{Admin, convert, limits, names, paging, status};
 use crate::{
     domain::{name::PlanName, plan::Plan},
     service::{listing::ListQuery, plans::PlanInput},
@@ -58,10 +58,11 @@ impl PlanService for Admin {
             .service
             .list_plans(&actor, &query)
             .map_err(status::of)?;
+        let page = paging::answer(page, |it| message(it));
         Ok(Response::new(ListPlansResponse {
-            plans: page.items.iter().map(|plan| message(plan)).collect(),
+            plans: page.messages,
             next_page_token: page.next_page_token,
-            total_size: convert::size(page.total_size),
+            total_size: page.total_size,
         }))
     }
 

@@ -12,7 +12,7 @@ use tidegate_proto::{
 };
 use tonic::{Request, Response, Status, async_trait};
 
-use super::{Admin, convert, names, status, usage};
+use super::{Admin, convert, names, paging, status, usage};
 use crate::{
     domain::{
         invalid::{Faults, Rule},
@@ -80,10 +80,11 @@ impl SubscriptionService for Admin {
             .service
             .list_subscriptions(&actor, &query)
             .map_err(status::of)?;
+        let page = paging::answer(page, |it| message(it));
         Ok(Response::new(ListSubscriptionsResponse {
-            subscriptions: page.items.iter().map(|it| self.subscription(it)).collect(),
+            subscriptions: page.messages,
             next_page_token: page.next_page_token,
-            total_size: convert::size(page.total_size),
+            total_size: page.total_size,
         }))
     }
 

@@ -7,7 +7,7 @@ use tidegate_proto::admin::v1::{
 };
 use tonic::{Request, Response, Status, async_trait};
 
-use super::{Admin, caller, convert, names, status};
+use super::{Admin, caller, convert, names, paging, status};
 use crate::{
     domain::{invalid::Faults, name::UserName, user::User},
     service::{listing::ListQuery, users::PasswordChange},
@@ -63,10 +63,11 @@ impl UserService for Admin {
             .service
             .list_users(&actor, &query)
             .map_err(status::of)?;
+        let page = paging::answer(page, |it| message(it));
         Ok(Response::new(ListUsersResponse {
-            users: page.items.iter().map(|user| message(user)).collect(),
+            users: page.messages,
             next_page_token: page.next_page_token,
-            total_size: convert::size(page.total_size),
+            total_size: page.total_size,
         }))
     }
 

@@ -17,7 +17,7 @@ pub(super) struct Held {
     versions: Versions,
     /// Names that no resource of this control plane can have; the first batch takes them away.
     strangers: Vec<String>,
-    /// What the node rejected; not sent again before it changes.
+    /// What the node rejected; not sent again before it changes, or before what stands in its way does.
     refused: BTreeMap<ResourceKey, Refusal>,
 }
 
@@ -28,6 +28,8 @@ pub(super) struct Refusal {
     pub(super) version: ContentVersion,
     /// In its own words.
     pub(super) reason: String,
+    /// What holds on the node what it claims; `None` when it is at fault by itself.
+    pub(super) blocked_by: Option<ResourceKey>,
 }
 
 /// How large a part of a batch gets before the next begins, in bytes. A single resource may be larger.
@@ -53,24 +55,18 @@ impl Held {
         &self.refused
     }
 
+    /// Whether the batch that leads to `target` has anything in it.
+    pub(super) fn lacks(&self, target: &Projection) -> bool {
+        !self.strangers.is_empty() || self.changes(target).next().is_some()
+    }
+
     /// The parts of the batch that leads to `target`; at least one, and all but the last say that more follow.
     pub(super) fn parts<'a>(
         &'a self,
         target: &'a Projection,
     ) -> impl Iterator<Item = Batch> + Send + 'a {
         let strangers = self.strangers.iter().cloned().map(Change::Removal);
-        let changes = self
-            .versions
-            .diff(target.versions())
-            .filter_map(move |item| match item {
-                DiffItem::Add(key, version)
-                | DiffItem::Update {
-                    new: (key, version),
-                    ..
-                } => self.offers(key, *version).then_some(Change::Upsert(key)),
-                DiffItem::Remove(key, _) => Some(Change::Removal(key.to_string())),
-            });
-        let mut changes = strangers.chain(changes).peekable();
+        let mut changes = strangers.chain(self.changes(target)).peekable();
         let mut done = false;
         std::iter::from_fn(move || {
             if done {
@@ -103,24 +99,48 @@ impl Held {
         })
     }
 
-    /// The node runs `target`, but for what it rejected: of that it keeps the version before.
+    /// The node runs `target`, but for what it rejected: of that it keeps the version before. What it refused earlier
+    /// because of a resource that has moved since is no longer refused, and lacks.
     pub(super) fn acknowledge(
         &mut self,
         target: &Projection,
         rejected: impl IntoIterator<Item = (ResourceKey, Refusal)>,
     ) {
-        self.refused.extend(rejected);
+        let mut refused = std::mem::take(&mut self.refused);
         // What is no longer wanted in the version that was refused is no longer refused.
-        self.refused
-            .retain(|key, refusal| target.versions().get(key) == Some(&refusal.version));
+        let wanted = |key: &ResourceKey, refusal: &Refusal| {
+            target.versions().get(key) == Some(&refusal.version)
+        };
+        refused.retain(|key, refusal| wanted(key, refusal));
+        let mut rejected: BTreeMap<_, _> = rejected.into_iter().collect();
+        rejected.retain(|key, refusal| wanted(key, refusal));
         let before = std::mem::replace(&mut self.versions, target.versions().clone());
-        for key in self.refused.keys() {
+        for key in refused.keys().chain(rejected.keys()) {
             match before.get(key) {
                 Some(version) => drop(self.versions.insert(key.clone(), *version)),
                 None => drop(self.versions.remove(key)),
             }
         }
+        let has_moved = |key: &ResourceKey| before.get(key) != self.versions.get(key);
+        refused.retain(|_, refusal| !refusal.blocked_by.as_ref().is_some_and(has_moved));
+        refused.extend(rejected);
+        self.refused = refused;
         self.strangers.clear();
+    }
+
+    fn changes<'a>(
+        &'a self,
+        target: &'a Projection,
+    ) -> impl Iterator<Item = Change<'a>> + Send + 'a {
+        let difference = self.versions.diff(target.versions());
+        difference.filter_map(move |item| match item {
+            DiffItem::Add(key, version)
+            | DiffItem::Update {
+                new: (key, version),
+                ..
+            } => self.offers(key, *version).then_some(Change::Upsert(key)),
+            DiffItem::Remove(key, _) => Some(Change::Removal(key.to_string())),
+        })
     }
 
     fn offers(&self, key: &ResourceKey, version: ContentVersion) -> bool {

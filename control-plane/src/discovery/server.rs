@@ -16,7 +16,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming, metadata::MetadataMap};
 
 use super::{diff::Held, fleet::Fleet, projector::Projector, stream::NodeStream};
-use crate::domain::name::EnvironmentName;
+use crate::{domain::name::EnvironmentName, http::Admission};
 
 /// The service.
 pub(super) struct Server {
@@ -123,6 +123,7 @@ impl Discovery for Server {
                 "the join token is wrong; set the node's `control_plane.join_token_file` to this control plane's",
             ));
         }
+        let admission = request.extensions().get::<Admission>().cloned();
         let mut inbound = request.into_inner();
         let first = timeout(HELLO_WITHIN, inbound.message())
             .await
@@ -130,7 +131,14 @@ impl Discovery for Server {
                 Status::deadline_exceeded("the stream did not begin with a `Hello` in time")
             })??;
         match first.and_then(|word| word.message) {
-            Some(Message::Hello(hello)) => Ok(Response::new(self.open(hello, inbound).await?)),
+            Some(Message::Hello(hello)) => {
+                let batches = self.open(hello, inbound).await?;
+                // Whoever says no such `Hello` is shown out: this door has no other use.
+                if let Some(admission) = admission {
+                    admission.admit();
+                }
+                Ok(Response::new(batches))
+            }
             _ => Err(Status::invalid_argument(
                 "the stream must begin with a `Hello`",
             )),

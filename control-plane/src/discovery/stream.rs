@@ -80,7 +80,8 @@ impl NodeStream {
         loop {
             if flying.is_none() {
                 let target = self.projected.borrow_and_update().clone();
-                if running != Some(target.number()) {
+                // Of the number that it runs it may lack what it refused because of something that is gone by now.
+                if running != Some(target.number()) || self.held.lacks(&target) {
                     flying = Some(self.send(target).await?);
                 }
             }
@@ -160,6 +161,7 @@ impl NodeStream {
             let refusal = Refusal {
                 version: ContentVersion::new(rejection.version),
                 reason: rejection.reason.chars().take(REASON_MAX).collect(),
+                blocked_by: rejection.blocked_by.parse().ok(),
             };
             tracing::warn!(
                 node = self.name,

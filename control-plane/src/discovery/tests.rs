@@ -5,8 +5,15 @@ use std::{
     time::Duration,
 };
 
+use arc_swap::ArcSwap;
+use rustls_pki_types::ServerName;
 use tempfile::TempDir;
-use tidegate_kit::{clock::Clock, secret::Secret, tasks::Tasks, tls::Authority};
+use tidegate_kit::{
+    clock::Clock,
+    secret::Secret,
+    tasks::Tasks,
+    tls::{Authority, Roots, client_config},
+};
 use tidegate_proto::{
     discovery::v1::{
         Ack, Batch, Beat, CounterUsage, Held, Hello, Ledger, LedgerKind, NodeMessage, Rejection,
@@ -15,9 +22,12 @@ use tidegate_proto::{
     revision::RevisionNumber,
 };
 use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
     sync::{mpsc, watch},
     time::{Instant, timeout},
 };
+use tokio_rustls::TlsConnector;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{
     Code, Request, Status, Streaming,
@@ -30,12 +40,14 @@ use super::{
     router,
 };
 use crate::{
-    domain::{state::State, subscription::SubscriptionState},
+    domain::{object::ObjectKey, state::State, subscription::SubscriptionState},
     http::{ALPN, Door, Limits},
     projection::fixture::{World, api_id, environment, plan_name, subscription_id},
 };
 
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a stranger may stay.
+const ADMISSION: Duration = Duration::from_secs(3);
 
 /// A control plane of which only the stream is real.
 struct Plane {
@@ -79,8 +91,9 @@ impl Plane {
             connections_per_address: 100,
             handshake: PATIENCE,
             age: None,
+            admission: Some(ADMISSION),
         };
-        let tls = identity.server_config(ALPN).unwrap();
+        let tls = Arc::new(ArcSwap::new(identity.server_config(ALPN).unwrap()));
         let door = Door::bind("gateways", "127.0.0.1:0", tls, limits)
             .await
             .unwrap();
@@ -453,6 +466,7 @@ async fn what_a_node_rejects_is_seen_in_the_fleet_and_sent_again_only_when_it_ch
         name: refused.name.clone(),
         version: refused.version,
         reason: "I do not like it".to_owned(),
+        blocked_by: String::new(),
     };
     bad.ack(first.number, vec![rejection]).await;
     let view = plane.sees("bad", |view| !view.rejections.is_empty()).await;
@@ -472,6 +486,61 @@ async fn what_a_node_rejects_is_seen_in_the_fleet_and_sent_again_only_when_it_ch
     let latest = plane.latest();
     good.reach(latest).await;
     plane.sees("good", |view| view.number.get() == latest).await;
+    plane.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_node_rejects_because_of_another_resource_is_sent_again_when_that_one_moves() {
+    let mut plane = Plane::start().await;
+    plane.commit(|world| {
+        for n in 2..=4 {
+            world.subscribe(n, n, 1, "Gold");
+        }
+    });
+    let name = |n: u32| format!("subscriptions/{}", subscription_id(n));
+    let mut node = plane.join("n", vec![]).await;
+    let first = node.batch().await;
+    let rejection = |batch: &Batch, n: u32, by: &str| {
+        let refused = batch.upserts.iter().find(|it| it.name == name(n)).unwrap();
+        Rejection {
+            name: refused.name.clone(),
+            version: refused.version,
+            reason: "something is in the way".to_owned(),
+            blocked_by: by.to_owned(),
+        }
+    };
+    // The fourth waits for the third, which waits for the second.
+    let rejections = vec![
+        rejection(&first, 3, &name(2)),
+        rejection(&first, 4, &name(3)),
+    ];
+    node.ack(first.number, rejections).await;
+    plane.commit(|world| world.change_subscription(1, |it| it.plan = plan_name("Silver")));
+    let other = node.reach(plane.latest()).await;
+    assert_eq!(names(&other), [subscription()], "nothing of it has moved");
+    plane.commit(|world| world.change_subscription(2, |it| it.plan = plan_name("Silver")));
+    for n in 2..=4 {
+        let batch = node.batch().await;
+        assert_eq!(
+            (names(&batch), batch.number),
+            (vec![&*name(n)], plane.latest())
+        );
+        node.ack(batch.number, vec![]).await;
+    }
+    plane.sees("n", |view| view.rejections.is_empty()).await;
+    plane.commit(|world| world.register(2));
+    assert_eq!(node.reach(plane.latest()).await.upserts.len(), 2);
+    // What is in the way of one may go altogether.
+    plane.commit(|world| world.subscribe(5, 5, 1, "Gold"));
+    let batch = node.batch().await;
+    let refused = rejection(&batch, 5, &name(2));
+    node.ack(batch.number, vec![refused]).await;
+    plane.sees("n", |view| !view.rejections.is_empty()).await;
+    plane.commit(|world| world.take(&ObjectKey::Subscription(subscription_id(2))));
+    let batch = node.batch().await;
+    assert_eq!((batch.upserts.len(), &*batch.removals), (0, &[name(2)][..]));
+    node.ack(batch.number, vec![]).await;
+    assert_eq!(names(&node.batch().await), [name(5)]);
     plane.stop().await;
 }
 
@@ -554,6 +623,30 @@ async fn who_may_not_join_is_told_why() {
 }
 
 #[tokio::test]
+async fn who_is_no_node_is_shown_out_and_nodes_stay() {
+    let mut plane = Plane::start().await;
+    let mut node = plane.join("n", vec![]).await;
+    node.reach(plane.latest()).await;
+    let roots = Roots::Only(plane.authority.ca_pem.clone());
+    let connector = TlsConnector::from(client_config(&roots, &["h2"]).unwrap());
+    let address = plane.address.strip_prefix("https://").unwrap();
+    // The beginning of HTTP/2 with empty settings; nothing at all.
+    let settings = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+    for first in [&settings[..], b""] {
+        let stream = TcpStream::connect(address).await.unwrap();
+        let name = ServerName::try_from("127.0.0.1").unwrap();
+        let mut stranger = connector.connect(name, stream).await.unwrap();
+        stranger.write_all(first).await.unwrap();
+        let rest = timeout(PATIENCE, stranger.read_to_end(&mut Vec::new())).await;
+        assert!(rest.is_ok(), "the door is held open for {first:?}");
+    }
+    // By now the node is here for longer than a stranger may be.
+    plane.commit(|world| world.register(2));
+    assert_eq!(node.reach(plane.latest()).await.upserts.len(), 2);
+    plane.stop().await;
+}
+
+#[tokio::test]
 async fn a_node_that_breaks_the_protocol_is_disconnected() {
     let plane = Plane::start().await;
     for nonsense in [
@@ -580,9 +673,7 @@ async fn a_node_of_an_environment_that_goes_is_told() {
     let mut node = plane.open("let-me-in", Some(first)).await.unwrap();
     node.reach(plane.latest()).await;
     plane.commit(|world| {
-        world.take(&crate::domain::object::ObjectKey::Environment(environment(
-            "other",
-        )));
+        world.take(&ObjectKey::Environment(environment("other")));
     });
     assert_eq!(node.next().await.unwrap_err().code(), Code::NotFound);
     plane.stop().await;

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use tidegate_proto::ids::UserId;
 
 use super::{
-    name::UserName,
+    credential::SecretHash,
+    name::{SYSTEM, UserName},
     user::{Permission, Role, Roles, User},
 };
 
@@ -18,6 +19,8 @@ pub struct Actor {
     pub name: Arc<str>,
     /// The roles.
     pub roles: Roles,
+    /// The sign-in session that the actor asks in, where there is one: what is begun in it ends with it.
+    pub session: Option<SecretHash>,
 }
 
 /// Who looks at what there is for everybody.
@@ -50,8 +53,9 @@ impl Actor {
     pub fn system() -> Self {
         Self {
             user: None,
-            name: "system".into(),
+            name: SYSTEM.into(),
             roles: Roles::NONE.with(Role::Admin),
+            session: None,
         }
     }
 
@@ -62,6 +66,16 @@ impl Actor {
             user: Some(user.id),
             name: user.name.as_str().into(),
             roles: user.roles,
+            session: None,
+        }
+    }
+
+    /// The same, asking in a sign-in session.
+    #[must_use]
+    pub fn in_session(self, token: SecretHash) -> Self {
+        Self {
+            session: Some(token),
+            ..self
         }
     }
 

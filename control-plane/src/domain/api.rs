@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use tidegate_proto::{
     ids::{ApiId, UserId},
     path::{Context, Version},
+    revision::RevisionNumber,
 };
 
 use super::{
@@ -41,8 +42,13 @@ pub struct Api {
     pub policy: Option<PolicyName>,
     /// Who sees it in the developer portal; takes effect at once.
     pub visibility: Visibility,
-    /// Whether paths without a version lead here; takes effect at once. At most one version of a name has it.
+    /// Whether paths without a version lead here, wherever it runs; takes effect at once. At most one version of a name
+    /// has it.
     pub default_version: bool,
+    /// The number of the commit by which another version became the default in the place of this one; `None` when it
+    /// never was the default, or its name was left without any since. Where the default version does not run, the one
+    /// that was it last stands in for it, so that nobody who is served is cut off by a draft.
+    pub default_until: Option<RevisionNumber>,
     /// The lifecycle state; takes effect at once.
     pub state: Lifecycle,
     /// The newest steps of its lifecycle, oldest first.
@@ -99,6 +105,17 @@ impl Api {
     #[must_use]
     pub fn resource(&self) -> String {
         format!("apis/{}", self.id)
+    }
+
+    /// Its place among the versions of its name that paths without a version may lead to: the greatest comes first.
+    /// `None` when they do not lead here in any case.
+    #[must_use]
+    pub const fn default_rank(&self) -> Option<RevisionNumber> {
+        if self.default_version {
+            Some(RevisionNumber::new(u64::MAX))
+        } else {
+            self.default_until
+        }
     }
 
     /// The API policies that it and its topics name.

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use tidegate_proto::revision::RevisionNumber;
 
-use super::time::Timestamp;
+use super::{actor::Actor, name::SYSTEM, time::Timestamp};
 
 /// One commit, as the audit log tells it. Secrets and their hashes are left out.
 #[derive(Clone, Debug, PartialEq)]
@@ -12,7 +12,7 @@ pub struct AuditEntry {
     pub number: RevisionNumber,
     /// When.
     pub at: Timestamp,
-    /// Who, by name; `system` for the process itself.
+    /// Who, by name; `system` for the process itself, and `users/system` for a user who has that name from older days.
     pub actor: String,
     /// What was done: the use case, for example `CreateApi`.
     pub action: String,
@@ -29,10 +29,20 @@ pub struct AuditEntry {
 // === impl AuditEntry ===
 
 impl AuditEntry {
+    /// How an actor is noted.
+    #[must_use]
+    pub fn noted(actor: &Actor) -> String {
+        if actor.user.is_some() && *actor.name == *SYSTEM {
+            format!("users/{SYSTEM}")
+        } else {
+            actor.name.to_string()
+        }
+    }
+
     /// Who, as a resource: `users/{name}`, or `system` for the process itself.
     #[must_use]
     pub fn actor_resource(&self) -> String {
-        if self.actor == "system" {
+        if self.actor == SYSTEM || self.actor.starts_with("users/") {
             self.actor.clone()
         } else {
             format!("users/{}", self.actor)

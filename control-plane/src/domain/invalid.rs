@@ -55,6 +55,8 @@ pub mod reason {
     pub const SCHEME_NOT_ALLOWED: &str = "SCHEME_NOT_ALLOWED";
     /// The name is taken: by an API with another context, or by the control plane itself.
     pub const NAME_TAKEN: &str = "NAME_TAKEN";
+    /// The name is kept for something else.
+    pub const RESERVED: &str = "RESERVED";
     /// The plan is not offered by the API.
     pub const PLAN_NOT_OFFERED: &str = "PLAN_NOT_OFFERED";
 }

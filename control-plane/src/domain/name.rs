@@ -80,7 +80,8 @@ name!(
     |text| identifier(text, 50)
 );
 name!(
-    /// The name that somebody signs in with: 1 to 50 letters, digits, `-`, `_`, `.` and `@`.
+    /// The name that somebody signs in with: letters, digits, `-`, `_`, `.` and `@`. What a new one must be on top of that
+    /// says [`UserName::choose`]; those that are older need not.
     UserName,
     |text| {
         let rest = text.replace('@', "");
@@ -98,8 +99,31 @@ name!(
     |text| identifier(text, 64)
 );
 
+/// Who the audit log says has done what the process itself does.
+pub const SYSTEM: &str = "system";
+
 /// The name of the environment that ships.
 pub const DEFAULT_ENVIRONMENT: &str = "default";
+
+// === impl UserName ===
+
+impl UserName {
+    /// Reads the name of somebody new: 1 to 50 characters, and not that of the process itself.
+    ///
+    /// # Errors
+    /// Names the rule that the text breaks.
+    pub fn choose(text: &str) -> Result<Self, Rule> {
+        let name = Self::parse(text)?;
+        at_most(text, 50)?;
+        if fold(text) == SYSTEM {
+            return Err(Rule::new(
+                reason::RESERVED,
+                "must not be `system`, which the audit log calls the control plane itself",
+            ));
+        }
+        Ok(name)
+    }
+}
 
 const FORBIDDEN_IN_TITLES: &str = "~!@#;:%^*()+={}|\\<>\"',&$[]/`";
 

@@ -3,7 +3,7 @@
 //! Keys rotate with overlap: the next one is published before it signs; those that signed before stay published until
 //! their tokens have expired.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use tidegate_kit::secret::Secret;
 
@@ -22,6 +22,8 @@ pub struct SigningKey {
     pub public_jwk: String,
     /// Where it is in its life.
     pub state: SigningKeyState,
+    /// The longest lifetime of a token that it signed or may have signed.
+    pub longest_lifetime: Duration,
     /// When it was made.
     pub created_at: Timestamp,
 }
@@ -61,12 +63,14 @@ impl PartialEq for SigningKey {
             &self.id,
             self.algorithm,
             self.state,
+            self.longest_lifetime,
             self.created_at,
             &self.public_jwk,
         ) == (
             &other.id,
             other.algorithm,
             other.state,
+            other.longest_lifetime,
             other.created_at,
             &other.public_jwk,
         ) && self.private_key.expose() == other.private_key.expose()

@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+use arc_swap::ArcSwap;
 use axum::{Router, routing::get};
 use rustls_pki_types::ServerName;
 use tidegate_kit::{
@@ -30,7 +31,7 @@ async fn open(limits: Limits) -> Opened {
     let dir = tempfile::tempdir().unwrap();
     let authority = Authority::load_or_create(dir.path()).unwrap();
     let identity = authority.issue(&["localhost".to_owned()]).unwrap();
-    let tls = identity.server_config(ALPN).unwrap();
+    let tls = Arc::new(ArcSwap::new(identity.server_config(ALPN).unwrap()));
     let door = Door::bind("people", "127.0.0.1:0", tls, limits)
         .await
         .unwrap();
@@ -60,6 +61,7 @@ fn limits() -> Limits {
         connections_per_address: 16,
         handshake: Duration::from_millis(200),
         age: None,
+        admission: None,
     }
 }
 
@@ -164,7 +166,7 @@ async fn an_address_that_is_taken_is_an_error_that_names_it() {
         .unwrap()
         .issue(&["localhost".to_owned()])
         .unwrap();
-    let tls: Arc<_> = identity.server_config(ALPN).unwrap();
+    let tls = Arc::new(ArcSwap::new(identity.server_config(ALPN).unwrap()));
     let error = Door::bind("people", &address, tls, limits())
         .await
         .err()

@@ -84,7 +84,11 @@ impl Rotation {
         let algorithm = self.schedule.algorithm;
         let key = tokio::task::spawn_blocking(move || generate(algorithm)).await??;
         let signs_from = self.service.now().after(self.schedule.publish_ahead);
-        Ok(self.service.add_signing_key(actor, key, signs_from).await?)
+        let lifetime = self.schedule.token_lifetime;
+        let added = self
+            .service
+            .add_signing_key(actor, key, signs_from, lifetime);
+        Ok(added.await?)
     }
 
     /// Does what is due: makes the first key, makes the next one, lets keys take turns, drops those that are done.
@@ -93,11 +97,11 @@ impl Rotation {
     /// When something could not be made or stored; nothing is lost by trying again.
     pub async fn look(&self) -> Result<(), RotationError> {
         let system = Actor::system();
+        let lifetime = self.schedule.token_lifetime;
+        self.service.note_token_lifetime(&system, lifetime).await?;
         // A key may have come due while the process was down, and no node can have heard of it then.
         if self.service.now().since(self.telling_since) >= self.schedule.publish_ahead {
-            self.service
-                .advance_signing_keys(&system, self.schedule.token_lifetime)
-                .await?;
+            self.service.advance_signing_keys(&system).await?;
         }
         if self.is_due() {
             let key = self.rotate(&system).await?;

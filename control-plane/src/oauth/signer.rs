@@ -136,6 +136,8 @@ const fn jwt(algorithm: Algorithm) -> JwtAlgorithm {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use serde_json::{Value, json};
 
     use super::{Signer, generate};
@@ -152,6 +154,7 @@ mod tests {
             private_key: new.private_key,
             public_jwk: new.public_jwk,
             state: SigningKeyState::Active,
+            longest_lifetime: Duration::ZERO,
             created_at: Timestamp::from_millis(0),
         }
     }

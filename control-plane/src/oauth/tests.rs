@@ -310,6 +310,32 @@ async fn a_new_key_is_published_before_it_signs_and_the_old_one_until_its_tokens
 }
 
 #[tokio::test]
+async fn a_key_is_published_for_the_longest_lifetime_that_it_signed_with() {
+    let long = |seconds| OauthConfig {
+        token_lifetime_seconds: seconds,
+        ..OauthConfig::default()
+    };
+    let stage = Stage::new(&long(86_400)).await;
+    let token = stage.token().await;
+    let shorter = Rotation::new(stage.service.clone(), &long(60));
+    shorter.look().await.unwrap();
+    shorter.rotate(&Actor::system()).await.unwrap();
+    stage.clock.advance(Duration::from_secs(300));
+    shorter.look().await.unwrap();
+    stage.clock.advance(Duration::from_secs(86_000));
+    shorter.look().await.unwrap();
+    assert!(stage.verify(&token, Algorithm::ES256).await.is_some());
+    stage.clock.advance(Duration::from_secs(400));
+    shorter.look().await.unwrap();
+    assert!(stage.verify(&token, Algorithm::ES256).await.is_none());
+    // A key that signs already may get to sign tokens that live longer.
+    let longer = Rotation::new(stage.service.clone(), &long(7200));
+    longer.look().await.unwrap();
+    let key = stage.service.state().active_signing_key().unwrap().clone();
+    assert_eq!(key.longest_lifetime, Duration::from_secs(7200));
+}
+
+#[tokio::test]
 async fn a_key_that_came_due_while_the_process_was_down_is_published_before_it_signs() {
     let stage = Stage::new(&OauthConfig::default()).await;
     let kid = |token: &str| decode_header(token).unwrap().kid.unwrap();

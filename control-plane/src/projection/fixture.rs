@@ -1,7 +1,7 @@
 //! States for tests of what reaches gateways: an API deployed to `default`, an application subscribed to it, and the ways
 //! in which all that changes.
 
-use std::{collections::BTreeSet, num::NonZeroU32, sync::Arc};
+use std::{collections::BTreeSet, num::NonZeroU32, sync::Arc, time::Duration};
 
 use tidegate_kit::secret::Secret;
 use tidegate_proto::{
@@ -131,6 +131,7 @@ impl World {
             private_key: Secret::new("private-part".to_owned()),
             public_jwk: format!(r#"{{"kid":"{kid}"}}"#),
             state,
+            longest_lifetime: Duration::ZERO,
             created_at: NOW,
         });
     }
@@ -148,6 +149,7 @@ impl World {
             policy: None,
             visibility: Visibility::Public,
             default_version: false,
+            default_until: None,
             state: Lifecycle::Published,
             history: Vec::new(),
             quota_generation: 0,
@@ -156,6 +158,31 @@ impl World {
             updated_at: NOW,
             etag: Etag::FIRST,
         });
+    }
+
+    /// Publishes API `n` as a version of its own of one API.
+    pub(crate) fn publish_version(&mut self, n: u32) {
+        self.publish(n);
+        self.change_api(n, |api| {
+            api.name = ApiName::parse("Api").unwrap();
+            api.context = Context::parse("/api").unwrap();
+            api.version = Version::parse(&format!("{n}.0")).unwrap();
+        });
+    }
+
+    /// Makes API `n` the default version in the place of the others.
+    pub(crate) fn make_default(&mut self, n: u32) {
+        let until = self.0.number().next();
+        for api in self.0.apis().clone().values() {
+            let mut api = Api::clone(api);
+            if api.default_version {
+                (api.default_version, api.default_until) = (false, Some(until));
+            }
+            if api.id == api_id(n) {
+                (api.default_version, api.default_until) = (true, None);
+            }
+            self.put(api);
+        }
     }
 
     pub(crate) fn limit_applications(&mut self, n: u32, amount: u32) {

@@ -9,6 +9,7 @@ use tidegate_proto::{
 mod policy;
 
 use super::{
+    is_default,
     key::{RESIDENT, ResourceKey},
     runs,
 };
@@ -60,6 +61,7 @@ pub(super) fn body(
                 client_id: key.client_id.to_string(),
                 application: key.application.to_string(),
                 key_type: key_type.into(),
+                key_manager: RESIDENT.to_owned(),
             })
         }
         ResourceKey::Subscription(id) => {
@@ -99,7 +101,7 @@ fn api(state: &State, environment: &EnvironmentName, id: ApiId) -> Option<v1::Ap
         name: api.name.to_string(),
         context: api.context.to_string(),
         version: api.version.to_string(),
-        default_version: api.default_version,
+        default_version: is_default(state, environment, api),
         revision: revision.id.to_string(),
         state: if blocked {
             v1::ApiState::Blocked.into()

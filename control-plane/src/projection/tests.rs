@@ -111,6 +111,45 @@ fn the_deployed_revision_is_sent_and_not_the_working_copy() {
 }
 
 #[test]
+fn where_the_default_version_does_not_run_the_one_before_it_stands_in() {
+    let mut world = World::new();
+    for n in 1..=3 {
+        world.publish_version(n);
+    }
+    world.deploy(1, 11, "default");
+    world.deploy(2, 21, "default");
+    world.deploy(1, 11, "other");
+    let mut projections = [project(&world, "default"), project(&world, "other")];
+    // The versions that paths without a version lead to, on each environment.
+    let mut defaults = |world: &World| {
+        projections.clone_from(&projections.each_ref().map(|it| it.advance(world.state())));
+        projections.each_ref().map(|projection| {
+            let apis = (1..=3).filter(|&n| {
+                let api = rendered(projection, &ResourceKey::Api(api_id(n)));
+                matches!(api, Some(Body::Api(api)) if api.default_version)
+            });
+            apis.collect::<Vec<u32>>()
+        })
+    };
+    assert_eq!(defaults(&world), [[0_u32; 0]; 2]);
+    world.make_default(1);
+    assert_eq!(defaults(&world), [[1], [1]]);
+    world.make_default(3);
+    assert_eq!(defaults(&world), [[1], [1]], "a draft takes nothing over");
+    world.make_default(2);
+    assert_eq!(defaults(&world), [[2], [1]], "it runs on one of them");
+    world.make_default(3);
+    assert_eq!(defaults(&world), [[2], [1]], "the last one stands in");
+    world.deploy(3, 31, "other");
+    assert_eq!(defaults(&world), [[2], [3]]);
+    world.undeploy(3, "other");
+    world.change_api(2, |api| api.state = Lifecycle::Retired);
+    assert_eq!(defaults(&world), [[1], [1]]);
+    world.take(&ObjectKey::Api(api_id(3)));
+    assert_eq!(defaults(&world), [[1], [1]]);
+}
+
+#[test]
 fn an_application_is_sent_with_its_owner() {
     let sent = rendered(
         &project(&World::with_one_api(), "default"),
@@ -352,6 +391,7 @@ enum Happening {
     Allow(u32),
     Name(u32, u32),
     Reset(u32),
+    Default(u32),
 }
 
 fn happenings() -> impl Strategy<Value = Vec<Happening>> {
@@ -374,6 +414,7 @@ fn happenings() -> impl Strategy<Value = Vec<Happening>> {
         (1..4_u32).prop_map(Happening::Allow),
         (1..4_u32, 1..4_u32).prop_map(|(n, policy)| Happening::Name(n, policy)),
         (1..4_u32).prop_map(Happening::Reset),
+        (1..4_u32).prop_map(Happening::Default),
     ];
     prop::collection::vec(one, 0..40)
 }
@@ -382,7 +423,7 @@ impl Happening {
     fn happen(self, world: &mut World) {
         match self {
             Self::Publish(n, state) => {
-                world.publish(n);
+                world.publish_version(n);
                 world.change_api(n, |api| api.state = state);
             }
             Self::Deploy(n, revision, on) => world.deploy(n, n * 10 + revision, on),
@@ -407,6 +448,7 @@ impl Happening {
                 world.change_denial(n, |policy| policy.disabled = disabled);
             }
             Self::Allow(n) => take(world, &ObjectKey::DenyPolicy(deny_policy_id(n))),
+            Self::Default(n) => world.make_default(n),
             Self::Name(n, policy) => {
                 if world.0.apis().contains_key(&api_id(n)) {
                     world.change_api(n, |api| api.policy = Some(policy_name(policy)));

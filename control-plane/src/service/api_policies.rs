@@ -11,7 +11,7 @@ use super::{
     error::ServiceError,
     guard::{check_etag, demand, refuse_used},
     limits::{self, LimitsInput},
-    listing::{self, Field, ListQuery, Page, Schema},
+    listing::{self, Field, Kind, ListQuery, Page, Schema, kind},
     mask,
 };
 use crate::domain::{
@@ -213,7 +213,12 @@ impl Service {
 }
 
 const SCHEMA: Schema<ApiPolicy> = Schema {
-    filter: &["name", "display_name", "description", "per"],
+    filter: &[
+        ("name", kind::API_POLICY),
+        ("display_name", Kind::Text),
+        ("description", Kind::Text),
+        ("per", Kind::Word(|| Per::ALL.map(Per::as_str).to_vec())),
+    ],
     order: &["name", "create_time", "update_time"],
     default_order: "name",
     get: |policy, field| match field {

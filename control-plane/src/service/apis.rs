@@ -14,7 +14,7 @@ use super::{
     error::{ServiceError, reason},
     guard::{check_etag, demand},
     lifecycle,
-    listing::{self, Field, ListQuery, Page, Schema},
+    listing::{self, Field, Kind, ListQuery, Page, Schema, kind},
     revisions,
 };
 use crate::domain::{
@@ -126,6 +126,7 @@ impl Service {
                 policy: valid.policy,
                 visibility: input.visibility,
                 default_version: input.default_version,
+                default_until: None,
                 state: Lifecycle::Created,
                 history: vec![created(draft.now, by)],
                 quota_generation: 0,
@@ -180,7 +181,8 @@ impl Service {
     ///
     /// # Errors
     /// `PermissionDenied`, `NotFound`, `Invalid` (with `IMMUTABLE` for name, context, version and provider), `Aborted`,
-    /// `FailedPrecondition` (`PLAN_IN_USE` for a plan that subscriptions to it use, `API_RETIRED`), `Storage`, `Unavailable`.
+    /// `FailedPrecondition` (`PLAN_IN_USE` for a plan that subscriptions to it use, `NO_PLAN` for the last one of a
+    /// published API, `API_RETIRED`), `Storage`, `Unavailable`.
     pub async fn update_api(
         &self,
         actor: &Actor,
@@ -207,22 +209,29 @@ impl Service {
             let mut next = Api::clone(&api);
             change.apply(&mut next);
             keep_plans_in_use(draft.state(), &api, &next)?;
+            keep_a_plan(&next)?;
             if next == *api {
                 return Ok(api);
             }
             next.updated_at = draft.now;
             next.etag = api.etag.next();
-            let moved = next.default_version && !api.default_version;
+            let is_default = next.default_version;
+            if is_default != api.default_version {
+                next.default_until = None;
+            }
             let next = draft.put(next);
-            if moved {
-                versions::take_default_from_others(draft, &next);
+            match (api.default_version, is_default) {
+                (false, true) => versions::take_default_from_others(draft, &next),
+                (true, false) => versions::leave_without_default(draft, &next),
+                _ => {}
             }
             Ok(next)
         })
         .await
     }
 
-    /// Deletes an API with its revisions, its deployments, its documents, its picture and the deny policy about it.
+    /// Deletes an API with its revisions, its deployments, its documents, its picture and the deny policy about it. When it
+    /// was the default version, the one that was it before is it again.
     ///
     /// # Errors
     /// `PermissionDenied`, `NotFound`, `Aborted`, `FailedPrecondition` (`API_HAS_SUBSCRIPTIONS`), `Storage`, `Unavailable`.
@@ -248,6 +257,9 @@ impl Service {
                 });
             }
             draft.remove(ObjectKey::Api(id));
+            if api.default_version {
+                versions::give_default_back(draft, &api);
+            }
             deny_policies::remove_with(draft, &DenyTarget::Api(id));
             lifecycle::undeploy_everywhere(draft, id);
             let revisions: Vec<_> = draft.state().revisions_of(id).map(|r| r.id).collect();
@@ -264,21 +276,24 @@ impl Service {
 
 const SCHEMA: Schema<Api> = Schema {
     filter: &[
-        "text",
-        "api_name",
-        "name",
-        "context",
-        "version",
-        "display_name",
-        "description",
-        "tags",
-        "state",
-        "plans",
-        "policy",
-        "creator",
-        "default_version",
-        "create_time",
-        "update_time",
+        ("text", Kind::Text),
+        ("api_name", Kind::Text),
+        ("name", kind::API_OR_NAME),
+        ("context", Kind::Text),
+        ("version", Kind::Text),
+        ("display_name", Kind::Text),
+        ("description", Kind::Text),
+        ("tags", Kind::Text),
+        (
+            "state",
+            Kind::Word(|| Lifecycle::ALL.map(Lifecycle::as_str).to_vec()),
+        ),
+        ("plans", kind::PLAN),
+        ("policy", kind::API_POLICY),
+        ("creator", kind::USER),
+        ("default_version", Kind::Bool),
+        ("create_time", Kind::Time),
+        ("update_time", Kind::Time),
     ],
     order: &[
         "api_name",
@@ -292,20 +307,17 @@ const SCHEMA: Schema<Api> = Schema {
     default_order: "create_time",
     get: |api, field| match field {
         "text" => searched(api),
-        "api_name" | "name" => Field::text(&api.name),
+        "api_name" => Field::text(&api.name),
+        "name" => Field::Texts(vec![api.name.to_string(), api.id.to_string()]),
         "context" => Field::text(&api.context),
         "version" => Field::text(&api.version),
         "display_name" => Field::text(&api.design.display_name),
         "description" => Field::text(&api.design.description),
         "tags" => Field::Texts(api.design.tags.iter().cloned().collect()),
         "state" => Field::text(api.state),
-        "plans" => Field::Texts(api.plans.iter().map(|p| format!("plans/{p}")).collect()),
-        "policy" => Field::Text(
-            api.policy
-                .as_ref()
-                .map_or_else(String::new, |name| format!("apiPolicies/{name}")),
-        ),
-        "creator" => Field::text(format_args!("users/{}", api.provider)),
+        "plans" => Field::Texts(api.plans.iter().map(ToString::to_string).collect()),
+        "policy" => Field::optional(api.policy.as_ref()),
+        "creator" => Field::text(&api.provider),
         "default_version" => Field::Bool(api.default_version),
         "create_time" => Field::time(api.created_at),
         _ => Field::time(api.updated_at),
@@ -407,4 +419,18 @@ fn keep_plans_in_use(state: &State, before: &Api, after: &Api) -> Result<(), Ser
             ),
         }),
     }
+}
+
+/// What is published is offered under a plan, as when it was published: nobody could subscribe otherwise.
+fn keep_a_plan(api: &Api) -> Result<(), ServiceError> {
+    if api.state != Lifecycle::Published || !api.plans.is_empty() {
+        return Ok(());
+    }
+    Err(ServiceError::FailedPrecondition {
+        reason: reason::NO_PLAN,
+        resource: api.resource(),
+        description: "a published API is offered under at least one plan; offer another one in the place of the last, \
+                      or block or deprecate the API to keep new subscribers away"
+            .to_owned(),
+    })
 }

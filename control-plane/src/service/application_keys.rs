@@ -10,7 +10,7 @@ use super::{
     applications::owned,
     error::{ServiceError, reason},
     guard::demand,
-    listing::{self, Field, ListQuery, Page, Schema},
+    listing::{self, Field, Kind, ListQuery, Page, Schema},
     password::{random_id, random_secret},
 };
 use crate::domain::{
@@ -187,7 +187,7 @@ impl Service {
 }
 
 const KEY_SCHEMA: Schema<ApplicationKey> = Schema {
-    filter: &["client_id"],
+    filter: &[("client_id", Kind::Text)],
     order: &["client_id", "create_time"],
     default_order: "create_time",
     get: |key, field| match field {

@@ -7,7 +7,7 @@ use super::{
     error::ServiceError,
     guard::{check_etag, demand, refuse_used},
     limits::{self, LimitsInput},
-    listing::{self, Field, ListQuery, Page, Schema},
+    listing::{self, Field, Kind, ListQuery, Page, Schema, kind},
     mask,
 };
 use crate::domain::{
@@ -179,7 +179,12 @@ impl Service {
 }
 
 const SCHEMA: Schema<ApplicationPolicy> = Schema {
-    filter: &["name", "display_name", "description", "per_token"],
+    filter: &[
+        ("name", kind::APPLICATION_POLICY),
+        ("display_name", Kind::Text),
+        ("description", Kind::Text),
+        ("per_token", Kind::Bool),
+    ],
     order: &["name", "create_time", "update_time"],
     default_order: "name",
     get: |policy, field| match field {

@@ -10,8 +10,9 @@ use super::{
     deny_policies,
     error::ServiceError,
     guard::{check_etag, demand, fixed},
-    listing::{self, Field, ListQuery, Page, Schema},
+    listing::{self, Field, Kind, ListQuery, Page, Schema, kind},
     mask,
+    subscriptions::refuse_shedding,
 };
 use crate::domain::{
     actor::Actor,
@@ -156,10 +157,11 @@ impl Service {
         .await
     }
 
-    /// Deletes an application with its keys, its subscriptions and the deny policy about it.
+    /// Deletes an application with its keys, its subscriptions and the deny policy about it. One with a blocked
+    /// subscription stays as that does, unless the actor could unblock it.
     ///
     /// # Errors
-    /// `PermissionDenied`, `NotFound`, `Aborted`, `Storage`, `Unavailable`.
+    /// `PermissionDenied`, `NotFound`, `Aborted`, `FailedPrecondition` (`SUBSCRIPTION_BLOCKED`), `Storage`, `Unavailable`.
     pub async fn delete_application(
         &self,
         actor: &Actor,
@@ -171,6 +173,9 @@ impl Service {
         self.commit(actor, "DeleteApplication", move |draft| {
             let application = owned(draft.state(), &draft.actor, id)?.clone();
             check_etag(&etag, application.etag, || application.resource())?;
+            for subscription in draft.state().subscriptions_of(id) {
+                refuse_shedding(draft, subscription)?;
+            }
             draft.remove(ObjectKey::Application(id));
             deny_policies::remove_with(draft, &DenyTarget::Application(id));
             let keys: Vec<_> = draft
@@ -213,19 +218,19 @@ pub struct ApplicationUpdate {
 const POLICY: &str = "application.policy";
 
 const SCHEMA: Schema<Application> = Schema {
-    filter: &["display_name", "description", "owner", "policy"],
+    filter: &[
+        ("display_name", Kind::Text),
+        ("description", Kind::Text),
+        ("owner", kind::USER),
+        ("policy", kind::APPLICATION_POLICY),
+    ],
     order: &["display_name", "owner", "create_time", "update_time"],
     default_order: "create_time",
     get: |application, field| match field {
         "display_name" => Field::text(&application.name),
         "description" => Field::text(&application.description),
-        "owner" => Field::text(format_args!("users/{}", application.owner_name)),
-        "policy" => Field::Text(
-            application
-                .policy
-                .as_ref()
-                .map_or_else(String::new, |name| format!("applicationPolicies/{name}")),
-        ),
+        "owner" => Field::text(&application.owner_name),
+        "policy" => Field::optional(application.policy.as_ref()),
         "create_time" => Field::time(application.created_at),
         _ => Field::time(application.updated_at),
     },

@@ -4,7 +4,7 @@ use super::{
     Service,
     error::ServiceError,
     guard::demand,
-    listing::{self, Field, Filter, ListQuery, Page},
+    listing::{self, Field, Filter, Kind, ListQuery, PAGE_BYTES, Page, kind},
     storage,
 };
 use tokio::task::spawn_blocking;
@@ -41,22 +41,26 @@ impl Service {
             .await
             .map_err(|_| ServiceError::Unavailable("the audit log could not be read"))?
             .map_err(|error| storage(&error))?;
-        Ok(Page {
-            items,
-            next_page_token: rest
-                .map_or_else(String::new, |number| listing::write_number(query, number)),
-            total_size: count(&self.state()),
-        })
+        let number = |entry: &AuditEntry| entry.number.get();
+        let all = count(&self.state());
+        Ok(listing::numbered(query, items, number, rest, all))
     }
 }
 
-const FIELDS: [&str; 5] = ["actor", "action", "resource", "touched", "time"];
-/// How many entries are read from the store at a time.
-const CHUNK: usize = 500;
+const FIELDS: [(&str, Kind); 5] = [
+    ("actor", kind::ACTOR),
+    ("action", Kind::Text),
+    ("resource", Kind::Text),
+    ("touched", Kind::Text),
+    ("time", Kind::Time),
+];
+/// How many entries are read from the store at a time; one may have more than a mebibyte.
+const CHUNK: usize = 50;
 /// How many entries one call looks at; a filter that few fit gets short pages with a token, not a long wait.
 const LOOKED_AT_MAX: usize = 20_000;
 
-/// Up to `size` entries that fit, and the number to go on below, if there may be more.
+/// Up to `size` entries that fit, no more than a page may have in bytes, and the number to go on below, if there may be
+/// more.
 fn read(
     store: &dyn Store,
     mut before: u64,
@@ -64,15 +68,20 @@ fn read(
     filter: &Filter,
 ) -> Result<(Vec<AuditEntry>, Option<u64>), StoreError> {
     let mut items = Vec::new();
+    let mut bytes = 0;
     for _ in 0..LOOKED_AT_MAX / CHUNK {
         let chunk = store.audit(before, CHUNK)?;
         let last = chunk.len() < CHUNK;
         for (index, (number, framed)) in chunk.iter().enumerate() {
             let entry = record::decode_audit(*number, framed)?;
-            before = *number;
             if filter.matches(|field| field_of(&entry, field)) {
+                bytes += framed.len();
+                if bytes > PAGE_BYTES && !items.is_empty() {
+                    return Ok((items, Some(before)));
+                }
                 items.push(entry);
             }
+            before = *number;
             if items.len() == size {
                 let more = !last || index + 1 < chunk.len();
                 return Ok((items, more.then_some(before)));

@@ -12,7 +12,7 @@ use super::{
     Service,
     apis::{is_offered, searched},
     error::ServiceError,
-    listing::{self, Field, ListQuery, Page, Schema},
+    listing::{self, Field, Kind, ListQuery, Page, Schema, kind},
 };
 use crate::domain::{
     actor::Visitor,
@@ -156,18 +156,21 @@ pub fn gateway_urls(state: &State, api: &Api) -> Vec<GatewayUrls> {
 /// Neither creator nor policy are among the fields: who asks for them would learn them letter by letter.
 const SCHEMA: Schema<Api> = Schema {
     filter: &[
-        "text",
-        "api_name",
-        "display_name",
-        "description",
-        "context",
-        "version",
-        "tags",
-        "state",
-        "plans",
-        "default_version",
-        "create_time",
-        "update_time",
+        ("text", Kind::Text),
+        ("api_name", Kind::Text),
+        ("display_name", Kind::Text),
+        ("description", Kind::Text),
+        ("context", Kind::Text),
+        ("version", Kind::Text),
+        ("tags", Kind::Text),
+        (
+            "state",
+            Kind::Word(|| Lifecycle::ALL.map(Lifecycle::as_str).to_vec()),
+        ),
+        ("plans", kind::PLAN),
+        ("default_version", Kind::Bool),
+        ("create_time", Kind::Time),
+        ("update_time", Kind::Time),
     ],
     order: &[
         "api_name",

@@ -9,7 +9,7 @@ use super::{
     draft::Draft,
     error::ServiceError,
     guard::{check_etag, demand},
-    listing::{self, Field, ListQuery, Page, Schema},
+    listing::{self, Field, Kind, ListQuery, Page, Schema, kind},
     mask,
 };
 use crate::domain::{
@@ -196,13 +196,13 @@ impl Service {
 
 const SCHEMA: Schema<DenyPolicy> = Schema {
     filter: &[
-        "api",
-        "application",
-        "user",
-        "address",
-        "description",
-        "disabled",
-        "expire_time",
+        ("api", kind::API),
+        ("application", kind::APPLICATION),
+        ("user", kind::USER),
+        ("address", kind::ADDRESS),
+        ("description", Kind::Text),
+        ("disabled", Kind::Bool),
+        ("expire_time", Kind::Time),
     ],
     order: &["create_time", "update_time", "expire_time"],
     default_order: "create_time",
@@ -213,9 +213,14 @@ const SCHEMA: Schema<DenyPolicy> = Schema {
         "expire_time" => Field::Time(policy.expires_at.map_or(u64::MAX, Timestamp::millis)),
         "create_time" => Field::time(policy.created_at),
         "update_time" => Field::time(policy.updated_at),
-        kind => match parts(&policy.target) {
-            (own, text) if own == kind => Field::Text(text),
-            _ => Field::Text(String::new()),
+        field => match (field, &policy.target) {
+            ("api", DenyTarget::Api(id)) => Field::text(id),
+            ("application", DenyTarget::Application(id)) => Field::text(id),
+            ("user", DenyTarget::User(name)) => Field::text(name),
+            ("address", DenyTarget::Address(range) | DenyTarget::AddressesBut(range)) => {
+                Field::text(range)
+            }
+            _ => Field::text(""),
         },
     },
     id: |policy| policy.id.to_string(),

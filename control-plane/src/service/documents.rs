@@ -10,7 +10,7 @@ use super::{
     draft::Draft,
     error::{ServiceError, reason},
     guard::{check_etag, demand},
-    listing::{self, Field, ListQuery, Page, Schema},
+    listing::{self, Field, Kind, ListQuery, Page, Schema},
     mask,
 };
 use crate::domain::{
@@ -224,7 +224,7 @@ const KIND: &str = "document.type";
 const SUMMARY_MAX: usize = 2000;
 
 const SCHEMA: Schema<Document> = Schema {
-    filter: &["display_name", "summary", "type"],
+    filter: &[("display_name", Kind::Text), ("summary", Kind::Text), ("type", Kind::Text)],
     order: &["display_name", "type", "create_time", "update_time"],
     default_order: "display_name",
     get: |document, field| match field {

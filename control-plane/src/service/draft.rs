@@ -55,7 +55,7 @@ impl Draft {
         &self.state
     }
 
-    /// The number that the state will have.
+    /// The number of the state as it will be.
     pub(super) fn number(&self) -> RevisionNumber {
         self.before.number().next()
     }
@@ -92,7 +92,7 @@ impl Draft {
         let entry = AuditEntry {
             number,
             at: self.now,
-            actor: self.actor.name.to_string(),
+            actor: AuditEntry::noted(&self.actor),
             action: action.to_owned(),
             resource: resource(&subject),
             before: self.before.get(&subject).map(|it| record::audit_view(&it)),

@@ -6,7 +6,7 @@ use super::{
     Service,
     error::{ServiceError, reason},
     guard::{check_etag, demand},
-    listing::{self, Field, ListQuery, Page, Schema},
+    listing::{self, Field, Kind, ListQuery, Page, Schema, kind},
     mask,
 };
 use crate::domain::{
@@ -197,7 +197,11 @@ impl Service {
 }
 
 const SCHEMA: Schema<Environment> = Schema {
-    filter: &["name", "display_name", "description"],
+    filter: &[
+        ("name", kind::ENVIRONMENT),
+        ("display_name", Kind::Text),
+        ("description", Kind::Text),
+    ],
     order: &["name", "create_time", "update_time"],
     default_order: "name",
     get: |environment, field| match field {

@@ -5,6 +5,7 @@
 //! shifts nothing.
 
 mod filter;
+pub(super) mod kind;
 
 use std::{cmp::Ordering, sync::Arc};
 
@@ -21,6 +22,7 @@ use crate::{
     store::record::hex,
 };
 pub(super) use filter::Filter;
+pub(super) use kind::Kind;
 
 /// What to list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -44,7 +46,14 @@ pub struct Page<T> {
     pub next_page_token: String,
     /// How many match the filter on all pages together.
     pub total_size: usize,
+    /// Which filter and order it belongs to.
+    query: String,
+    /// Where each item stands.
+    places: Vec<Standing>,
 }
+
+/// Where an item stands in its order, and what tells it from its equals.
+type Standing = (Vec<Field>, String);
 
 // === impl Page ===
 
@@ -55,6 +64,8 @@ impl<T> Page<T> {
             items: self.items.into_iter().map(turn).collect(),
             next_page_token: self.next_page_token,
             total_size: self.total_size,
+            query: self.query,
+            places: self.places,
         }
     }
 }
@@ -71,8 +82,8 @@ pub(super) enum Field {
 
 /// What can be asked of a kind of thing.
 pub(super) struct Schema<T> {
-    /// The fields that a filter may name.
-    pub(super) filter: &'static [&'static str],
+    /// The fields that a filter may name, and what they are compared with.
+    pub(super) filter: &'static [(&'static str, Kind)],
     /// The fields that an order may name.
     pub(super) order: &'static [&'static str],
     /// The order when none is asked for.
@@ -98,6 +109,9 @@ struct OrderBy {
 
 const PAGE_DEFAULT: usize = 50;
 const PAGE_MAX: usize = 500;
+/// How many bytes a page has at most, unless its first item alone has more: clients take 4 MiB without being asked, and
+/// no item has that.
+pub const PAGE_BYTES: usize = 2 * 1024 * 1024;
 
 /// Filters, orders and cuts a page.
 pub(super) fn page<'a, T: 'a>(
@@ -116,39 +130,31 @@ pub(super) fn page<'a, T: 'a>(
         unreachable!("a value that is missing has left a fault");
     };
 
-    let mut matching: Vec<(Vec<Field>, String, &Arc<T>)> = items
+    let mut matching: Vec<(Standing, &Arc<T>)> = items
         .filter(|item| filter.matches(|field| (schema.get)(item, field)))
         .map(|item| {
             let at = order.fields.iter().map(|(f, _)| (schema.get)(item, f));
-            (at.collect(), (schema.id)(item), item)
+            ((at.collect(), (schema.id)(item)), item)
         })
         .collect();
-    matching.sort_by(|a, b| order.compare((&a.0, &a.1), (&b.0, &b.1)));
+    matching.sort_by(|(a, _), (b, _)| order.compare(a, b));
     let total_size = matching.len();
     let start = after.map_or(0, |place| {
-        matching.partition_point(|(at, id, _)| {
-            order.compare((at, id), (&place.at, &place.id)) != Ordering::Greater
-        })
+        let after = (place.at, place.id);
+        matching.partition_point(|(at, _)| order.compare(at, &after) != Ordering::Greater)
     });
-    let end = (start + size).min(total_size);
-    let next_page_token = if end < total_size && end > start {
-        let (at, id, _) = &matching[end - 1];
-        write_token(&Place {
-            query: fingerprint(query),
-            at: at.clone(),
-            id: id.clone(),
-        })
-    } else {
-        String::new()
-    };
-    Ok(Page {
-        items: matching[start..end]
-            .iter()
-            .map(|(_, _, item)| Arc::clone(item))
-            .collect(),
-        next_page_token,
+    // One more than the page has tells whether there is a next one.
+    let rest = matching.into_iter().skip(start).take(size + 1);
+    let (places, items) = rest.map(|(at, item)| (at, Arc::clone(item))).unzip();
+    let mut page = Page {
+        items,
+        next_page_token: String::new(),
         total_size,
-    })
+        query: fingerprint(query),
+        places,
+    };
+    page.cut(size);
+    Ok(page)
 }
 
 /// How many items a page has at most.
@@ -165,13 +171,23 @@ pub(super) fn read_number(query: &ListQuery) -> Result<Option<u64>, Rule> {
     Ok(read_token(&query.page_token, query)?.and_then(|place| place.id.parse().ok()))
 }
 
-/// Writes a token that holds a bare number.
-pub(super) fn write_number(query: &ListQuery, number: u64) -> String {
-    write_token(&Place {
-        query: fingerprint(query),
-        at: Vec::new(),
-        id: number.to_string(),
-    })
+/// A page of things whose place is a bare number; `rest` is that of the last one looked at, if there may be more.
+pub(super) fn numbered<T>(
+    query: &ListQuery,
+    items: Vec<T>,
+    number: impl Fn(&T) -> u64,
+    rest: Option<u64>,
+    total_size: usize,
+) -> Page<T> {
+    let standing = |number: u64| (Vec::new(), number.to_string());
+    let query = fingerprint(query);
+    Page {
+        next_page_token: rest.map_or_else(String::new, |rest| write_token(&query, standing(rest))),
+        places: items.iter().map(|it| standing(number(it))).collect(),
+        items,
+        total_size,
+        query,
+    }
 }
 
 fn read_token(token: &str, query: &ListQuery) -> Result<Option<Place>, Rule> {
@@ -195,8 +211,13 @@ fn read_token(token: &str, query: &ListQuery) -> Result<Option<Place>, Rule> {
     Ok(Some(place))
 }
 
-fn write_token(place: &Place) -> String {
-    let json = serde_json::to_vec(place).expect("a place is representable in JSON");
+fn write_token(query: &str, (at, id): Standing) -> String {
+    let place = Place {
+        query: query.to_owned(),
+        at,
+        id,
+    };
+    let json = serde_json::to_vec(&place).expect("a place is representable in JSON");
     URL_SAFE_NO_PAD.encode(json)
 }
 
@@ -208,11 +229,34 @@ fn fingerprint(query: &ListQuery) -> String {
     hex(&digest.finalize()[..8])
 }
 
+// === impl Page ===
+
+impl<T> Page<T> {
+    /// Keeps the first `len` items; the next page begins behind them. At least one stays where there is one, so that
+    /// pages lead to the end.
+    pub fn cut(&mut self, len: usize) {
+        let len = len.max(1);
+        if len >= self.items.len() {
+            return;
+        }
+        self.items.truncate(len);
+        self.places.truncate(len);
+        if let Some(last) = self.places.last() {
+            self.next_page_token = write_token(&self.query, last.clone());
+        }
+    }
+}
+
 // === impl Field ===
 
 impl Field {
     pub(super) fn text(text: impl ToString) -> Self {
         Self::Text(text.to_string())
+    }
+
+    /// Something that may be missing; empty then.
+    pub(super) fn optional(it: Option<impl ToString>) -> Self {
+        Self::Text(it.map_or_else(String::new, |it| it.to_string()))
     }
 
     pub(super) const fn time(at: Timestamp) -> Self {
@@ -264,7 +308,7 @@ impl OrderBy {
         Ok(Self { fields })
     }
 
-    fn compare(&self, a: (&Vec<Field>, &String), b: (&Vec<Field>, &String)) -> Ordering {
+    fn compare(&self, a: &Standing, b: &Standing) -> Ordering {
         for (index, (_, falling)) in self.fields.iter().enumerate() {
             let order = a.0.get(index).cmp(&b.0.get(index));
             let order = if *falling { order.reverse() } else { order };
@@ -272,6 +316,6 @@ impl OrderBy {
                 return order;
             }
         }
-        a.1.cmp(b.1)
+        a.1.cmp(&b.1)
     }
 }

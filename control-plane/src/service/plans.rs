@@ -7,7 +7,7 @@ use super::{
     error::{ServiceError, reason},
     guard::{check_etag, demand},
     limits::{self, LimitsInput},
-    listing::{self, Field, ListQuery, Page, Schema},
+    listing::{self, Field, Kind, ListQuery, Page, Schema, kind},
     mask,
 };
 use crate::domain::{
@@ -188,7 +188,12 @@ impl Service {
 }
 
 const SCHEMA: Schema<Plan> = Schema {
-    filter: &["name", "display_name", "description", "messages"],
+    filter: &[
+        ("name", kind::PLAN),
+        ("display_name", Kind::Text),
+        ("description", Kind::Text),
+        ("messages", Kind::Number),
+    ],
     order: &["name", "messages", "create_time", "update_time"],
     default_order: "name",
     get: |plan, field| match field {

@@ -10,7 +10,7 @@ use super::{
     draft::Draft,
     error::{ServiceError, reason},
     guard::{check_etag, demand},
-    listing::{self, Field, ListQuery, Page, Schema},
+    listing::{self, Field, Kind, ListQuery, Page, Schema, kind},
 };
 use crate::domain::{
     actor::Actor,
@@ -111,7 +111,7 @@ impl Service {
     /// Copies a revision back into the working copy. `etag` is the API's.
     ///
     /// # Errors
-    /// `PermissionDenied`, `NotFound`, `Aborted`, `Storage`, `Unavailable`.
+    /// `PermissionDenied`, `NotFound`, `Aborted`, `FailedPrecondition` (`API_RETIRED`), `Storage`, `Unavailable`.
     pub async fn restore_revision(
         &self,
         actor: &Actor,
@@ -225,13 +225,17 @@ impl Service {
 }
 
 const SCHEMA: Schema<Revision> = Schema {
-    filter: &["number", "description", "creator"],
+    filter: &[
+        ("number", Kind::Number),
+        ("description", Kind::Text),
+        ("creator", kind::USER),
+    ],
     order: &["number", "create_time"],
     default_order: "number",
     get: |revision, field| match field {
         "number" => Field::Number(u64::from(revision.number)),
         "description" => Field::text(&revision.description),
-        "creator" => Field::text(format_args!("users/{}", revision.created_by)),
+        "creator" => Field::text(&revision.created_by),
         _ => Field::time(revision.created_at),
     },
     id: |revision| revision.id.to_string(),

@@ -90,9 +90,11 @@ impl Service {
     /// `Storage`, `Unavailable`.
     pub async fn sign_out(&self, token: &Secret) -> Result<(), ServiceError> {
         let hash = SecretHash::of(token.expose());
-        let Ok(actor) = self.authenticate(token) else {
+        let Ok(mut actor) = self.authenticate(token) else {
             return Ok(());
         };
+        // Somebody else may end it first, and that is no fault.
+        actor.session = None;
         self.commit(&actor, "SignOut", move |draft| {
             draft.remove(ObjectKey::Session(hash));
             Ok(())
@@ -127,7 +129,7 @@ impl Service {
             .filter(|session| session.is_live(self.now()))
             .ok_or(UNKNOWN)?;
         let user = state.users().get(&session.user).ok_or(UNKNOWN)?;
-        Ok(Actor::of(user))
+        Ok(Actor::of(user).in_session(session.token))
     }
 }
 

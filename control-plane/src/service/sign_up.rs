@@ -8,11 +8,12 @@ use super::{
     Service,
     error::{ServiceError, reason},
     password,
-    users::{add, free_name},
+    users::add,
 };
 use crate::domain::{
     actor::Actor,
     invalid::Faults,
+    name::UserName,
     state::State,
     user::{Role, Roles, User},
 };
@@ -32,7 +33,7 @@ impl Service {
     ) -> Result<Arc<User>, ServiceError> {
         demand_allowed(&self.state())?;
         let mut faults = Faults::new();
-        let name = faults.take("username", free_name(name));
+        let name = faults.take("username", UserName::choose(name));
         if let Err(fault) = password::check("password", password) {
             faults.extend(fault);
         }

@@ -35,6 +35,7 @@ pub struct NewSigningKey {
 impl Service {
     /// Keeps a new signing key. It signs at once when none does; otherwise it is next, and may sign from `signs_from` on
     /// (see [`Service::advance_signing_keys`]). The key in use is in [`crate::domain::state::State::active_signing_key`].
+    /// `token_lifetime` is that of the tokens that are issued now.
     ///
     /// # Errors
     /// `PermissionDenied`, `AlreadyExists`, `FailedPrecondition` (`ROTATION_IN_PROGRESS`), `Storage`, `Unavailable`.
@@ -43,6 +44,7 @@ impl Service {
         actor: &Actor,
         key: NewSigningKey,
         signs_from: Timestamp,
+        token_lifetime: Duration,
     ) -> Result<Arc<SigningKey>, ServiceError> {
         demand(actor, Permission::ManageKeyManager)?;
         self.commit(actor, "AddSigningKey", move |draft| {
@@ -74,22 +76,46 @@ impl Service {
                 private_key: key.private_key,
                 public_jwk: key.public_jwk,
                 state,
+                longest_lifetime: token_lifetime,
                 created_at: draft.now,
             }))
         })
         .await
     }
 
-    /// Moves keys along: a next key whose time has come signs, the one before it retires for `token_lifetime`, and keys
-    /// whose last token has expired are removed. Returns whether anything moved; commits only then.
+    /// Notes that the keys that sign, or will, do so for tokens of a lifetime: tokens stay valid when it is made shorter,
+    /// and so must their key. Commits only when it is longer than any before.
     ///
     /// # Errors
     /// `PermissionDenied`, `Storage`, `Unavailable`.
-    pub async fn advance_signing_keys(
+    pub async fn note_token_lifetime(
         &self,
         actor: &Actor,
         token_lifetime: Duration,
-    ) -> Result<bool, ServiceError> {
+    ) -> Result<(), ServiceError> {
+        demand(actor, Permission::ManageKeyManager)?;
+        self.commit(actor, "NoteTokenLifetime", move |draft| {
+            let keys: Vec<_> = draft.state().signing_keys().values().cloned().collect();
+            for key in keys {
+                let retires = matches!(key.state, SigningKeyState::Retiring { .. });
+                if !retires && key.longest_lifetime < token_lifetime {
+                    let mut next = SigningKey::clone(&key);
+                    next.longest_lifetime = token_lifetime;
+                    draft.put(next);
+                }
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// Moves keys along: a next key whose time has come signs, the one before it retires for the longest lifetime of the
+    /// tokens that it signed, and keys whose last token has expired are removed. Returns whether anything moved; commits
+    /// only then.
+    ///
+    /// # Errors
+    /// `PermissionDenied`, `Storage`, `Unavailable`.
+    pub async fn advance_signing_keys(&self, actor: &Actor) -> Result<bool, ServiceError> {
         demand(actor, Permission::ManageKeyManager)?;
         self.commit(actor, "AdvanceSigningKeys", move |draft| {
             let now = draft.now;
@@ -102,7 +128,7 @@ impl Service {
                 let state = match key.state {
                     SigningKeyState::Next { .. } if due => SigningKeyState::Active,
                     SigningKeyState::Active if due => SigningKeyState::Retiring {
-                        until: now.after(token_lifetime),
+                        until: now.after(key.longest_lifetime),
                     },
                     SigningKeyState::Retiring { until } if until <= now => {
                         draft.remove(ObjectKey::SigningKey(key.id.clone()));

@@ -1,8 +1,10 @@
-//! Slows down sign-in attempts that fail: per user name, so that one password cannot be guessed from many addresses, and
-//! per address, so that one address cannot try many names. Memory is bounded; nobody is locked out for long.
+//! Slows down attempts at a password that fail: at sign-in per user name, so that one password cannot be guessed from many
+//! addresses, and per address, so that one address cannot try many names; of those who change their password per user.
+//! Memory is bounded; nobody is locked out for long.
 //!
 //! Whoever tries a name without end would win every turn that is left under it. So a name's failures count only for
-//! addresses from which it has not signed in; where it has, it has a count of its own.
+//! addresses from which it has not signed in; where it has, it has a count of its own. Nor do they count where somebody
+//! changes the own password: whoever does has signed in.
 
 use std::{
     collections::HashMap,
@@ -10,6 +12,8 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
+
+use tidegate_proto::ids::UserId;
 
 use crate::domain::{name::fold, time::Timestamp};
 
@@ -26,6 +30,8 @@ enum Who {
     /// A name, from where it has signed in: known by being remembered at all.
     Known(String, IpAddr),
     Peer(IpAddr),
+    /// A user who has signed in and says the old password to change it.
+    Change(UserId),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -57,23 +63,17 @@ impl Slowing {
     pub(super) fn begin(&self, name: &str, peer: Option<IpAddr>, now: Timestamp) -> Duration {
         let mut failures = self.lock();
         let parties = parties(&failures, name, peer);
-        let wait = parties
-            .iter()
-            .filter_map(|who| failures.get(who))
-            .map(|failures| failures.wait(now))
-            .max()
-            .unwrap_or_default();
-        if wait.is_zero() {
-            for who in parties {
-                let entry = remember(&mut failures, who, now);
-                if now.since(entry.last) > MEMORY {
-                    entry.count = 0;
-                }
-                entry.count += 1;
-                entry.last = now;
-            }
-        }
-        wait
+        attempt(&mut failures, parties, now)
+    }
+
+    /// As [`Slowing::begin`], for a user who changes the own password, until [`Slowing::changed`].
+    pub(super) fn begin_change(&self, user: UserId, now: Timestamp) -> Duration {
+        attempt(&mut self.lock(), vec![Who::Change(user)], now)
+    }
+
+    /// Forgets the failures of a user who has said the old password.
+    pub(super) fn changed(&self, user: UserId) {
+        self.lock().remove(&Who::Change(user));
     }
 
     /// Forgets the failures of a name that has signed in, knows it at its address from now on, and forgives the address
@@ -110,6 +110,27 @@ impl Failures {
         let wait = (FIRST_WAIT * (1 << doublings)).min(LONGEST_WAIT);
         wait.saturating_sub(now.since(self.last))
     }
+}
+
+/// How long these must wait; when they need not, counts an attempt of each.
+fn attempt(failures: &mut HashMap<Who, Failures>, parties: Vec<Who>, now: Timestamp) -> Duration {
+    let wait = parties
+        .iter()
+        .filter_map(|who| failures.get(who))
+        .map(|failures| failures.wait(now))
+        .max()
+        .unwrap_or_default();
+    if wait.is_zero() {
+        for who in parties {
+            let entry = remember(failures, who, now);
+            if now.since(entry.last) > MEMORY {
+                entry.count = 0;
+            }
+            entry.count += 1;
+            entry.last = now;
+        }
+    }
+    wait
 }
 
 fn parties(failures: &HashMap<Who, Failures>, name: &str, peer: Option<IpAddr>) -> Vec<Who> {

@@ -9,9 +9,10 @@ use super::{
     Service,
     apis::may_see,
     applications::owned,
+    draft::Draft,
     error::{ServiceError, reason},
     guard::{check_etag, demand, fixed},
-    listing::{self, Field, ListQuery, Page, Schema},
+    listing::{self, Field, Kind, ListQuery, Page, Schema, kind},
     mask,
 };
 use crate::domain::{
@@ -19,6 +20,7 @@ use crate::domain::{
     api::Api,
     application::Application,
     invalid::{self, Faults},
+    lifecycle::Lifecycle,
     name::PlanName,
     object::{Etag, ObjectKey},
     state::State,
@@ -210,8 +212,7 @@ impl Service {
         .await
     }
 
-    /// Ends a subscription. One that is blocked stays, unless the actor could unblock it: its owner would otherwise
-    /// subscribe anew and be let in.
+    /// Ends a subscription. One that is blocked stays, unless the actor could unblock it (see [`refuse_shedding`]).
     ///
     /// # Errors
     /// `PermissionDenied`, `NotFound`, `Aborted`, `FailedPrecondition` (`SUBSCRIPTION_BLOCKED`), `Storage`,
@@ -229,16 +230,7 @@ impl Service {
             // A publisher sees the subscriptions of others, but only their owners end them.
             owned(draft.state(), &draft.actor, subscription.application)?;
             check_etag(&etag, subscription.etag, || subscription.resource())?;
-            if subscription.state != SubscriptionState::Active
-                && !draft.actor.may(Permission::ManageSubscriptions)
-            {
-                return Err(ServiceError::FailedPrecondition {
-                    reason: reason::SUBSCRIPTION_BLOCKED,
-                    resource: subscription.resource(),
-                    description: "the subscription is blocked; a publisher must unblock it before it can be ended"
-                        .to_owned(),
-                });
-            }
+            refuse_shedding(draft, &subscription)?;
             draft.remove(ObjectKey::Subscription(id));
             Ok(())
         })
@@ -281,13 +273,25 @@ impl Service {
 }
 
 const SCHEMA: Schema<Subscription> = Schema {
-    filter: &["application", "api", "plan", "state"],
+    filter: &[
+        ("application", kind::APPLICATION),
+        ("api", kind::API),
+        ("plan", kind::PLAN),
+        (
+            "state",
+            Kind::Word(|| {
+                SubscriptionState::ALL
+                    .map(SubscriptionState::as_str)
+                    .to_vec()
+            }),
+        ),
+    ],
     order: &["plan", "state", "create_time", "update_time"],
     default_order: "create_time",
     get: |subscription, field| match field {
-        "application" => Field::text(format_args!("applications/{}", subscription.application)),
-        "api" => Field::text(format_args!("apis/{}", subscription.api)),
-        "plan" => Field::text(format_args!("plans/{}", subscription.plan)),
+        "application" => Field::text(subscription.application),
+        "api" => Field::text(subscription.api),
+        "plan" => Field::text(&subscription.plan),
         "state" => Field::text(subscription.state),
         "create_time" => Field::time(subscription.created_at),
         _ => Field::time(subscription.updated_at),
@@ -317,6 +321,29 @@ pub(super) fn visible<'a>(
                 || owned(state, actor, it.application).is_ok()
         })
         .ok_or_else(|| ServiceError::NotFound(format!("subscriptions/{id}")))
+}
+
+/// Refuses to end a blocked subscription: whoever is blocked would subscribe anew and be let in. Those who may unblock it
+/// may end it, and to a retired API nobody subscribes any more.
+pub(super) fn refuse_shedding(
+    draft: &Draft,
+    subscription: &Subscription,
+) -> Result<(), ServiceError> {
+    let api = draft.state().apis().get(&subscription.api);
+    let leads_nowhere = api.is_none_or(|api| api.state == Lifecycle::Retired);
+    if subscription.state == SubscriptionState::Active
+        || draft.actor.may(Permission::ManageSubscriptions)
+        || leads_nowhere
+    {
+        return Ok(());
+    }
+    Err(ServiceError::FailedPrecondition {
+        reason: reason::SUBSCRIPTION_BLOCKED,
+        resource: subscription.resource(),
+        description:
+            "the subscription is blocked; a publisher must unblock it before it can be ended"
+                .to_owned(),
+    })
 }
 
 fn known_plan(state: &State, name: &str) -> Result<PlanName, ServiceError> {

@@ -10,7 +10,7 @@ use super::{
     draft::Draft,
     error::{ServiceError, reason},
     guard::{check_etag, demand},
-    listing::{self, Field, ListQuery, Page, Schema},
+    listing::{self, Field, Kind, ListQuery, Page, Schema, kind},
     mask, password,
 };
 use crate::domain::{
@@ -68,7 +68,7 @@ impl Service {
     ) -> Result<Arc<User>, ServiceError> {
         demand(actor, Permission::ManageUsers)?;
         let mut faults = Faults::new();
-        let name = faults.take("user_id", free_name(name));
+        let name = faults.take("user_id", UserName::choose(name));
         read_roles(roles, &mut faults);
         if let Err(fault) = password::check("password", password) {
             faults.extend(fault);
@@ -214,10 +214,7 @@ impl Service {
                 .old
                 .clone()
                 .unwrap_or_else(|| Secret::new(String::new()));
-            let wait = self
-                .shared
-                .slowing
-                .begin(user.name.as_str(), None, self.now());
+            let wait = self.shared.slowing.begin_change(user.id, self.now());
             if !wait.is_zero() {
                 return Err(ServiceError::ResourceExhausted { retry_after: wait });
             }
@@ -226,9 +223,7 @@ impl Service {
                 let wrong = "is not the password up to now";
                 return Err(Invalid::one("old_password", invalid::reason::MALFORMED, wrong).into());
             }
-            self.shared
-                .slowing
-                .succeeded(user.name.as_str(), None, self.now());
+            self.shared.slowing.changed(user.id);
         }
         let hash = self.shared.passwords.hash(&change.new).await?;
         let verified = actor.is(user.id).then_some(user.password.clone());
@@ -265,7 +260,10 @@ pub struct PasswordChange {
 }
 
 const SCHEMA: Schema<User> = Schema {
-    filter: &["name", "role"],
+    filter: &[
+        ("name", kind::USER),
+        ("role", Kind::Word(|| Role::ALL.map(Role::as_str).to_vec())),
+    ],
     order: &["name", "create_time", "update_time"],
     default_order: "name",
     get: |user, field| match field {
@@ -289,17 +287,7 @@ pub(super) fn find(state: &State, name: &str) -> Result<Arc<User>, ServiceError>
 }
 
 fn read_name(field: &str, name: &str) -> Result<UserName, Invalid> {
-    free_name(name).map_err(|rule| Invalid::one(field, rule.reason, rule.description))
-}
-
-/// Reads the name of a new user. Nobody may be called as the process calls itself in the audit log.
-pub(super) fn free_name(name: &str) -> Result<UserName, Rule> {
-    let name = UserName::parse(name)?;
-    if fold(name.as_str()) == *Actor::system().name {
-        let rule = "is the control plane's own; choose another";
-        return Err(Rule::new(invalid::reason::NAME_TAKEN, rule));
-    }
-    Ok(name)
+    UserName::choose(name).map_err(|rule| Invalid::one(field, rule.reason, rule.description))
 }
 
 fn read_roles(roles: Roles, faults: &mut Faults) {

@@ -12,8 +12,10 @@ use sha2::{Digest as _, Sha256};
 use super::{
     Store, StoreError,
     change::{Contents, Meta},
+    load::load,
+    memory::MemoryStore,
     migrate,
-    record::{audit_key, hex, unframe},
+    record::{self, audit_key, hex, unframe},
 };
 
 /// One line of an export.
@@ -86,23 +88,26 @@ pub fn export(store: &dyn Store, to: &mut dyn Write) -> Result<Meta, StoreError>
     Ok(contents.meta)
 }
 
-/// Puts an export into an empty store. Everything is checked before anything is written.
+/// Puts an export into an empty store. Before anything is written it is checked that the file is whole, and that
+/// everything in it reads as this version of the software reads a store.
 ///
 /// # Errors
-/// When the store is not empty or cannot be written, or the export does not read, is cut short or was altered.
+/// When the store is not empty or cannot be written, or the export does not read, is cut short, was altered or holds what
+/// does not read.
 pub fn restore(store: &dyn Store, from: &mut dyn BufRead) -> Result<Meta, StoreError> {
     if store.meta()?.is_some() {
         return Err(StoreError::NotEmpty);
     }
     let contents = read(from)?;
+    try_out(&contents)?;
     store.replace(&contents)?;
     Ok(contents.meta)
 }
 
-/// Reads and checks an export.
+/// Reads an export and checks that it is whole; what its records say is not looked at.
 ///
 /// # Errors
-/// When it does not read, is cut short, was altered, or comes from a newer version.
+/// When it does not read, is cut short, was altered, goes on behind its end, or comes from a newer version.
 pub fn read(from: &mut dyn BufRead) -> Result<Contents, StoreError> {
     let mut reader = Reader {
         from,
@@ -145,11 +150,25 @@ pub fn read(from: &mut dyn BufRead) -> Result<Contents, StoreError> {
             Line::Head { .. } => return Err(reader.fault("a second head")),
         }
     }
+    if !reader.is_over()? {
+        return Err(reader.fault("the file goes on behind its end"));
+    }
     if contents.records.len() as u64 != meta.records || contents.audit.len() as u64 != audit_entries
     {
         return Err(reader.fault("lines are missing"));
     }
     Ok(contents)
+}
+
+/// Reads everything as when a store is opened.
+fn try_out(contents: &Contents) -> Result<(), StoreError> {
+    let trial = MemoryStore::new();
+    trial.replace(contents)?;
+    load(&trial)?;
+    for (&number, framed) in &contents.audit {
+        record::decode_audit(number, framed)?;
+    }
+    Ok(())
 }
 
 struct Reader<'a> {
@@ -176,6 +195,11 @@ impl Reader<'_> {
         self.digest.update(&text);
         let line = serde_json::from_str(&text).map_err(|e| self.fault(&e.to_string()))?;
         Ok((line, before))
+    }
+
+    fn is_over(&mut self) -> Result<bool, StoreError> {
+        let rest = self.from.fill_buf().map(<[u8]>::is_empty);
+        rest.map_err(|e| self.fault(&e.to_string()))
     }
 
     fn fault(&self, why: &str) -> StoreError {

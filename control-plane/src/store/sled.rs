@@ -83,6 +83,10 @@ impl SledStore {
             .truncate(false)
             .open(folder.join("witness"))
             .map_err(io)?;
+        // The file itself, when it was just made.
+        File::open(folder)
+            .and_then(|it| it.sync_all())
+            .map_err(io)?;
         if let Err(error) = aside::keep(folder) {
             // A full disk must not keep what is whole from being served.
             tracing::warn!(%error, "the store is opened without a copy of it");
@@ -142,15 +146,16 @@ impl SledStore {
         Ok(())
     }
 
-    /// Notes what has been answered. It need not reach the disk before a power failure: a lower number proves less,
-    /// nothing false.
+    /// Notes what is about to be answered, on the disk: after a power failure above all the log must prove itself by it.
+    /// A witness that could not be written proves less, and nothing false.
     fn witness(&self, number: u64) {
         // Fixed width, so that it is overwritten in place and needs no space.
         let line = frame(WITNESS_KEY, &format!("{number:020}"));
         let mut witness = self.witness.lock().unwrap_or_else(PoisonError::into_inner);
         let written = witness
             .seek(SeekFrom::Start(0))
-            .and_then(|_| witness.write_all(&line));
+            .and_then(|_| witness.write_all(&line))
+            .and_then(|()| witness.sync_data());
         if let Err(error) = written {
             tracing::warn!(%error, "the store's witness could not be written");
         }

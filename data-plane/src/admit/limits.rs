@@ -5,15 +5,12 @@
 
 use std::{future::poll_fn, num::NonZeroU32, sync::Arc, task::Poll, time::Duration};
 
-use tidegate_proto::{
-    quota::{OnLimit, WithoutLedger},
-    reason::Reason,
-};
+use tidegate_proto::{quota::OnLimit, reason::Reason};
 
 use crate::{
     handshake::answer::Refusal,
     quota::{
-        bucket::{Bucket, Take},
+        bucket::{Bucket, Place, Take},
         gauge::{NoSeat, Seat},
         limiter::{Limiter, Tier},
         meter::{Limited, Seats, whole_seconds},
@@ -40,21 +37,12 @@ pub async fn enter(limiter: &Limiter, patience: Duration) -> Result<Seats, Refus
 }
 
 /// The places of an open session under limits that changed: those in counts that it is not counted in yet. It is there
-/// already, so it is counted beyond the limit, too.
-pub async fn stay(limiter: &Limiter, limited: &Limited, patience: Duration) -> Seats {
-    let mut fresh = Seats::new();
-    for tier in limiter.tiers() {
-        let key = tier.seat();
-        if let Some(gauge) = tier.sessions()
-            && !limited.is_seated(&key)
-            && let Ok(Ok(seat)) =
-                tokio::time::timeout(patience, gauge.enter(NonZeroU32::MAX, WithoutLedger::Allow))
-                    .await
-        {
-            fresh.push((key, seat));
-        }
-    }
-    fresh
+/// already, so it is counted beyond the limit, too, and nobody is asked.
+pub fn stay(limiter: &Limiter, limited: &Limited) -> Seats {
+    let tiers = limiter.tiers().iter();
+    let gauges = tiers.filter_map(|tier| Some((tier.seat(), tier.sessions()?)));
+    let fresh = gauges.filter(|(key, _)| !limited.is_seated(key));
+    fresh.map(|(key, gauge)| (key, gauge.join())).collect()
 }
 
 async fn enter_all(limiter: &Limiter) -> Result<Seats, Refusal> {
@@ -109,11 +97,12 @@ async fn seat(tier: &Tier) -> Result<Option<Seat>, Refusal> {
 /// Takes one, and waits for an answer that is on its way; tells when, too.
 async fn take(bucket: &Arc<Bucket>) -> (Take, Tick) {
     bucket.known().await;
+    let mut place = None;
     poll_fn(|cx| {
         let mut now = Tick::now();
         let mut take = bucket.take(1, now);
         if take == Take::Waiting {
-            bucket.register(cx.waker());
+            Place::wait_at(&mut place, bucket, cx.waker());
             // After the registration: an answer in between woke nobody.
             now = Tick::now();
             take = bucket.take(1, now);

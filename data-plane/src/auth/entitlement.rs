@@ -9,19 +9,22 @@ use tidegate_proto::{claims::KeyType, reason::Reason};
 use super::{Principal, Token};
 use crate::snapshot::{
     Snapshot,
-    model::{Api, Plan, SubscriptionState},
+    model::{Api, KeyManager, Plan, SubscriptionState},
 };
 
-/// Leads a token to the plan under which it may use the API. `held` is the plan that an open session has already: it
+/// Leads a token of a key manager to the plan under which it may use the API. `held` is the plan that an open session has already: it
 /// stays where the new one is not held.
 pub(super) fn judge(
     snapshot: &Snapshot,
     api: &Api,
+    manager: &KeyManager,
     token: &Arc<Token>,
     held: Option<&Arc<Plan>>,
 ) -> Result<Principal, Reason> {
     let key = snapshot
         .application_key(&token.client_id)
+        // What one key manager calls by this name is nobody that another knows.
+        .filter(|key| key.key_manager == manager.name)
         .ok_or(Reason::ApplicationUnknown)?;
     let application = snapshot
         .application(key.application)

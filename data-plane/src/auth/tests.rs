@@ -269,6 +269,36 @@ fn entitlement_is_judged_anew_for_a_remembered_token() {
 }
 
 #[test]
+fn a_client_id_leads_to_an_application_only_for_tokens_of_the_key_manager_that_gave_it() {
+    let mut world = World::new();
+    let foreign = Signer::new("k1");
+    let manager = key_manager("foreign", "https://foreign", &[&foreign]);
+    world.bodies.push(Body::KeyManager(manager));
+    let mut claims = claims();
+    claims["iss"] = "https://foreign".into();
+    let token = foreign.sign(&claims);
+    assert_eq!(
+        world.ask("/echo/1.0", &token),
+        Err(Reason::ApplicationUnknown)
+    );
+    let own = world.token(|_| {});
+    let principal = world.ask("/echo/1.0", &own).unwrap();
+    world.change(|body| {
+        if let Body::ApplicationKey(key) = body {
+            key.key_manager = "foreign".to_owned();
+        }
+    });
+    assert!(world.ask("/echo/1.0", &token).is_ok());
+    // An open session whose key is another key manager's now, as unlikely as that is, has nobody behind it.
+    let snapshot = world.snapshot();
+    let api = principal.subscription.api;
+    assert_eq!(
+        rejudge(&snapshot, api, &principal),
+        Err(Reason::ApplicationUnknown)
+    );
+}
+
+#[test]
 fn a_token_whose_key_was_taken_away_does_not_pass_from_memory() {
     let mut world = World::new();
     let token = world.token(|_| {});

@@ -317,6 +317,7 @@ impl Assembly {
                     name,
                     version,
                     reason: cause.to_string(),
+                    blocked_by: String::new(),
                 }),
             }
         }
@@ -339,6 +340,7 @@ impl Assembly {
                 name,
                 version: conflicted.version.get(),
                 reason: conflicted.conflict.to_string(),
+                blocked_by: conflicted.conflict.owner().to_string(),
             });
         }
         Step {

@@ -57,7 +57,7 @@ pub(super) struct Account {
     pub(super) tell: bool,
     /// The ledger answers, but not about this counter.
     pub(super) ails: bool,
-    /// The last window of which the ledger has heard.
+    /// The last window of which the ledger has heard, or that was left for a later one.
     confirmed: Option<u64>,
     seq: u64,
     /// The ask that is not answered yet, and whether it wants something.
@@ -87,18 +87,20 @@ pub(super) struct Words {
 // === impl Account ===
 
 impl Account {
-    /// Whether this window can be begun: never one of which the ledger has heard, for what was spent in it is forgotten.
+    /// Whether this window can be begun: never one of which the ledger has heard, nor one that is over here, for what was
+    /// spent in it is forgotten.
     pub(super) fn may_open(&self, epoch: u64) -> bool {
         self.epoch != Some(epoch) && self.confirmed.is_none_or(|last| epoch > last)
     }
 
     /// Begins a window. Numbers of asks go on, so that no answer is taken for another's.
     pub(super) fn open(&mut self, epoch: u64) {
+        let left = self.epoch.filter(|left| *left < epoch);
         *self = Self {
             epoch: Some(epoch),
             need: self.need,
             ails: self.ails,
-            confirmed: self.confirmed,
+            confirmed: self.confirmed.max(left),
             seq: self.seq,
             last_grant: self.last_grant,
             granted_at: self.granted_at,

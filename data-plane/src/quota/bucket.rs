@@ -26,13 +26,16 @@ use std::{
 
 use tidegate_proto::quota::WithoutLedger;
 
-use crate::quota::{
-    Counter,
-    account::{Account, Phase},
-    key::CounterKey,
-    link::{Link, Visit},
-    rules::{Answer, Ask},
-    time::{COARSENESS, Tick},
+use crate::{
+    quota::{
+        Counter,
+        account::{Account, Phase},
+        key::CounterKey,
+        link::{Link, Visit},
+        rules::{Answer, Ask},
+        time::{COARSENESS, Tick},
+    },
+    snapshot::Edition,
 };
 
 /// A counter on this node, shared by all sessions that count on it.
@@ -44,6 +47,8 @@ pub struct Bucket {
     /// In milliseconds.
     window: u64,
     link: Arc<Link>,
+    /// Whose terms these are.
+    edition: Mutex<Edition>,
     limit: AtomicU64,
     count_only: AtomicBool,
     without_ledger: AtomicU8,
@@ -62,8 +67,21 @@ pub struct Bucket {
     /// A visit was asked for.
     called: AtomicBool,
     account: Mutex<Account>,
-    /// By the task that waits.
-    waiters: Mutex<HashMap<usize, Waker>>,
+    waiters: Mutex<Waiters>,
+}
+
+/// Those who wait, by the number of their place.
+#[derive(Debug, Default)]
+struct Waiters {
+    wakers: HashMap<u64, Waker>,
+    places: u64,
+}
+
+/// A place among those who wait for a bucket; given up when it is dropped.
+#[derive(Debug)]
+pub struct Place {
+    bucket: Arc<Bucket>,
+    number: u64,
 }
 
 /// Whether a bucket pays.
@@ -112,6 +130,7 @@ impl Bucket {
             name: counter.key.to_string(),
             window: u64::from(counter.window.seconds()) * 1000,
             link,
+            edition: Mutex::default(),
             limit: AtomicU64::new(0),
             count_only: AtomicBool::new(false),
             without_ledger: AtomicU8::new(0),
@@ -125,7 +144,7 @@ impl Bucket {
             account: Mutex::default(),
             waiters: Mutex::default(),
         };
-        bucket.set(counter);
+        bucket.set(counter, Edition::default());
         bucket
     }
 
@@ -135,8 +154,20 @@ impl Bucket {
         &self.key
     }
 
-    /// Takes over the terms of a counter of the same key and window; returns whether they are new.
-    pub fn set(&self, counter: &Counter) -> bool {
+    /// Goes by the terms of a counter of the same key and window, unless it has got others of a later configuration.
+    pub fn go_by(self: &Arc<Self>, counter: &Counter, edition: Edition) {
+        if self.set(counter, edition) {
+            self.terms_changed();
+        }
+    }
+
+    /// Takes over terms; returns whether they are new.
+    fn set(&self, counter: &Counter, edition: Edition) -> bool {
+        let mut current = self.edition.lock().unwrap_or_else(PoisonError::into_inner);
+        if edition < *current {
+            return false;
+        }
+        *current = edition;
         let limit = counter.amount.get();
         let is_new = self.limit.swap(limit, Ordering::AcqRel) != limit;
         let count_only = !counter.stops;
@@ -153,7 +184,7 @@ impl Bucket {
     }
 
     /// Has those who wait, and those who were refused, ask again: the terms are others now.
-    pub fn terms_changed(self: &Arc<Self>) {
+    fn terms_changed(self: &Arc<Self>) {
         let mut account = self.account();
         account.reopen();
         // A lower limit rules from the next message: what was granted under the old one is asked for anew.
@@ -185,8 +216,9 @@ impl Bucket {
     /// worth nothing.
     pub fn refund(&self, amount: u64, taken: Tick) {
         if self.count_only.load(Ordering::Relaxed) {
-            let less = |over: u64| Some(over.saturating_sub(amount));
-            // It is always `Some`.
+            let is_current = self.opened.load(Ordering::Acquire) <= taken.millis();
+            let less = |over: u64| is_current.then(|| over.saturating_sub(amount));
+            // Where the window has turned, nothing is to be done.
             let _ = self
                 .over
                 .fetch_update(Ordering::AcqRel, Ordering::Acquire, less);
@@ -225,27 +257,14 @@ impl Bucket {
         }
     }
 
-    /// Has a waker woken once, when [`Self::take`] may answer otherwise. Try again after this: an answer may have come
-    /// before.
-    pub fn register(self: &Arc<Self>, waker: &Waker) {
-        let is_first = {
-            let mut waiters = self.waiters();
-            waiters.insert(waker.data() as usize, waker.clone());
-            waiters.len() == 1
-        };
-        // Who waits for the window to turn wants to be visited then.
-        if is_first {
-            self.call();
-        }
-    }
-
     /// Waits until the ledger has said something about the current window, or cannot be asked.
     pub async fn known(self: &Arc<Self>) {
+        let mut place = None;
         poll_fn(|cx| {
             if self.is_known(Tick::now()) {
                 return Poll::Ready(());
             }
-            self.register(cx.waker());
+            Place::wait_at(&mut place, self, cx.waker());
             let mut account = self.account();
             account.need = account.need.max(1);
             drop(account);
@@ -448,7 +467,8 @@ impl Bucket {
         }
         let unix = self.link.clock.at(now);
         let epoch = unix / self.window;
-        if !account.may_open(epoch) {
+        // Only the ledger leads back to an earlier one: a clock that lies behind would, time and again.
+        if !account.may_open(epoch) || account.epoch.is_some_and(|current| epoch < current) {
             return;
         }
         self.open(account, epoch, now);
@@ -483,7 +503,7 @@ impl Bucket {
             self.wake();
             account = self.account();
         }
-        let waits = !self.waiters().is_empty();
+        let waits = !self.waiters().wakers.is_empty();
         if self.count_only.load(Ordering::Relaxed) {
             return (None, None);
         }
@@ -559,7 +579,7 @@ impl Bucket {
         let wanted = account.settle(seq)?;
         account.ails = false;
         let is_final = self.apply(&mut account, wanted, sent, answer, now);
-        let waits = !self.waiters().is_empty();
+        let waits = !self.waiters().wakers.is_empty();
         let left = self.purse.load(Ordering::Acquire) & AMOUNT_MASK;
         let asks_again = is_final && account.need > 0;
         let next = account.next_visit(left, waits, self.last_used(), now);
@@ -585,7 +605,9 @@ impl Bucket {
         match answer {
             Answer::Granted(grant) => {
                 self.link.clock.learn(now, grant.now);
-                let deadline = sent.plus(grant.lasts).millis().saturating_sub(COARSENESS);
+                // One more, for clocks show whole milliseconds: the ledger's may turn up to one before this node's.
+                let deadline = sent.plus(grant.lasts).millis();
+                let deadline = deadline.saturating_sub(COARSENESS + 1);
                 account.ends = now.plus(grant.lasts);
                 // A deadline of the same window only ever moves on: each is early enough.
                 self.deadline.fetch_max(deadline, Ordering::AcqRel);
@@ -664,8 +686,8 @@ impl Bucket {
 
     /// Wakes all who wait.
     pub(super) fn wake(&self) {
-        let waiters = std::mem::take(&mut *self.waiters());
-        waiters.into_values().for_each(Waker::wake);
+        let wakers = std::mem::take(&mut self.waiters().wakers);
+        wakers.into_values().for_each(Waker::wake);
     }
 
     fn last_used(&self) -> Tick {
@@ -676,7 +698,47 @@ impl Bucket {
         self.account.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn waiters(&self) -> MutexGuard<'_, HashMap<usize, Waker>> {
+    fn waiters(&self) -> MutexGuard<'_, Waiters> {
         self.waiters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Place ===
+
+impl Place {
+    /// Has a waker woken once, when [`Bucket::take`] may answer otherwise; in the place that there is, or in a new one
+    /// where that is at another bucket. Try again after this: an answer may have come before.
+    pub fn wait_at(place: &mut Option<Self>, bucket: &Arc<Bucket>, waker: &Waker) {
+        place.take_if(|place| !Arc::ptr_eq(&place.bucket, bucket));
+        place.get_or_insert_with(|| Self::at(bucket)).wait(waker);
+    }
+
+    fn at(bucket: &Arc<Bucket>) -> Self {
+        let mut waiters = bucket.waiters();
+        waiters.places += 1;
+        Self {
+            number: waiters.places,
+            bucket: bucket.clone(),
+        }
+    }
+
+    fn wait(&self, waker: &Waker) {
+        let is_first = {
+            let mut waiters = self.bucket.waiters();
+            waiters.wakers.insert(self.number, waker.clone());
+            waiters.wakers.len() == 1
+        };
+        // Who waits for the window to turn wants to be visited then.
+        if is_first {
+            self.bucket.call();
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let waker = self.bucket.waiters().wakers.remove(&self.number);
+        // Outside the lock: it may be the last that holds its task.
+        drop(waker);
     }
 }

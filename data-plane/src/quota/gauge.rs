@@ -132,14 +132,19 @@ impl Gauge {
         }
     }
 
+    /// A seat for a session that is there already, whatever the limit: the ledger is told and not asked.
+    #[must_use]
+    pub fn join(self: &Arc<Self>) -> Seat {
+        self.sit(&mut self.state())
+    }
+
     /// Takes a seat in the ledger of this process, which is this count and nothing else.
     fn enter_here(self: &Arc<Self>, limit: u64) -> Result<Seat, NoSeat> {
         let mut state = self.state();
         if state.taken >= limit {
             return Err(NoSeat::Full);
         }
-        state.taken += 1;
-        Ok(Seat(self.clone()))
+        Ok(self.sit(&mut state))
     }
 
     fn enter_alone(
@@ -155,9 +160,15 @@ impl Gauge {
             }
             WithoutLedger::Share | WithoutLedger::Allow => {}
         }
+        Ok(self.sit(&mut state))
+    }
+
+    fn sit(self: &Arc<Self>, state: &mut State) -> Seat {
         state.taken += 1;
-        self.call(&mut state);
-        Ok(Seat(self.clone()))
+        if !self.link.is_local() {
+            self.call(state);
+        }
+        Seat(self.clone())
     }
 
     fn call(self: &Arc<Self>, state: &mut State) {
@@ -252,6 +263,12 @@ impl Gauge {
         state.told = u64::MAX;
     }
 
+    /// The ledger cannot keep this count, though it answers: those who wait decide alone, at once.
+    pub(super) fn ails(&self, seq: u64) {
+        self.unanswered(seq);
+        self.let_go();
+    }
+
     /// Everything is to be told to the ledger anew.
     pub(super) fn tell_again(self: &Arc<Self>) {
         let mut state = self.state();
@@ -301,3 +318,6 @@ impl Drop for Seat {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

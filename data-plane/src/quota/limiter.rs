@@ -2,7 +2,7 @@
 //!
 //! Owns the all-or-nothing. What a refusal leads to is `meter`'s and `admit`'s.
 
-use std::sync::Arc;
+use std::{num::NonZeroU32, sync::Arc};
 
 use tidegate_proto::quota::{Allowance, Burst, Counts, Window};
 
@@ -16,6 +16,7 @@ use crate::{
         time::Tick,
     },
     relay::Direction,
+    snapshot::Edition,
 };
 
 /// The counters of a session. Cheap to hold: counters are shared by all who count under them.
@@ -50,10 +51,11 @@ pub struct Refused<'a> {
 // === impl Limiter ===
 
 impl Limiter {
-    /// The counters that these rules are counted in.
+    /// The counters that these rules of a configuration are counted in.
     #[must_use]
-    pub fn open(quotas: &Quotas, rules: Vec<Rule>) -> Self {
-        let tiers = rules.into_iter().map(|rule| Tier::open(quotas, rule));
+    pub fn open(quotas: &Quotas, edition: Edition, rules: Vec<Rule>) -> Self {
+        let tiers = rules.into_iter();
+        let tiers = tiers.map(|rule| Tier::open(quotas, edition, rule));
         Self {
             tiers: tiers.collect(),
         }
@@ -69,6 +71,11 @@ impl Limiter {
     #[must_use]
     pub fn goes_by(&self, rules: &[Rule]) -> bool {
         self.tiers.iter().map(|tier| &tier.rule).eq(rules)
+    }
+
+    /// Its rules are those of this configuration, too: whatever others have made of its counters, they go by them.
+    pub fn renew(&self, edition: Edition) {
+        self.tiers.iter().for_each(|tier| tier.renew(edition));
     }
 
     /// Whether a message may be dropped out of the middle of a session.
@@ -119,42 +126,30 @@ const ALL: usize = 3;
 // === impl Tier ===
 
 impl Tier {
-    fn open(quotas: &Quotas, rule: Rule) -> Self {
-        let limits = &rule.limits;
-        let bucket = |unit, allowance: Option<Allowance>| {
-            allowance.map(|Allowance { amount, window }| {
-                quotas.bucket(&Counter {
-                    key: CounterKey {
-                        level: rule.level,
-                        subject: rule.subject.clone(),
-                        unit,
-                        window,
-                    },
-                    amount,
-                    window,
-                    without_ledger: limits.without_ledger,
-                    stops: !limits.count_only,
-                })
-            })
-        };
-        let each_second = |amount: std::num::NonZeroU32| Allowance {
-            amount: amount.into(),
-            window: Window::SECOND,
-        };
+    fn open(quotas: &Quotas, edition: Edition, rule: Rule) -> Self {
+        let [messages, burst, bytes, connections] =
+            counters(&rule).map(|counter| counter.map(|it| quotas.bucket(&it, edition)));
         Self {
-            messages: [
-                bucket(Unit::Messages, limits.messages),
-                bucket(Unit::Burst, limits.burst.map(Burst::allowance)),
-            ],
-            bytes: bucket(Unit::Bytes, limits.bytes),
-            connections: bucket(Unit::Connections, limits.connections.map(each_second)),
-            sessions: limits.sessions.map(|_| {
+            messages: [messages, burst],
+            bytes,
+            connections,
+            sessions: rule.limits.sessions.map(|_| {
                 quotas.gauge(GaugeKey {
                     level: rule.level,
                     subject: rule.subject.clone(),
                 })
             }),
             rule,
+        }
+    }
+
+    fn renew(&self, edition: Edition) {
+        let [messages, burst] = &self.messages;
+        let buckets = [messages, burst, &self.bytes, &self.connections];
+        for (counter, bucket) in counters(&self.rule).iter().zip(buckets) {
+            if let (Some(counter), Some(bucket)) = (counter, bucket) {
+                bucket.go_by(counter, edition);
+            }
         }
     }
 
@@ -234,6 +229,36 @@ impl Tier {
             }
         }
     }
+}
+
+/// The counters of a rule: messages, a burst of them, bytes and new sessions.
+fn counters(rule: &Rule) -> [Option<Counter>; 4] {
+    let limits = &rule.limits;
+    let each_second = |amount: NonZeroU32| Allowance {
+        amount: amount.into(),
+        window: Window::SECOND,
+    };
+    let units = [
+        (Unit::Messages, limits.messages),
+        (Unit::Burst, limits.burst.map(Burst::allowance)),
+        (Unit::Bytes, limits.bytes),
+        (Unit::Connections, limits.connections.map(each_second)),
+    ];
+    units.map(|(unit, allowance)| {
+        let Allowance { amount, window } = allowance?;
+        Some(Counter {
+            key: CounterKey {
+                level: rule.level,
+                subject: rule.subject.clone(),
+                unit,
+                window,
+            },
+            amount,
+            window,
+            without_ledger: limits.without_ledger,
+            stops: !limits.count_only,
+        })
+    })
 }
 
 #[cfg(test)]

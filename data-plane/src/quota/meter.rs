@@ -18,20 +18,20 @@ use futures_util::task::AtomicWaker;
 use tidegate_proto::{
     quota::{CloseCode, OnLimit},
     reason::Reason,
-    revision::RevisionNumber,
 };
 use tokio::time::Instant;
 
 use crate::{
     metrics::{ApiLabels, Metrics, quota::Action},
     quota::{
-        bucket::Take,
+        bucket::{Place, Take},
         gauge::Seat,
         key::GaugeKey,
         limiter::{Limiter, Refused},
         time::Tick,
     },
     relay::{Direction, Farewell, Gate, MessageStart, Verdict},
+    snapshot::Edition,
 };
 
 /// The limits of a session, shared by its meter and by who changes them.
@@ -45,10 +45,10 @@ pub struct Limited {
     seats: Mutex<Seated>,
 }
 
-/// The places that a session takes, and the number of the configuration that they are by.
+/// The places that a session takes, and the configuration that they are by.
 #[derive(Debug, Default)]
 struct Seated {
-    number: RevisionNumber,
+    edition: Edition,
     seats: Seats,
 }
 
@@ -73,6 +73,8 @@ struct Refuser {
     noticed_at: Option<Instant>,
     /// Which direction's message waits, so that it is told once however often it is shown.
     waits: [bool; 2],
+    /// Where each direction's message waits.
+    places: [Option<Place>; 2],
 }
 
 /// What a session's own handshake says about what may be done to its messages.
@@ -101,12 +103,12 @@ const ROUNDS: usize = 4;
 impl Limited {
     /// A session's first limits, and its places.
     #[must_use]
-    pub fn new(number: RevisionNumber, limiter: Limiter, seats: Seats) -> Self {
+    pub fn new(edition: Edition, limiter: Limiter, seats: Seats) -> Self {
         Self {
             limiter: ArcSwap::from_pointee(limiter),
             version: AtomicU32::new(0),
             waker: AtomicWaker::new(),
-            seats: Mutex::new(Seated { number, seats }),
+            seats: Mutex::new(Seated { edition, seats }),
         }
     }
 
@@ -118,9 +120,9 @@ impl Limited {
 
     /// Other limits hold from the next message on; one that waits is judged by them at once. `fresh` are places in
     /// counts that the session was not in. Limits of an older configuration than those that hold are left alone.
-    pub fn change(&self, number: RevisionNumber, limiter: Limiter, fresh: Seats) {
+    pub fn change(&self, edition: Edition, limiter: Limiter, fresh: Seats) {
         let mut seated = self.lock();
-        if number < seated.number {
+        if edition < seated.edition {
             return;
         }
         let stays = |key: &GaugeKey| {
@@ -132,7 +134,7 @@ impl Limited {
             .partition(|(key, _)| stays(key));
         kept.extend(fresh);
         *seated = Seated {
-            number,
+            edition,
             seats: kept,
         };
         self.limiter.store(Arc::new(limiter));
@@ -176,6 +178,7 @@ impl<L: AsRef<Limited>> Meter<L> {
                 notice: None,
                 noticed_at: None,
                 waits: [false; 2],
+                places: [None, None],
             }),
         }
     }
@@ -207,7 +210,9 @@ impl<L: AsRef<Limited>> Meter<L> {
                 Err(refused) => refused,
             };
             let verdict = self.refuser.verdict(direction, message, &refused);
+            let place = &mut self.refuser.places[index(direction)];
             if verdict != Verdict::Wait {
+                *place = None;
                 return verdict;
             }
             // Whoever registers looks once more: room that came in between woke nobody.
@@ -218,7 +223,7 @@ impl<L: AsRef<Limited>> Meter<L> {
                 }
                 return Verdict::Wait;
             }
-            refused.bucket.register(cx.waker());
+            Place::wait_at(place, refused.bucket, cx.waker());
         }
         cx.waker().wake_by_ref();
         Verdict::Wait

@@ -222,7 +222,7 @@ impl Refill {
                 (_, Reply::Failed(fault)) => {
                     match &flying.party {
                         Party::Bucket(bucket) => bucket.ails(flying.seq),
-                        Party::Gauge(gauge) => gauge.unanswered(flying.seq),
+                        Party::Gauge(gauge) => gauge.ails(flying.seq),
                     }
                     *ailed = Some(now);
                     if self.link.set_fault(&fault) {

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-/// For how long a ledger that was made anew grants nothing of windows that had begun before: long enough that every node
+/// For how long a ledger that was made anew grants nothing of windows that had begun by then: long enough that every node
 /// has written back what it holds. In milliseconds.
 pub const LEARNING: u64 = 2_500;
 
@@ -176,7 +176,8 @@ impl Rules {
             net: ask.net,
             unspent: ask.unspent,
         };
-        if began < since && now < since + LEARNING {
+        // Of one that began in the same millisecond, the ledger before may have granted.
+        if began <= since && now < since + LEARNING {
             let wait = since + LEARNING - now;
             return Answer::Learning { now, wait };
         }

@@ -91,6 +91,7 @@ impl Closing {
     }
 
     fn begin(&mut self, reason: Reason, close_code: Option<u16>, fault: Option<Fault>) {
+        debug_assert!(reason.ends_sessions(), "{reason} only refuses handshakes");
         self.ending.get_or_insert(Ending {
             reason,
             close_code,

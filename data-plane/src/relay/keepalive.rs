@@ -1,4 +1,5 @@
-//! Watches both peers: ends sessions in which nothing is said for too long, and finds peers that are gone without a word.
+//! Watches both peers: ends sessions in which nothing is said for too long, and finds peers that are gone without a word,
+//! or behind a message that waits, where no word of theirs is heard.
 //!
 //! Nothing is timed per message. The flows set flags; one coarse tick reads them, so that each limit is kept to within a
 //! quarter more than it says and never cut short. Moves no bytes. Called by the relay's future when its timer fires.
@@ -8,11 +9,14 @@ use std::time::Duration;
 use tidegate_proto::reason::Reason;
 use tokio::time::Instant;
 
-use crate::relay::Rules;
 use crate::relay::pump::{Flow, Stirred, Tx};
+use crate::relay::{FarEnd, Rules};
 
 /// A tick is never shorter, however short the limits are.
 const FINEST_TICK: Duration = Duration::from_millis(10);
+
+/// The limit by whose quarters a peer is looked after whose message waits, where no other limit is shorter.
+const UNHEARD: Duration = Duration::from_secs(30);
 
 /// What is known of both peers' silence.
 #[derive(Debug)]
@@ -27,6 +31,17 @@ pub(super) struct Keepalive {
 struct Peer {
     heard_at: Instant,
     pinged_at: Option<Instant>,
+}
+
+/// What a tick finds of a peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Found {
+    /// Nothing speaks against it.
+    Here,
+    /// It has left, and its message still waits.
+    Left,
+    /// It has not answered.
+    Unresponsive,
 }
 
 // === impl Keepalive ===
@@ -44,13 +59,15 @@ impl Keepalive {
         }
     }
 
-    /// Reads the flags; the reason to end the session, if there is one. Makes pings due.
+    /// Reads the flags; the reason to end the session, if there is one. Makes pings due, and releases what waits of a
+    /// peer that has left: its FIN, or its failure, then says why the session ends. `far_ends` are those of client and
+    /// backend, where a message of theirs waits.
     pub(super) fn tick(
         &mut self,
         now: Instant,
         rules: &Rules,
-        up: &mut Flow,
-        down: &mut Flow,
+        (up, down): (&mut Flow, &mut Flow),
+        far_ends: [Option<FarEnd>; 2],
     ) -> Option<Reason> {
         let sent = std::mem::take(&mut up.stirred);
         let received = std::mem::take(&mut down.stirred);
@@ -60,22 +77,30 @@ impl Keepalive {
         if rules.idle.is_some_and(|idle| now - self.data_at >= idle) {
             return Some(Reason::IdleTimeout);
         }
-        if self.client.tick(now, rules, (sent, received), (up, down)) {
-            return Some(Reason::ClientUnresponsive);
+        let [client, backend] = far_ends;
+        let found = self
+            .client
+            .tick(now, rules, (sent, received), (up, down), client);
+        match found {
+            Found::Here => {}
+            Found::Left => up.release(),
+            Found::Unresponsive => return Some(Reason::ClientUnresponsive),
         }
-        if self.backend.tick(now, rules, (received, sent), (down, up)) {
-            return Some(Reason::BackendUnresponsive);
+        let found = self
+            .backend
+            .tick(now, rules, (received, sent), (down, up), backend);
+        match found {
+            Found::Here => {}
+            Found::Left => down.release(),
+            Found::Unresponsive => return Some(Reason::BackendUnresponsive),
         }
         None
     }
 
-    /// When to look again; `None` where nothing is limited.
-    pub(super) fn next(&self, now: Instant, rules: &Rules) -> Option<Instant> {
-        let shortest = match (rules.idle, rules.ping) {
-            (Some(idle), Some(ping)) => idle.min(ping),
-            (Some(limit), None) | (None, Some(limit)) => limit,
-            (None, None) => return None,
-        };
+    /// When to look again; `None` where nothing is limited and nothing `waits`.
+    pub(super) fn next(&self, now: Instant, rules: &Rules, waits: bool) -> Option<Instant> {
+        let ticking = [rules.idle, rules.ping, waits.then_some(UNHEARD)];
+        let shortest = ticking.into_iter().flatten().min()?;
         let tick = now + (shortest / 4).max(FINEST_TICK);
         let answers = [self.client.pinged_at, self.backend.pinged_at];
         let limits = [
@@ -95,26 +120,41 @@ impl Keepalive {
 // === impl Peer ===
 
 impl Peer {
-    /// Judges one peer by what came from it and by whether it took what was stuck; whether it is gone.
+    /// Judges one peer by what came from it, by whether it took what was stuck, and by its far end where it is not read.
     fn tick(
         &mut self,
         now: Instant,
         rules: &Rules,
         (from, to): (Stirred, Stirred),
         (from_peer, to_peer): (&Flow, &mut Flow),
-    ) -> bool {
+        far_end: Option<FarEnd>,
+    ) -> Found {
+        let is_shut = far_end == Some(FarEnd::Shut);
         // While the other side takes nothing, this one is not listened to: its silence is the gateway's own doing.
         // So it is while a message of its own waits.
-        let unheard = from_peer.waits() || (from_peer.stuck() && !to_peer.stuck());
-        if from.source || to.sink || unheard {
+        let unheard = (from_peer.waits() && !is_shut) || (from_peer.stuck() && !to_peer.stuck());
+        if from.source || to.sink || unheard || (is_shut && from.data) {
             self.heard_at = now;
             self.pinged_at = None;
         }
+        if far_end == Some(FarEnd::Gone) {
+            return Found::Left;
+        }
+        if is_shut {
+            // Who has said his last may want the answers: it is let in while there is room for some of it now and then.
+            let left = now - self.heard_at >= rules.pong;
+            return if left { Found::Left } else { Found::Here };
+        }
         let Some(ping) = rules.ping else {
-            return false;
+            return Found::Here;
         };
         if let Some(pinged_at) = self.pinged_at {
-            return now - pinged_at >= rules.pong;
+            let silent = now - pinged_at >= rules.pong;
+            return if silent {
+                Found::Unresponsive
+            } else {
+                Found::Here
+            };
         }
         // A ping cannot enter a frame. A frame that moves says as much as its pong; one that is stuck says nothing.
         let speechless = !to_peer.between_frames() && !to_peer.stuck();
@@ -122,6 +162,6 @@ impl Peer {
             to_peer.due_ping = true;
             self.pinged_at = Some(now);
         }
-        false
+        Found::Here
     }
 }

@@ -68,7 +68,7 @@ struct Gated {
     dropping: bool,
     /// Something was dropped since this was last asked.
     has_dropped: bool,
-    /// Every further message is dropped: the session is ending, and one could not be let in.
+    /// Every further message is dropped: the session is ending, or its source has left, and one could not be let in.
     drops_all: bool,
     /// With which words the session is to end.
     refused: Option<Farewell>,
@@ -399,9 +399,15 @@ impl Flow {
         gate.admit(cx, self.direction, start)
     }
 
-    /// The session is ending: a message that waits, and whatever is behind it, is not waited for any longer.
+    /// The session is ending, or the source has left: a message that waits is not waited for any longer. It is dropped,
+    /// and so are all behind it.
     pub(super) fn release(&mut self) {
-        self.gated.drops_all |= self.gated.waiting.is_some();
+        self.gated.drops_all |= self.waits();
+    }
+
+    /// Whether a message that waited is to be dropped at the next turn.
+    pub(super) fn is_released(&self) -> bool {
+        self.waits() && self.gated.drops_all
     }
 
     /// Whether a pong answers the gateway's own ping.

@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::scan::Fault;
-use super::{Ended, Gate, Leg, Live, OpenGate, Rules, Traffic, run};
+use super::{Ended, FarEnd, Gate, Leg, Live, OpenGate, Rules, Traffic, Transport, run};
 
 mod closing;
 mod gated;
@@ -95,6 +95,13 @@ fn start_gated<G: Gate + Send + 'static>(
         },
         live,
         relay,
+    }
+}
+
+/// Nobody knows of a pipe's far end but who reads it.
+impl Transport for DuplexStream {
+    fn far_end(&self) -> FarEnd {
+        FarEnd::Open
     }
 }
 

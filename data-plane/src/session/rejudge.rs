@@ -10,9 +10,9 @@ use tidegate_proto::reason::Reason;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    admit::{Desk, deny, limits},
+    admit::{deny, limits},
     auth::{self, Principal},
-    quota::{levels, limiter::Limiter},
+    quota::{Quotas, levels, limiter::Limiter},
     session::{
         Gateway,
         registry::{Registry, Session},
@@ -30,24 +30,10 @@ pub fn judge(snapshot: &Snapshot, session: &Session, now: u64) -> Result<Princip
     Ok(principal)
 }
 
-/// When a session is given its limits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Judged {
-    /// Because the snapshot moved under an open session.
-    Open,
-    /// Because it moved while the session was let in: then it may have set shared counters back to limits that were over.
-    Late,
-}
-
 /// Gives a session the limits that a snapshot has for it. One whose limits are the same notices nothing; where a policy
-/// is named that the node does not hold, the session keeps what it has.
-pub async fn limit(
-    desk: &Desk<'_>,
-    snapshot: &Snapshot,
-    session: &Session,
-    principal: &Principal,
-    judged: Judged,
-) {
+/// is named that the node does not hold, the session keeps what it has. Waits for nobody: what changes after this session
+/// must not stand behind a ledger that is slow.
+pub fn limit(quotas: &Quotas, snapshot: &Snapshot, session: &Session, principal: &Principal) {
     let api = snapshot.api(session.api().id).unwrap_or(session.api());
     // Topics may have moved; that one is gone changes nothing about the API's own policy.
     let template = &session.topic().template;
@@ -59,13 +45,16 @@ pub async fn limit(
             return;
         }
     };
-    let limited = session.limited();
-    if judged == Judged::Open && limited.limiter().goes_by(&rules) {
+    let (limited, edition) = (session.limited(), snapshot.edition());
+    let limiter = limited.limiter();
+    if limiter.goes_by(&rules) {
+        // A handshake that came between two snapshots may have set shared counters to limits that were over.
+        limiter.renew(edition);
         return;
     }
-    let limiter = Limiter::open(desk.quotas, rules);
-    let fresh = limits::stay(&limiter, limited, desk.patience).await;
-    limited.change(snapshot.number(), limiter, fresh);
+    let limiter = Limiter::open(quotas, edition, rules);
+    let fresh = limits::stay(&limiter, limited);
+    limited.change(edition, limiter, fresh);
 }
 
 /// Judges every session against every snapshot that comes, until `stopping`. Snapshots that come while sessions are
@@ -74,11 +63,11 @@ pub async fn follow(gateway: Arc<Gateway>, stopping: CancellationToken) {
     let Gateway {
         snapshots,
         registry,
+        quotas,
         metrics,
         clock,
         ..
     } = &*gateway;
-    let desk = gateway.desk();
     let mut numbers = snapshots.watch();
     // The first look covers what was swapped before this task ran.
     numbers.mark_changed();
@@ -99,9 +88,7 @@ pub async fn follow(gateway: Arc<Gateway>, stopping: CancellationToken) {
             let snapshot = snapshots.load();
             for session in sessions {
                 match judge(&snapshot, &session, now) {
-                    Ok(principal) => {
-                        limit(&desk, &snapshot, &session, &principal, Judged::Open).await
-                    }
+                    Ok(principal) => limit(quotas, &snapshot, &session, &principal),
                     Err(reason) => session.end(reason),
                 }
             }

@@ -285,6 +285,7 @@ fn decode_key(key: &v1::ApplicationKey) -> Result<ApplicationKey, InvalidResourc
     };
     Ok(ApplicationKey {
         client_id: text("client_id", &key.client_id)?,
+        key_manager: text("key_manager", &key.key_manager)?,
         application: key.application.parse()?,
         key_type,
     })

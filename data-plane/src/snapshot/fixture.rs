@@ -65,6 +65,7 @@ pub(crate) fn application_key(client_id: &str, application: u32) -> v1::Applicat
         client_id: client_id.to_owned(),
         application: id(application),
         key_type: v1::KeyType::Production.into(),
+        key_manager: "resident".to_owned(),
     }
 }
 

@@ -87,6 +87,22 @@ pub struct Conflicted {
     pub conflict: Conflict,
 }
 
+// === impl Conflict ===
+
+impl Conflict {
+    /// The resource that stands in the way.
+    #[must_use]
+    pub fn owner(&self) -> ResourceName {
+        match self {
+            Self::BasePath { owner, .. } | Self::DefaultPath { owner, .. } => {
+                ResourceName::Api(*owner)
+            }
+            Self::Issuer { owner, .. } => ResourceName::KeyManager(owner.clone()),
+            Self::Subscription { owner } => ResourceName::Subscription(*owner),
+        }
+    }
+}
+
 // === impl Index ===
 
 impl Index {
@@ -150,7 +166,7 @@ impl Index {
             Body::Application(application) => {
                 self.applications.insert(application.id, application);
             }
-            Body::ApplicationKey(key) => drop(self.keys.insert(key.client_id.clone(), key)),
+            Body::ApplicationKey(key) => self.put_key(key),
             Body::Subscription(subscription) => self.put_subscription(subscription)?,
             Body::KeyManager(manager) => self.put_key_manager(manager)?,
             Body::ApplicationPolicy(policy) => self.policies.put_application(policy),
@@ -176,6 +192,16 @@ impl Index {
         self.bases.insert(base, api.id);
         self.apis.insert(api.id, api);
         Ok(())
+    }
+
+    fn put_key(&mut self, mut key: Arc<ApplicationKey>) {
+        // All keys share the names of a few key managers.
+        if let Some(manager) = self.key_managers.get(&key.key_manager)
+            && let Some(own) = Arc::get_mut(&mut key)
+        {
+            own.key_manager = manager.name.clone();
+        }
+        self.keys.insert(key.client_id.clone(), key);
     }
 
     fn put_subscription(&mut self, mut subscription: Arc<Subscription>) -> Result<(), Conflict> {

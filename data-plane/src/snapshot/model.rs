@@ -18,9 +18,11 @@ use policy::{ApiPolicy, ApplicationPolicy, DenyPolicy};
 
 pub mod policy;
 
-/// The name of a resource, unique in the environment.
+/// The name of a resource, unique in the environment. Ordered so that what others point at comes first.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ResourceName {
+    /// `keyManagers/{name}`.
+    KeyManager(Arc<str>),
     /// `apis/{uuid}`.
     Api(ApiId),
     /// `plans/{name}`.
@@ -31,8 +33,6 @@ pub enum ResourceName {
     ApplicationKey(Arc<str>),
     /// `subscriptions/{uuid}`.
     Subscription(SubscriptionId),
-    /// `keyManagers/{name}`.
-    KeyManager(Arc<str>),
     /// `applicationPolicies/{name}`.
     ApplicationPolicy(Arc<str>),
     /// `apiPolicies/{name}`.
@@ -190,6 +190,8 @@ pub struct Application {
 pub struct ApplicationKey {
     /// The OAuth client id.
     pub client_id: Arc<str>,
+    /// The name of the key manager that gave it.
+    pub key_manager: Arc<str>,
     /// The application.
     pub application: ApplicationId,
     /// Which endpoint it reaches.

@@ -256,13 +256,13 @@ fn what_claims_anothers_place_is_rejected_and_its_last_good_version_stays() {
         .map(|c| format!("{}: {}", c.name, c.conflict))
         .collect();
     assert_eq!(told.len(), 4, "{told:?}");
-    assert!(told[0].contains("its path `/a/1` belongs to"), "{told:?}");
-    assert!(told[1].contains("default version at `/c`"), "{told:?}");
-    assert!(told[2].contains("already joined"), "{told:?}");
     assert!(
-        told[3].contains("`https://i` belongs to `keyManagers/one`"),
+        told[0].contains("`https://i` belongs to `keyManagers/one`"),
         "{told:?}"
     );
+    assert!(told[1].contains("its path `/a/1` belongs to"), "{told:?}");
+    assert!(told[2].contains("default version at `/c`"), "{told:?}");
+    assert!(told[3].contains("already joined"), "{told:?}");
     assert_eq!(after.index, before.index);
 }
 

@@ -16,7 +16,10 @@ use tidegate_proto::reason::Reason;
 use tokio::{net::TcpStream, time::Instant};
 use tokio_rustls::{TlsConnector, TlsStream};
 
-use crate::{snapshot::model::Endpoint, socket::Socket};
+use crate::{
+    snapshot::model::Endpoint,
+    socket::{self, Socket},
+};
 
 /// Connects to endpoints.
 pub struct Dialer {
@@ -138,7 +141,7 @@ impl Dialer {
             let connected = tokio::time::timeout(turn, TcpStream::connect(address))
                 .await
                 .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
-                .and_then(|stream| stream.set_nodelay(true).map(|()| stream));
+                .and_then(|stream| socket::prepare(&stream).map(|()| stream));
             match connected {
                 Ok(stream) => return Ok(stream),
                 Err(cause) => last = cause,

@@ -130,6 +130,7 @@ async fn the_fleet_view_shows_what_a_node_rejected_and_how_far_behind_it_is() {
         name: resource.name.clone(),
         version: resource.version,
         reason: "the node does not like it".to_owned(),
+        blocked_by: String::new(),
     };
     node.ack(batch.number, vec![rejection]).await;
     node.beat(batch.number, 42).await;

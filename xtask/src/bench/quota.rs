@@ -177,7 +177,7 @@ async fn cost(
     let path = path.find('/').map_or("/", |at| &path[at..]);
     let doors = [
         door(path, &stack.demo.unlimited_token)?,
-        flood::until_open(door(seed::PATH, &token)?).await?,
+        flood::until_open(door(seed::COUNTED_PATH, &token)?).await?,
     ];
     let load = Load {
         sessions: 8,
@@ -185,7 +185,7 @@ async fn cost(
         millis: args.millis,
     };
     println!(
-        "\n| CPU per message (µs) | without quotas | messages, bytes and a burst counted | ratio | target |"
+        "\n| CPU per message (µs) | without quotas | counted on all levels | ratio | target |"
     );
     println!("|---|---:|---:|---:|---:|");
     for (size, in_flight, every) in SHAPES {

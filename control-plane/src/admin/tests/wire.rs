@@ -1,6 +1,8 @@
 //! Bytes that are no call.
 
-use axum::body::Body;
+use std::convert::Infallible;
+
+use axum::body::{Body, Bytes};
 use http::{HeaderMap, Request, StatusCode, header};
 use http_body_util::BodyExt as _;
 use tonic::{Code, Status};
@@ -65,6 +67,37 @@ async fn a_message_that_is_too_long_is_refused_by_its_length() {
 }
 
 #[tokio::test]
+async fn nothing_of_a_strangers_call_is_read_but_of_a_short_one_to_sign_in() {
+    let stage = Stage::new().await;
+    let endless = || Body::from_stream(tokio_stream::pending::<Result<Bytes, Infallible>>());
+    let send = |path: &'static str, token: &str, body: Body| {
+        let request = Request::post(path)
+            .header(header::CONTENT_TYPE, "application/grpc")
+            .header(header::AUTHORIZATION, format!("Bearer {token}"))
+            .body(body);
+        let answer = stage.door.clone().oneshot(request.unwrap());
+        async { Status::from_header_map(answer.await.unwrap().headers()).unwrap() }
+    };
+    for path in [
+        "/tidegate.admin.v1.ApiService/CreateApi",
+        "/tidegate.admin.v1.ApiService/NoCall",
+        "/tidegate.admin.v1.SessionService/WhoAmI",
+        "/tidegate.admin.v1.SessionService/SignIn/",
+    ] {
+        let refused = send(path, "unknown", endless()).await;
+        assert_eq!(refused.code(), Code::Unauthenticated, "{path}");
+        assert_eq!(reason(&refused), "UNAUTHENTICATED", "{path}");
+    }
+    for path in [SIGN_IN, "/grpc.health.v1.Health/Check"] {
+        let status = call(&stage, path, &vec![0; 17 * 1024]).await;
+        assert_eq!(status.code(), Code::OutOfRange, "{path}");
+    }
+    let name = "x".repeat(15 * 1024);
+    let refused = stage.sign_in(&name, "a password").await.err().unwrap();
+    assert_eq!(refused.code(), Code::Unauthenticated);
+}
+
+#[tokio::test]
 async fn a_call_without_a_whole_message_is_refused() {
     let stage = Stage::new().await;
     for body in [vec![], vec![0, 0, 0], vec![0, 0, 0, 0, 9, 1]] {
@@ -78,7 +111,7 @@ async fn what_is_not_there_is_told_in_the_callers_language() {
     let stage = Stage::new().await;
     for path in [
         "/tidegate.admin.v1.NoService/Call",
-        "/tidegate.admin.v1.ApiService/NoCall",
+        "/grpc.health.v1.Health/NoCall",
     ] {
         assert_eq!(
             call(&stage, path, &[]).await.code(),

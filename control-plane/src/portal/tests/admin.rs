@@ -611,11 +611,10 @@ async fn a_key_is_rotated_once_and_another_waits_for_it() {
     let stage = Stage::new().await;
     let mut ada = stage.signed_in("ada").await;
     let list = "/admin/signing-keys";
-    assert!(ada.get(list).await.has("No key yet"));
-    for _ in 0..2 {
-        let page = send(&mut ada, "/admin/signing-keys/rotate", Fields::new()).await;
-        assert_eq!(page.location(), list);
-    }
+    let page = ada.get(list).await;
+    assert!(page.has(">Signs<") && !page.has(">Next<"));
+    let page = send(&mut ada, "/admin/signing-keys/rotate", Fields::new()).await;
+    assert_eq!(page.location(), list);
     let page = ada.get(list).await;
     assert!(page.has(">Signs<") && page.has(">Next<"));
     let page = send(&mut ada, "/admin/signing-keys/rotate", Fields::new()).await;

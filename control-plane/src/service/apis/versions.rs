@@ -14,7 +14,8 @@ use crate::{
 };
 
 impl Service {
-    /// Copies an API with its documents and its picture into a new version in the state Created; with `default_version` the flag moves to it.
+    /// Copies an API with its documents and its picture into a new version in the state Created; with `default_version` the
+    /// flag moves to it, and takes effect wherever the new version runs.
     ///
     /// # Errors
     /// `PermissionDenied`, `NotFound`, `Invalid`, `AlreadyExists` for a version that exists, `Storage`, `Unavailable`.
@@ -38,6 +39,7 @@ impl Service {
                 owner: draft.actor.user,
                 provider: UserName::parse(&by).expect("actors have valid names"),
                 default_version,
+                default_until: None,
                 state: Lifecycle::Created,
                 history: vec![created(draft.now, by)],
                 quota_generation: 0,
@@ -59,19 +61,49 @@ impl Service {
     }
 }
 
-/// Only one version of a name is the default.
+/// Only one version of a name is the default. Those that were it before stand in for it where it does not run.
 pub(super) fn take_default_from_others(draft: &mut Draft, keeper: &Api) {
-    let others: Vec<_> = draft
-        .state()
-        .versions_of(keeper.name.as_str())
-        .filter(|api| api.id != keeper.id && api.default_version)
-        .cloned()
-        .collect();
-    for other in others {
-        let mut next = Api::clone(&other);
-        next.default_version = false;
-        next.updated_at = draft.now;
-        next.etag = other.etag.next();
-        draft.put(next);
+    let until = draft.number();
+    for other in other_versions(draft, keeper) {
+        if other.default_version {
+            change(draft, &other, |next| {
+                next.default_version = false;
+                next.default_until = Some(until);
+            });
+        }
     }
+}
+
+/// Nothing stands in for a default version that is not wanted any more.
+pub(super) fn leave_without_default(draft: &mut Draft, last: &Api) {
+    for other in other_versions(draft, last) {
+        if other.default_until.is_some() {
+            change(draft, &other, |next| next.default_until = None);
+        }
+    }
+}
+
+/// The version that was the default before one that is gone is it again.
+pub(super) fn give_default_back(draft: &mut Draft, gone: &Api) {
+    let others = other_versions(draft, gone);
+    let before = others.iter().filter(|other| other.default_until.is_some());
+    if let Some(before) = before.max_by_key(|other| other.default_until) {
+        change(draft, before, |next| {
+            next.default_version = true;
+            next.default_until = None;
+        });
+    }
+}
+
+fn other_versions(draft: &Draft, of: &Api) -> Vec<Arc<Api>> {
+    let versions = draft.state().versions_of(of.name.as_str());
+    versions.filter(|api| api.id != of.id).cloned().collect()
+}
+
+fn change(draft: &mut Draft, api: &Api, change: impl FnOnce(&mut Api)) {
+    let mut next = Api::clone(api);
+    change(&mut next);
+    next.updated_at = draft.now;
+    next.etag = api.etag.next();
+    draft.put(next);
 }

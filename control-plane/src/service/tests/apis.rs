@@ -263,6 +263,46 @@ async fn a_new_version_copies_and_takes_the_default_flag_over() {
 }
 
 #[tokio::test]
+async fn a_default_version_that_goes_gives_the_flag_back_and_one_that_is_unset_leaves_none() {
+    let world = World::new().await;
+    let service = &world.service;
+    let mut first = input("Echo");
+    first.default_version = true;
+    let first = service
+        .create_api(&world.publisher, first, true)
+        .await
+        .unwrap();
+    let ranks = || {
+        let state = world.state();
+        let versions = state.versions_of("echo");
+        versions
+            .map(|api| (api.default_version, api.default_until.is_some()))
+            .collect::<Vec<_>>()
+    };
+    let draft =
+        |version: &'static str| service.create_api_version(&world.creator, first.id, version, true);
+    let second = draft("2.0").await.unwrap();
+    assert_eq!(ranks(), [(false, true), (true, false)], "it stands in");
+    let third = draft("3.0").await.unwrap();
+    assert_eq!(ranks(), [(false, true), (false, true), (true, false)]);
+    service
+        .delete_api(&world.creator, third.id, "")
+        .await
+        .unwrap();
+    assert_eq!(ranks(), [(false, true), (true, false)]);
+    let set = |id, default| {
+        world.update(&world.creator, id, &["default_version"], move |input| {
+            input.default_version = default;
+        })
+    };
+    set(first.id, true).await.unwrap();
+    assert_eq!(ranks(), [(true, false), (false, true)]);
+    set(second.id, true).await.unwrap();
+    set(second.id, false).await.unwrap();
+    assert_eq!(ranks(), [(false, false); 2], "none is wanted");
+}
+
+#[tokio::test]
 async fn the_lifecycle_follows_its_table_and_keeps_its_history() {
     let world = World::new().await;
     let api = world.published("Echo").await;
@@ -483,6 +523,30 @@ async fn an_api_with_subscriptions_is_not_deleted_and_its_plans_in_use_stay() {
     delete().await.unwrap();
     let state = world.state();
     assert!(state.revisions().is_empty() && state.deployments().is_empty());
+}
+
+#[tokio::test]
+async fn a_published_api_keeps_one_plan_at_least() {
+    let world = World::new().await;
+    let api = world.published("Echo").await;
+    let without = || world.update(&world.creator, api.id, &["plans"], |_| {});
+    assert_eq!(refused(without().await), reason::NO_PLAN);
+    let other = world.update(&world.creator, api.id, &["plans"], |input| {
+        input.plans = vec!["Bronze".to_owned()];
+    });
+    other.await.unwrap();
+    let block = Action::Block;
+    world
+        .service
+        .change_lifecycle(&world.publisher, api.id, block, "")
+        .await
+        .unwrap();
+    assert!(without().await.unwrap().plans.is_empty());
+    let republished =
+        world
+            .service
+            .change_lifecycle(&world.publisher, api.id, Action::Republish, "");
+    assert_eq!(refused(republished.await), reason::NO_PLAN);
 }
 
 #[tokio::test]

@@ -287,9 +287,48 @@ async fn a_blocked_subscription_is_not_ended_by_its_owner_who_would_subscribe_an
             .delete_subscription(&world.subscriber, made.id, "")
             .await;
         assert_eq!(refused(ended), reason::SUBSCRIPTION_BLOCKED);
+        let shed = service
+            .delete_application(&world.subscriber, application, "")
+            .await;
+        assert_eq!(refused(shed), reason::SUBSCRIPTION_BLOCKED);
     }
     service
         .delete_subscription(&world.admin, made.id, "")
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn an_application_with_a_blocked_subscription_goes_by_an_admin_or_with_the_api() {
+    let world = World::new().await;
+    let service = &world.service;
+    let api = world.published("Echo").await;
+    let blocked = async |name: &str| {
+        let application = world.application(&world.subscriber, name).await;
+        let made = service
+            .create_subscription(&world.subscriber, application, api.id, "Gold")
+            .await
+            .unwrap();
+        let state = SubscriptionState::Blocked;
+        service
+            .set_subscription_state(&world.publisher, made.id, state, "")
+            .await
+            .unwrap();
+        application
+    };
+    let (first, second) = (blocked("first").await, blocked("second").await);
+    service
+        .delete_application(&world.admin, first, "")
+        .await
+        .unwrap();
+    for action in [Action::Deprecate, Action::Retire] {
+        service
+            .change_lifecycle(&world.publisher, api.id, action, "")
+            .await
+            .unwrap();
+    }
+    service
+        .delete_application(&world.subscriber, second, "")
         .await
         .unwrap();
 }

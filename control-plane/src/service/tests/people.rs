@@ -1,19 +1,25 @@
 //! Users, signing in, signing keys.
 
-use std::time::Duration;
+use std::{
+    future::{Future as _, poll_fn},
+    task::Poll,
+    time::Duration,
+};
 
 use tidegate_kit::secret::Secret;
 
-use super::world::{World, denied, exists, faults, input, not_found, refused};
+use super::world::{World, denied, exists, faults, input, not_found, refused, user};
 use crate::{
     domain::{
         actor::Actor,
+        invalid::reason as invalid,
         name::KeyId,
         signing::{Algorithm, SigningKeyState},
         user::{Role, Roles},
     },
     service::{
         error::{ServiceError, reason},
+        listing::ListQuery,
         signing::NewSigningKey,
         users::PasswordChange,
     },
@@ -72,6 +78,50 @@ async fn wrong_passwords_slow_further_attempts_down() {
     assert_eq!(attempt().await, slowed);
     world.clock.advance(Duration::from_secs(1));
     assert!(matches!(attempt().await, ServiceError::Unauthenticated(_)));
+}
+
+#[tokio::test]
+async fn strangers_who_guess_a_password_keep_nobody_from_changing_it() {
+    let world = World::new().await;
+    let service = &world.service;
+    let roles = Roles::NONE.with(Role::Subscriber);
+    let old = secret("old password");
+    let ann = service
+        .create_user(&world.admin, "ann", &old, roles)
+        .await
+        .unwrap();
+    let ann = Actor::of(&ann);
+    let peer = Some([192, 0, 2, 7].into());
+    let mut slowed = false;
+    for _ in 0..6 {
+        let refused = service.sign_in("ann", &secret("guess"), peer).await;
+        slowed = matches!(refused, Err(ServiceError::ResourceExhausted { .. }));
+    }
+    assert!(slowed);
+    let change = |old: &str| PasswordChange {
+        name: "ann".to_owned(),
+        old: Some(secret(old)),
+        new: secret("new password"),
+        keep: None,
+    };
+    let changed = service.change_password(&ann, change("old password"));
+    changed.await.unwrap();
+    // Whoever finds a session open is slowed all the same, and does not keep her from signing in elsewhere.
+    for _ in 0..5 {
+        let wrong = service.change_password(&ann, change("guess")).await;
+        assert_eq!(faults(wrong)[0].0, "old_password");
+    }
+    let slowed = service.change_password(&ann, change("new password")).await;
+    assert!(matches!(
+        slowed,
+        Err(ServiceError::ResourceExhausted { .. })
+    ));
+    let elsewhere = Some([192, 0, 2, 8].into());
+    world.clock.advance(Duration::from_secs(1));
+    service
+        .sign_in("ann", &secret("new password"), elsewhere)
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
@@ -155,6 +205,47 @@ async fn users_are_managed_by_admins_and_one_admin_always_stays() {
 }
 
 #[tokio::test]
+async fn the_name_of_the_process_itself_is_not_given_and_at_signs_count() {
+    let world = World::new().await;
+    let service = &world.service;
+    let password = secret("a password");
+    let roles = Roles::NONE.with(Role::Subscriber);
+    let create = |name: String| {
+        let (service, admin, password) = (service, &world.admin, &password);
+        async move { service.create_user(admin, &name, password, roles).await }
+    };
+    for (name, expected) in [
+        ("system".to_owned(), invalid::RESERVED),
+        ("System".to_owned(), invalid::RESERVED),
+        ("@".repeat(51), invalid::TOO_LONG),
+        (format!("{}@", "a".repeat(50)), invalid::TOO_LONG),
+    ] {
+        let refused = faults(create(name).await);
+        assert_eq!(refused, [("user_id".to_owned(), expected)]);
+    }
+    create("@".repeat(50)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_store_with_names_that_are_not_given_any_more_still_opens() {
+    let store = std::sync::Arc::new(crate::store::memory::MemoryStore::new());
+    let world = World::over(store.clone()).await;
+    let long = format!("{}@", "a".repeat(50));
+    let system = user(&world.service, "system", Roles::NONE.with(Role::Admin)).await;
+    user(&world.service, &long, Roles::NONE.with(Role::Subscriber)).await;
+    let reopened = crate::service::Service::open(store, world.clock.clone());
+    let service = reopened.await.unwrap();
+    service.get_user(&system, &long).unwrap();
+    service.delete_user(&system, &long, "").await.unwrap();
+    let page = service.list_audit(&system, &ListQuery::default()).await;
+    let entries = page.unwrap().items;
+    assert_eq!(entries[0].actor_resource(), "users/system");
+    let first = entries.last().unwrap();
+    assert_eq!(first.actor_resource(), "system");
+    service.delete_user(&system, "system", "").await.unwrap();
+}
+
+#[tokio::test]
 async fn the_first_admin_gets_a_random_password_once() {
     let store = std::sync::Arc::new(crate::store::memory::MemoryStore::new());
     let clock = tidegate_kit::clock::Clock::manual(1);
@@ -187,11 +278,11 @@ async fn signing_keys_rotate_with_overlap() {
     let from = service.now().after(Duration::from_secs(60));
     denied(
         service
-            .add_signing_key(&world.publisher, key("a"), from)
+            .add_signing_key(&world.publisher, key("a"), from, lifetime)
             .await,
     );
     service
-        .add_signing_key(&system, key("a"), from)
+        .add_signing_key(&system, key("a"), from, lifetime)
         .await
         .unwrap();
     assert_eq!(
@@ -201,36 +292,23 @@ async fn signing_keys_rotate_with_overlap() {
     );
     world.clock.advance(Duration::from_secs(1));
     service
-        .add_signing_key(&system, key("b"), from)
+        .add_signing_key(&system, key("b"), from, lifetime)
         .await
         .unwrap();
-    let third = service.add_signing_key(&system, key("c"), from).await;
+    let third = service
+        .add_signing_key(&system, key("c"), from, lifetime)
+        .await;
     assert_eq!(refused(third), reason::ROTATION_IN_PROGRESS);
-    assert!(
-        !service
-            .advance_signing_keys(&system, lifetime)
-            .await
-            .unwrap()
-    );
+    assert!(!service.advance_signing_keys(&system).await.unwrap());
     world.clock.advance(Duration::from_secs(60));
-    assert!(
-        service
-            .advance_signing_keys(&system, lifetime)
-            .await
-            .unwrap()
-    );
+    assert!(service.advance_signing_keys(&system).await.unwrap());
     let until = service.now().after(lifetime);
     assert_eq!(
         states(),
         [SigningKeyState::Retiring { until }, SigningKeyState::Active]
     );
     world.clock.advance(lifetime);
-    assert!(
-        service
-            .advance_signing_keys(&system, lifetime)
-            .await
-            .unwrap()
-    );
+    assert!(service.advance_signing_keys(&system).await.unwrap());
     assert_eq!(states(), [SigningKeyState::Active]);
     assert_eq!(world.state().active_signing_key().unwrap().id.as_str(), "b");
 }
@@ -281,6 +359,37 @@ async fn what_was_begun_by_somebody_who_is_gone_or_has_other_roles_by_now_is_not
 }
 
 #[tokio::test]
+async fn what_was_begun_in_a_session_that_is_over_by_now_is_not_committed() {
+    let world = World::new().await;
+    let service = &world.service;
+    let password = secret("a password");
+    let roles = Roles::NONE.with(Role::Subscriber);
+    service
+        .create_user(&world.admin, "ann", &password, roles)
+        .await
+        .unwrap();
+    let tokens = [
+        service.sign_in("ann", &password, None).await.unwrap().token,
+        service.sign_in("ann", &password, None).await.unwrap().token,
+    ];
+    let [signed_out, expired] = tokens
+        .each_ref()
+        .map(|it| service.authenticate(it).unwrap());
+    let create = |actor| service.create_application(actor, "Late", "", "");
+    service.sign_out(&tokens[0]).await.unwrap();
+    let late = create(&signed_out).await.unwrap_err();
+    assert!(matches!(late, ServiceError::Unauthenticated(_)), "{late:?}");
+    create(&expired).await.unwrap();
+    world.clock.advance(Duration::from_secs(12 * 3600));
+    let late = create(&expired).await.unwrap_err();
+    assert!(matches!(late, ServiceError::Unauthenticated(_)), "{late:?}");
+    // Two sign out at the same time: neither is told of a fault.
+    let token = service.sign_in("ann", &password, None).await.unwrap().token;
+    let both = tokio::join!(service.sign_out(&token), service.sign_out(&token));
+    assert_eq!(both, (Ok(()), Ok(())));
+}
+
+#[tokio::test]
 async fn who_knows_the_old_password_does_not_undo_an_admin_s_reset() {
     let world = World::new().await;
     let service = &world.service;
@@ -297,11 +406,16 @@ async fn who_knows_the_old_password_does_not_undo_an_admin_s_reset() {
         keep: None,
     };
     let actor = Actor::of(&user);
-    // The own change hashes twice, so that the reset is committed before it.
     let own = service.change_password(&actor, change(Some("old password"), "the thief's one"));
-    let reset = service.change_password(&world.admin, change(None, "the admin's one"));
-    let (own, reset) = tokio::join!(own, reset);
-    reset.unwrap();
+    let mut own = std::pin::pin!(own);
+    // Its first step reads the user; the reset is committed before it goes on.
+    let first = poll_fn(|context| Poll::Ready(own.as_mut().poll(context)));
+    assert!(first.await.is_pending());
+    service
+        .change_password(&world.admin, change(None, "the admin's one"))
+        .await
+        .unwrap();
+    let own = own.await;
     assert!(matches!(own, Err(ServiceError::Aborted(_))), "{own:?}");
     let password = secret("the admin's one");
     service.sign_in("ann", &password, None).await.unwrap();

@@ -102,7 +102,7 @@ pub(super) fn input(name: &str) -> ApiInput {
 }
 
 /// Makes a user without the cost of hashing a password.
-async fn user(service: &Service, name: &str, roles: Roles) -> Actor {
+pub(super) async fn user(service: &Service, name: &str, roles: Roles) -> Actor {
     let name = UserName::parse(name).unwrap();
     let add = move |draft: &mut Draft| {
         Ok(draft.put(User {

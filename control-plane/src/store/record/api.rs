@@ -27,6 +27,7 @@ use crate::domain::{
 pub(super) enum ApiRecord {
     V1(ApiV1),
     V2(ApiV2),
+    V3(ApiV3),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -62,6 +63,7 @@ pub(super) struct ApiV1 {
     etag: u64,
 }
 
+/// Knew of no default version but the current one.
 #[derive(Serialize, Deserialize)]
 pub(super) struct ApiV2 {
     id: Uuid,
@@ -82,6 +84,13 @@ pub(super) struct ApiV2 {
     created_at: u64,
     updated_at: u64,
     etag: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct ApiV3 {
+    #[serde(flatten)]
+    v2: ApiV2,
+    default_until: Option<u64>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -140,7 +149,7 @@ pub(super) struct DeploymentV2 {
 
 impl From<&Api> for ApiRecord {
     fn from(api: &Api) -> Self {
-        Self::V2(ApiV2 {
+        let v2 = ApiV2 {
             id: uuid(api.id.as_bytes()),
             name: api.name.to_string(),
             context: api.context.to_string(),
@@ -164,15 +173,23 @@ impl From<&Api> for ApiRecord {
             created_at: api.created_at.millis(),
             updated_at: api.updated_at.millis(),
             etag: api.etag.get(),
+        };
+        Self::V3(ApiV3 {
+            v2,
+            default_until: api.default_until.map(RevisionNumber::get),
         })
     }
 }
 
 impl ApiRecord {
     pub(super) fn object(self) -> Result<Api, Unreadable> {
-        let it = match self {
-            Self::V1(it) => it.next(),
-            Self::V2(it) => it,
+        let ApiV3 {
+            v2: it,
+            default_until,
+        } = match self {
+            Self::V1(it) => it.next().next(),
+            Self::V2(it) => it.next(),
+            Self::V3(it) => it,
         };
         Ok(Api {
             id: ApiId::new(it.id),
@@ -198,6 +215,7 @@ impl ApiRecord {
                 ),
             },
             default_version: it.default_version,
+            default_until: default_until.map(RevisionNumber::new),
             state: lifecycle(&it.state)?,
             history: it
                 .history
@@ -236,6 +254,17 @@ impl ApiV1 {
             created_at: self.created_at,
             updated_at: self.updated_at,
             etag: self.etag,
+        }
+    }
+}
+
+// === impl ApiV2 ===
+
+impl ApiV2 {
+    const fn next(self) -> ApiV3 {
+        ApiV3 {
+            v2: self,
+            default_until: None,
         }
     }
 }

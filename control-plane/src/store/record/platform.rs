@@ -1,5 +1,7 @@
 //! The records of what admins look after: environments, plans, signing keys, settings.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use tidegate_kit::secret::Secret;
 use tidegate_proto::quota::{Allowance, Amount, Limits, Window};
@@ -30,6 +32,7 @@ pub(super) enum PlanRecord {
 #[derive(Serialize, Deserialize)]
 pub(super) enum SigningKeyRecord {
     V1(SigningKeyV1),
+    V2(SigningKeyV2),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -80,6 +83,7 @@ pub(super) struct PlanV2 {
     etag: u64,
 }
 
+/// Knew nothing of the tokens that it signed.
 #[derive(Serialize, Deserialize)]
 pub(super) struct SigningKeyV1 {
     id: String,
@@ -88,6 +92,13 @@ pub(super) struct SigningKeyV1 {
     public_jwk: String,
     state: StateV1,
     created_at: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct SigningKeyV2 {
+    #[serde(flatten)]
+    v1: SigningKeyV1,
+    longest_lifetime_millis: u64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -213,7 +224,7 @@ impl PlanV1 {
 
 impl From<&SigningKey> for SigningKeyRecord {
     fn from(it: &SigningKey) -> Self {
-        Self::V1(SigningKeyV1 {
+        let v1 = SigningKeyV1 {
             id: it.id.to_string(),
             algorithm: it.algorithm.to_string(),
             private_key: it.private_key.expose().to_owned(),
@@ -228,13 +239,22 @@ impl From<&SigningKey> for SigningKeyRecord {
                 },
             },
             created_at: it.created_at.millis(),
+        };
+        let longest = it.longest_lifetime.as_millis();
+        Self::V2(SigningKeyV2 {
+            v1,
+            longest_lifetime_millis: u64::try_from(longest).unwrap_or(u64::MAX),
         })
     }
 }
 
 impl SigningKeyRecord {
     pub(super) fn object(self) -> Result<SigningKey, Unreadable> {
-        let Self::V1(it) = self;
+        let (it, longest_lifetime_millis) = match self {
+            // The key manager notes its present lifetime at the next start.
+            Self::V1(it) => (it, 0),
+            Self::V2(it) => (it.v1, it.longest_lifetime_millis),
+        };
         Ok(SigningKey {
             id: part("id", KeyId::parse(&it.id))?,
             algorithm: [Algorithm::Es256, Algorithm::Rs256]
@@ -252,6 +272,7 @@ impl SigningKeyRecord {
                     until: Timestamp::from_millis(until),
                 },
             },
+            longest_lifetime: Duration::from_millis(longest_lifetime_millis),
             created_at: Timestamp::from_millis(it.created_at),
         })
     }

@@ -4,14 +4,17 @@ use std::{collections::BTreeMap, io::Cursor};
 
 use tidegate_proto::revision::RevisionNumber;
 
-use crate::store::{
-    Store, StoreError,
-    change::{Change, Contents, Meta},
-    export,
-    load::load,
-    memory::MemoryStore,
-    migrate, record,
-    sled::SledStore,
+use crate::{
+    domain::audit::AuditEntry,
+    store::{
+        Store, StoreError,
+        change::{Change, Contents, Meta},
+        export,
+        load::load,
+        memory::MemoryStore,
+        migrate, record,
+        sled::SledStore,
+    },
 };
 
 /// Runs a check over every backend.
@@ -153,7 +156,11 @@ fn fill(store: &dyn Store) {
         let key = record::key(&object.key());
         let mut change = change(number, number, &[]);
         change.writes.insert(key, Some(record::encode(&object)));
-        change.audit = record::frame(&record::audit_key(number), "{}");
+        let entry = AuditEntry {
+            number: RevisionNumber::new(number),
+            ..super::golden::entry()
+        };
+        change.audit = record::encode_audit(&entry);
         store.commit(&change).unwrap();
     }
 }
@@ -199,6 +206,7 @@ fn an_export_that_was_altered_or_cut_short_restores_nothing() {
         "not an export".to_owned(),
         lines[..lines.len() - 1].join("\n"),
         [&lines[..2], &lines[3..]].concat().join("\n"),
+        [&lines[..], &lines[1..2]].concat().join("\n"),
     ];
     for at in (0..file.len()).step_by(97) {
         let mut bytes = file.clone();
@@ -209,6 +217,30 @@ fn an_export_that_was_altered_or_cut_short_restores_nothing() {
         let target = MemoryStore::new();
         assert!(export::restore(&target, &mut Cursor::new(&text)).is_err());
         assert_eq!(target.meta().unwrap(), None);
+    }
+}
+
+#[test]
+fn an_export_that_is_whole_but_does_not_read_restores_nothing() {
+    let store = MemoryStore::new();
+    fill(&store);
+    let whole = Contents::of(&store).unwrap().unwrap();
+    let nonsense = |key: &str| record::frame(key, r#"{"V99":{}}"#);
+    let mut record = whole.clone();
+    record
+        .records
+        .insert("plan/Gold".to_owned(), nonsense("plan/Gold"));
+    let mut entry = whole;
+    entry.audit.insert(1, nonsense(&record::audit_key(1)));
+    for unreadable in [record, entry] {
+        store.replace(&unreadable).unwrap();
+        let mut file = Vec::new();
+        export::export(&store, &mut file).unwrap();
+        on_every_backend(|target| {
+            let error = export::restore(target, &mut Cursor::new(&file)).unwrap_err();
+            assert!(matches!(error, StoreError::Corrupt { .. }), "{error}");
+            assert_eq!(target.meta().unwrap(), None);
+        });
     }
 }
 

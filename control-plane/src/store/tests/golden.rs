@@ -1,7 +1,7 @@
 //! Golden files: how each kind of record looks on disk, version by version. `TIDEGATE_UPDATE_GOLDEN=1` writes missing
 //! and changed ones; a changed one means that stores out there no longer read, so it needs a new version instead.
 
-use std::{env, fs, path::PathBuf, sync::Arc};
+use std::{env, fs, path::PathBuf, sync::Arc, time::Duration};
 
 use tidegate_kit::secret::Secret;
 use tidegate_proto::{
@@ -86,6 +86,7 @@ fn api() -> Api {
         policy: Some(PolicyName::parse("strict").unwrap()),
         visibility: Visibility::Restricted(Roles::NONE.with(Role::Subscriber)),
         default_version: true,
+        default_until: Some(RevisionNumber::new(7)),
         state: Lifecycle::Published,
         history: vec![LifecycleEvent {
             at: AT,
@@ -208,6 +209,7 @@ pub(crate) fn samples() -> Vec<Object> {
             private_key: Secret::new("cHJpdmF0ZQ==".to_owned()),
             public_jwk: "{}".to_owned(),
             state: SigningKeyState::Retiring { until: AT },
+            longest_lifetime: Duration::from_secs(3600),
             created_at: AT,
         }
         .into(),
@@ -222,7 +224,18 @@ pub(crate) fn samples() -> Vec<Object> {
     samples
 }
 
-/// An object as its first record told it, without what that one knew nothing of.
+/// An object as a version of its record told it, without what that one knew nothing of.
+fn as_of(version: &str, object: Object) -> Object {
+    match (version, object) {
+        ("v1", object) => as_of_v1(object),
+        ("v2", Object::Api(it)) => Object::from(Api {
+            default_until: None,
+            ..Arc::unwrap_or_clone(it)
+        }),
+        (_, object) => object,
+    }
+}
+
 fn as_of_v1(object: Object) -> Object {
     fn clear(design: &mut Design) {
         design.notice_subprotocols.clear();
@@ -233,7 +246,7 @@ fn as_of_v1(object: Object) -> Object {
     match object {
         Object::Api(it) => {
             let mut it = Arc::unwrap_or_clone(it);
-            (it.policy, it.quota_generation) = (None, 0);
+            (it.policy, it.quota_generation, it.default_until) = (None, 0, None);
             clear(&mut it.design);
             it.into()
         }
@@ -252,6 +265,11 @@ fn as_of_v1(object: Object) -> Object {
             it.quota_generation = 0;
             it.into()
         }
+        Object::SigningKey(it) => {
+            let mut it = Arc::unwrap_or_clone(it);
+            it.longest_lifetime = Duration::ZERO;
+            it.into()
+        }
         Object::Deployment(it) => {
             let mut it = Arc::unwrap_or_clone(it);
             it.number = RevisionNumber::ZERO;
@@ -266,7 +284,7 @@ fn as_of_v1(object: Object) -> Object {
     }
 }
 
-fn entry() -> AuditEntry {
+pub(super) fn entry() -> AuditEntry {
     AuditEntry {
         number: RevisionNumber::new(12),
         at: AT,
@@ -320,18 +338,15 @@ fn every_version_of_a_record_that_was_ever_written_reads_as_the_same_object() {
     for file in fs::read_dir(folder()).unwrap() {
         let path = file.unwrap().path();
         let name = path.file_name().unwrap().to_str().unwrap();
-        let kind = name.split('.').next().unwrap();
+        let mut parts = name.split('.');
+        let (kind, version) = (parts.next().unwrap(), parts.next().unwrap());
         let sample = samples()
             .into_iter()
             .find(|object| record::key(&object.key()).split('/').next() == Some(kind));
         if let Some(object) = sample {
             let key = record::key(&object.key());
             let framed = fs::read(&path).unwrap();
-            let expected = if name.contains(".v1.") {
-                as_of_v1(object)
-            } else {
-                object
-            };
+            let expected = as_of(version, object);
             assert_eq!(record::decode(&key, &framed).unwrap(), expected, "{name}");
             n_read += 1;
         }

@@ -102,6 +102,8 @@ fn what_lost_its_place_to_another_is_not_brought_back_by_the_cache() {
     let step = step(&before, vec![batch(2, upserts, &[])]);
     let second = wire(Body::Api(api(2, "/c", "1", &[]))).name;
     assert_eq!(names(&step), [second.as_str()]);
+    let third = wire(Body::Api(api(3, "/c", "1", &[]))).name;
+    assert_eq!(step.ack.rejections[0].blocked_by, third);
     assert_eq!(step.snapshot.len(), 2);
     assert_eq!(step.changes.resources.get(&second), Some(&None));
 }

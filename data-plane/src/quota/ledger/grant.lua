@@ -31,7 +31,7 @@ if known >= seq then
 end
 
 local granted = 0
-local is_learning = epoch * window < since and now < since + learning
+local is_learning = epoch * window <= since and now < since + learning
 if not is_learning then
   local left = limit - total - net
   if want > 0 and left > 0 and left >= need then

@@ -14,6 +14,7 @@ use crate::{
         levels::{Level, Rule},
     },
     relay::Direction::{self, ToBackend, ToClient},
+    snapshot::Edition,
 };
 
 fn amount(amount: u64) -> Amount {
@@ -37,7 +38,8 @@ fn limiter(limits: impl IntoIterator<Item = Limits>) -> Limiter {
             policy: "Gold".into(),
             limits,
         });
-    Limiter::open(&Quotas::in_process(&Tasks::current()), rules.collect())
+    let quotas = Quotas::in_process(&Tasks::current());
+    Limiter::open(&quotas, Edition::default(), rules.collect())
 }
 
 /// How many of `n` messages of so many bytes pass, and who refuses the first that does not.
@@ -172,21 +174,44 @@ async fn lengths_that_strangers_declare_do_not_wrap_what_was_counted() {
 #[tokio::test(start_paused = true)]
 async fn a_limit_that_only_counted_for_a_while_stops_at_what_is_left() {
     let quotas = Quotas::in_process(&Tasks::current());
-    let open = |count_only| {
-        let limits = Limits {
-            messages: per_minute(10),
-            count_only,
-            ..Limits::default()
-        };
-        let rule = Rule {
-            level: Level::Api,
-            subject: "somebody".into(),
-            policy: "Ten".into(),
-            limits,
-        };
-        Limiter::open(&quotas, vec![rule])
+    let ten = |count_only| Limits {
+        messages: per_minute(10),
+        count_only,
+        ..Limits::default()
     };
-    assert_eq!(passed(&open(false), ToBackend, 1, 3).0, 3);
-    assert_eq!(passed(&open(true), ToBackend, 1, 2).0, 2);
-    assert_eq!(passed(&open(false), ToBackend, 1, 100).0, 5);
+    let passed = |count_only, n| passed(&open(&quotas, 0, ten(count_only)), ToBackend, 1, n).0;
+    assert_eq!(passed(false, 3), 3);
+    assert_eq!(passed(true, 2), 2);
+    assert_eq!(passed(false, 100), 5);
+}
+
+/// A limit of one API, as the configuration of this edition has it.
+fn open(quotas: &Quotas, edition: u64, limits: Limits) -> Limiter {
+    let rule = Rule {
+        level: Level::Api,
+        subject: "somebody".into(),
+        policy: "Ten".into(),
+        limits,
+    };
+    Limiter::open(quotas, Edition::new(edition), vec![rule])
+}
+
+#[tokio::test(start_paused = true)]
+async fn limits_of_an_older_configuration_do_not_come_back_to_a_counter_that_is_shared() {
+    let quotas = Quotas::in_process(&Tasks::current());
+    let most = |most| Limits {
+        messages: per_minute(most),
+        ..Limits::default()
+    };
+    let newer = open(&quotas, 3, most(4));
+    // A handshake that was judged by what held before, and is slow.
+    let older = open(&quotas, 2, most(100));
+    assert_eq!(passed(&older, ToBackend, 1, 10).0, 4);
+    assert_eq!(passed(&newer, ToBackend, 1, 10).0, 0);
+    // One that was judged by what held in between, and of which nobody is left.
+    drop(open(&quotas, 4, most(100)));
+    newer.renew(Edition::new(5));
+    assert_eq!(passed(&newer, ToBackend, 1, 10).0, 0);
+    drop(open(&quotas, 4, most(100)));
+    assert_eq!(passed(&newer, ToBackend, 1, 10).0, 0);
 }

@@ -13,7 +13,6 @@ use tidegate_kit::tasks::Tasks;
 use tidegate_proto::{
     quota::{Allowance, Amount, CloseCode, Limits, OnLimit, Window},
     reason::Reason,
-    revision::RevisionNumber,
 };
 
 use super::{Limited, Meter, Terms, whole_seconds};
@@ -28,6 +27,7 @@ use crate::{
         Direction::{self, ToBackend, ToClient},
         Gate as _, MessageKind, MessageStart, Verdict,
     },
+    snapshot::Edition,
 };
 
 const SMALL: MessageStart = MessageStart {
@@ -61,8 +61,8 @@ impl Wake for Woken {
 impl World {
     fn new(limits: Limits, terms: Terms) -> Self {
         let quotas = Quotas::in_process(&Tasks::current());
-        let limiter = limiter(&quotas, limits);
-        let limited = Arc::new(Limited::new(RevisionNumber::new(1), limiter, Vec::new()));
+        let limiter = limiter(&quotas, 1, limits);
+        let limited = Arc::new(Limited::new(Edition::new(1), limiter, Vec::new()));
         Self {
             meter: Meter::new(limited.clone(), terms, Arc::new(Metrics::new())),
             quotas,
@@ -77,10 +77,10 @@ impl World {
             .admit(&mut Context::from_waker(&waker), direction, message)
     }
 
-    fn change(&self, number: u64, limits: Limits) {
-        let limiter = limiter(&self.quotas, limits);
-        let number = RevisionNumber::new(number);
-        self.limited.change(number, limiter, Vec::new());
+    fn change(&self, edition: u64, limits: Limits) {
+        let limiter = limiter(&self.quotas, edition, limits);
+        let edition = Edition::new(edition);
+        self.limited.change(edition, limiter, Vec::new());
     }
 
     fn woken(&self) -> usize {
@@ -94,14 +94,14 @@ impl AsRef<Self> for Limited {
     }
 }
 
-fn limiter(quotas: &Quotas, limits: Limits) -> Limiter {
+fn limiter(quotas: &Quotas, edition: u64, limits: Limits) -> Limiter {
     let rule = Rule {
         level: Level::Subscription,
         subject: "somebody".into(),
         policy: "Gold".into(),
         limits,
     };
-    Limiter::open(quotas, vec![rule])
+    Limiter::open(quotas, Edition::new(edition), vec![rule])
 }
 
 fn messages(amount: u64, on_limit: OnLimit) -> Limits {
@@ -205,6 +205,36 @@ async fn a_session_ends_with_the_code_of_its_level_and_the_time_to_retry() {
         let retry = farewell.retry_seconds.unwrap().get();
         assert!((1..=60).contains(&retry), "{retry}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_left_of_sessions_that_waited_and_ended() {
+    let mut world = World::new(messages(1, OnLimit::Delay), Terms::default());
+    assert_eq!(world.show(ToBackend, SMALL), Verdict::Pass);
+    let metrics = Arc::new(Metrics::new());
+    let ended: Vec<_> = (0..10_000)
+        .map(|_| {
+            let limited = Limited::new(
+                Edition::new(1),
+                limiter(&world.quotas, 1, messages(1, OnLimit::Delay)),
+                Vec::new(),
+            );
+            let mut meter = Meter::new(Arc::new(limited), Terms::default(), metrics.clone());
+            let woken = Arc::new(Woken::default());
+            let waker = Waker::from(woken.clone());
+            let mut cx = Context::from_waker(&waker);
+            for direction in [ToBackend, ToClient] {
+                assert_eq!(meter.admit(&mut cx, direction, SMALL), Verdict::Wait);
+            }
+            Arc::downgrade(&woken)
+        })
+        .collect();
+    assert!(ended.iter().all(|woken| woken.strong_count() == 0));
+    // Whoever waits still is woken.
+    assert_eq!(world.show(ToBackend, SMALL), Verdict::Wait);
+    let before = world.woken();
+    tokio::time::sleep(Duration::from_secs(61)).await;
+    assert!(world.woken() > before);
 }
 
 #[test]

@@ -136,6 +136,14 @@ fn a_ledger_that_was_lost_grants_nothing_of_an_old_window_until_all_have_told() 
 }
 
 #[test]
+fn of_a_window_that_began_in_the_millisecond_in_which_a_ledger_was_made_nothing_is_granted_either()
+{
+    let mut rules = Rules::default();
+    let answer = rules.grant(1, &ask(1, 0, 10), 10 * WINDOW);
+    assert!(matches!(answer, Answer::Learning { .. }), "{answer:?}");
+}
+
+#[test]
 fn seats_are_counted_over_all_nodes_and_those_of_a_dead_node_run_out() {
     let mut rules = Rules::in_process();
     let ask = |seq, taken, want| SeatAsk {

@@ -18,6 +18,7 @@ use crate::{
         time::Tick,
     },
     relay::Direction::ToBackend,
+    snapshot::Edition,
 };
 
 fn open(quotas: &Quotas, id: SubscriptionId, generation: u64, limits: Limits) -> Limiter {
@@ -29,6 +30,7 @@ fn open(quotas: &Quotas, id: SubscriptionId, generation: u64, limits: Limits) ->
     };
     Limiter::open(
         quotas,
+        Edition::default(),
         vec![rule(Level::Subscription), rule(Level::Application)],
     )
 }

@@ -2,18 +2,27 @@
 
 use std::{
     collections::VecDeque,
+    io,
     num::NonZeroU32,
+    pin::Pin,
     sync::{Arc, Mutex},
-    task::{Context, Waker},
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
 use bytes::Bytes;
 use proptest::{collection::vec, prelude::*};
+use tidegate_kit::tasks::Tasks;
 use tidegate_proto::reason::Reason;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, DuplexStream, ReadBuf, duplex},
+    time::timeout,
+};
 
-use super::{Session, frame, rules, start_gated};
-use crate::relay::{Direction, Farewell, Gate, MessageStart, Rules, Verdict};
+use super::{MASK, Peer, Session, frame, rules, start_gated};
+use crate::relay::{
+    Direction, FarEnd, Farewell, Gate, Leg, Live, MessageStart, Rules, Transport, Verdict, run,
+};
 
 /// A gate with a script. What it is not told, it lets pass.
 #[derive(Clone, Debug, Default)]
@@ -196,6 +205,169 @@ async fn a_session_that_waits_can_be_ended() {
     let ended = session.ended().await;
     assert_eq!(ended.reason, Reason::Draining);
     assert_eq!(ended.to_backend.messages, 0);
+}
+
+/// The relay's end of a connection whose far end stands as the test says.
+struct Watched {
+    io: DuplexStream,
+    far_end: Stands,
+}
+
+type Stands = Arc<Mutex<FarEnd>>;
+
+impl Transport for Watched {
+    fn far_end(&self) -> FarEnd {
+        *self.far_end.lock().unwrap()
+    }
+}
+
+impl AsyncRead for Watched {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Watched {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
+
+/// A session without any limit on silence, and how the far ends of client and backend stand.
+fn watched(script: &Script) -> (Session, [Stands; 2]) {
+    let far_ends = <[Stands; 2]>::default();
+    let [(client, client_leg), (backend, backend_leg)] =
+        far_ends.each_ref().map(|far_end: &Stands| {
+            let (io, leg) = duplex(1 << 16);
+            let far_end = far_end.clone();
+            let leg = Leg {
+                io: Watched { io: leg, far_end },
+                read_ahead: Bytes::new(),
+            };
+            (io, leg)
+        });
+    let live = Arc::new(Live::default());
+    let relay = run(
+        client_leg,
+        backend_leg,
+        rules(),
+        script.clone(),
+        live.clone(),
+    );
+    let session = Session {
+        client: Peer {
+            io: client,
+            mask: Some(MASK),
+        },
+        backend: Peer {
+            io: backend,
+            mask: None,
+        },
+        live,
+        relay: Tasks::current().spawn_bare(relay),
+    };
+    (session, far_ends)
+}
+
+/// More than the time between two looks at a peer that is not heard, and less than its last words are kept waiting.
+const SOON: Duration = Duration::from_secs(9);
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_is_gone_behind_a_message_that_waits_is_noticed() {
+    let script = Script::to_backend(&[Verdict::Wait]);
+    let (mut session, [client, _]) = watched(&script);
+    session.client.send(0x81, b"waits").await;
+    drop(session.client);
+    *client.lock().unwrap() = FarEnd::Gone;
+    let close = timeout(SOON, session.backend.receive_close()).await;
+    assert_eq!(close, Ok(Some(1001)));
+    drop(session.backend);
+    let ended = session.relay.await.unwrap();
+    assert_eq!(ended.reason, Reason::ClientLost);
+    assert_eq!(ended.to_backend.messages, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_backend_that_is_gone_behind_a_message_that_waits_is_noticed() {
+    let script = Script::to_client(&[Verdict::Wait]);
+    let (mut session, [_, backend]) = watched(&script);
+    session.backend.send(0x81, b"waits").await;
+    drop(session.backend);
+    *backend.lock().unwrap() = FarEnd::Gone;
+    let close = timeout(SOON, session.client.receive_close()).await;
+    assert_eq!(close, Ok(Some(1014)));
+    drop(session.client);
+    assert_eq!(session.relay.await.unwrap().reason, Reason::BackendLost);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_has_said_his_last_is_let_in_while_there_is_room_now_and_then_and_gets_his_answers() {
+    let script = Script::to_backend(&[
+        Verdict::Wait,
+        Verdict::Pass,
+        Verdict::Wait,
+        Verdict::Pass,
+        Verdict::Wait,
+    ]);
+    let (mut session, [client, _]) = watched(&script);
+    for text in ["one", "two", "three"] {
+        session.client.send(0x81, text.as_bytes()).await;
+    }
+    session.client.io.shutdown().await.unwrap();
+    *client.lock().unwrap() = FarEnd::Shut;
+    for text in ["one", "two"] {
+        let early = timeout(SOON, session.backend.receive()).await;
+        assert!(early.is_err(), "{early:?} came before there was room");
+        script.open();
+        let passed = session.backend.receive().await;
+        assert_eq!(passed, frame(0x81, text.as_bytes()));
+    }
+    // There is no more room, and it is not waited for beyond the time that a silent peer has.
+    let close = timeout(rules().pong + 2 * SOON, session.backend.receive_close()).await;
+    assert_eq!(close, Ok(Some(1001)));
+    session.backend.send(0x81, b"an answer").await;
+    session.backend.send_close(1001).await;
+    assert_eq!(session.client.receive().await, frame(0x81, b"an answer"));
+    assert_eq!(session.client.receive_close().await, Some(1001));
+    drop(session.client);
+    let ended = session.relay.await.unwrap();
+    assert_eq!(ended.reason, Reason::ClientLost);
+    assert_eq!(
+        (ended.to_backend.messages, ended.to_backend.dropped),
+        (2, 1)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_close_that_stands_behind_a_message_that_waits_is_passed_on_when_its_sender_has_left() {
+    let script = Script::to_backend(&[Verdict::Wait]);
+    let (mut session, [client, _]) = watched(&script);
+    session.client.send(0x81, b"waits").await;
+    session.client.send_close(1000).await;
+    session.client.io.shutdown().await.unwrap();
+    *client.lock().unwrap() = FarEnd::Shut;
+    let close = timeout(rules().pong + 2 * SOON, session.backend.receive_close()).await;
+    assert_eq!(close, Ok(Some(1000)));
+    session.backend.send_close(1000).await;
+    drop(session.backend);
+    drop(session.client);
+    assert_eq!(session.relay.await.unwrap().reason, Reason::ClientClosed);
 }
 
 #[tokio::test(start_paused = true)]

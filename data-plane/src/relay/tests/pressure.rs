@@ -71,6 +71,12 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Buffering<T> {
     }
 }
 
+impl<T: Transport> Transport for Buffering<T> {
+    fn far_end(&self) -> FarEnd {
+        self.io.far_end()
+    }
+}
+
 /// A connection on which one read uses up all that the runtime lets a task do in one go, as bulk traffic does.
 struct Spending<T> {
     io: T,
@@ -107,10 +113,16 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Spending<T> {
     }
 }
 
+impl<T: Transport> Transport for Spending<T> {
+    fn far_end(&self) -> FarEnd {
+        self.io.far_end()
+    }
+}
+
 /// A session whose client is behind `wrap`, over pipes that hold `capacity` bytes.
 fn start_behind<W>(rules: Rules, capacity: usize, wrap: fn(DuplexStream) -> W) -> Session
 where
-    W: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    W: Transport + Send + 'static,
 {
     let (client, client_leg) = duplex(capacity);
     let (backend, backend_leg) = duplex(capacity);

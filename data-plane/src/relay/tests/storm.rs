@@ -119,6 +119,12 @@ impl AsyncWrite for Line {
     }
 }
 
+impl Transport for Line {
+    fn far_end(&self) -> FarEnd {
+        FarEnd::Open
+    }
+}
+
 // === impl Script ===
 
 impl Script {

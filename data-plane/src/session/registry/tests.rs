@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use http::HeaderMap;
-use tidegate_proto::{
-    claims::KeyType, discovery::v1::resource::Body, reason::Reason, revision::RevisionNumber,
-};
+use tidegate_proto::{claims::KeyType, discovery::v1::resource::Body, reason::Reason};
 
 use super::{Registry, Session};
 use crate::{
@@ -17,7 +15,7 @@ use crate::{
     record::SessionId,
     relay::Traffic,
     snapshot::{
-        Snapshot,
+        Edition, Snapshot,
         fixture::{
             Signer, api, application, application_key, id, key_manager, plan, snapshot,
             subscription,
@@ -62,8 +60,7 @@ pub(crate) fn world(expires_at: u64) -> (Vec<Body>, Principal, Arc<Api>) {
 /// A session that ends at this second.
 pub(crate) fn session(ends_at: u64) -> Arc<Session> {
     let (_, principal, api) = world(ends_at);
-    let number = RevisionNumber::new(1);
-    let limited = Limited::new(number, Limiter::default(), Vec::new());
+    let limited = Limited::new(Edition::new(1), Limiter::default(), Vec::new());
     Arc::new(Session::new(applicant(api, principal, 0), limited, ends_at))
 }
 

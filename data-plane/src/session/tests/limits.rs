@@ -62,6 +62,32 @@ async fn open_sessions_move_with_a_limit_of_sessions_and_are_never_closed_by_it(
 }
 
 #[tokio::test]
+async fn sessions_that_must_end_do_not_wait_for_a_ledger_that_others_need() {
+    // It takes connections, and says nothing.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("ledger.url=redis://{}", silent.local_addr().unwrap());
+    let patient = ["ledger.patience_seconds=60", "ledger.timeout_seconds=60"];
+    let sets = [url.as_str(), patient[0], patient[1]];
+    let mut node = Node::start(&format!("ws://{}", echo_backend().await), &sets).await;
+    let (mut first, _) = node.open().await;
+    let (mut second, _) = node.open().await;
+    node.reconfigure(|body| {
+        if let Body::Plan(plan) = body {
+            plan.limits = Some(v1::Limits {
+                sessions: 10,
+                ..limits(0)
+            });
+        }
+        true
+    });
+    node.limits_settled().await;
+    node.reconfigure(|body| !matches!(body, Body::Subscription(_)));
+    for client in [&mut first, &mut second] {
+        assert_eq!(read_close(client).await.0, 4002);
+    }
+}
+
+#[tokio::test]
 async fn too_many_new_sessions_in_a_second_get_429_with_the_time_to_wait() {
     let node = limited(v1::Limits {
         connections_per_second: 1,

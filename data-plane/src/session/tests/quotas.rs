@@ -10,7 +10,7 @@ use crate::{
     snapshot::fixture::{api_policy, application_policy, limits},
     testing::{
         Node, backend, bare_upgrade, echo_backend, header, masked, open_on, read_close, read_head,
-        soon, switching,
+        soon, switching, until,
     },
 };
 
@@ -206,6 +206,29 @@ async fn a_delayed_message_waits_and_goes_on_at_once_when_the_limit_is_raised() 
     for text in ["2", "3", "4"] {
         assert_eq!(hear(&mut client).await, text);
     }
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_while_its_message_waits_gives_its_place_up() {
+    let endpoint = format!("ws://{}", echo_backend().await);
+    let mut node = Node::start(&endpoint, &["relay.ping_seconds=2"]).await;
+    let one = v1::Limits {
+        sessions: 1,
+        ..of_client(1, v1::OnLimit::Delay)
+    };
+    set_plan(&mut node, &one);
+    let (mut client, _) = node.open().await;
+    echoed(&mut client, "1").await;
+    say(&mut client, "2").await;
+    let delayed = "tidegate_messages_refused_total{api=\"api-1\",version=\"1.0\",level=\"subscription\",policy=\"Gold\",action=\"delay\"} 1";
+    node.until_metric(delayed).await;
+    assert_eq!(node.refusal_or_none().await, Some(429));
+    client.set_zero_linger().unwrap();
+    drop(client);
+    until("its place is free", || node.gateway.registry.is_empty()).await;
+    let lines = node.log.access();
+    assert!(lines.iter().any(|line| line["reason"] == "client_lost"));
+    node.open().await;
 }
 
 #[tokio::test]

@@ -100,6 +100,10 @@ fn the_other_kinds_are_rejected_with_what_is_wrong_with_them() {
         key_type: 0,
         ..application_key("c", 1)
     };
+    let unmanaged = v1::ApplicationKey {
+        key_manager: String::new(),
+        ..application_key("c", 1)
+    };
     let unnamed = v1::Application {
         name: "x".repeat(300),
         ..application(1)
@@ -111,6 +115,7 @@ fn the_other_kinds_are_rejected_with_what_is_wrong_with_them() {
         (Body::Subscription(unstated), "`state` is 9"),
         (Body::Subscription(planless), "`plan` is empty"),
         (Body::ApplicationKey(untyped), "`key_type` is 0"),
+        (Body::ApplicationKey(unmanaged), "`key_manager` is empty"),
         (Body::Application(unnamed), "the most is 256"),
     ] {
         let message = rejection(body);

@@ -1,11 +1,14 @@
-//! What the benchmark needs in the control plane: a subscriber under a plan of one limit, and one that is counted
-//! and never refused.
+//! What the benchmark needs in the control plane: a subscriber under a plan of one limit, and one that every level counts
+//! and none refuses.
 
 use tidegate_proto::admin::v1::{
-    Allowance, Api, Application, ApplicationKey, Burst, BurstPer, Counts,
-    CreateApplicationKeyRequest, CreateApplicationRequest, CreatePlanRequest,
-    CreateSubscriptionRequest, Limits, ListApisRequest, OnLimit, Plan, Subscription,
-    UpdateApiRequest, api_service_client::ApiServiceClient,
+    Allowance, Api, ApiPolicy, Application, ApplicationKey, ApplicationPolicy, Burst, BurstPer,
+    Counts, CreateApiPolicyRequest, CreateApiRequest, CreateApplicationKeyRequest,
+    CreateApplicationPolicyRequest, CreateApplicationRequest, CreatePlanRequest,
+    CreateSubscriptionRequest, Limits, ListApisRequest, OnLimit, Per, Plan, Subscription, Topic,
+    UpdateApiRequest, api_policy_service_client::ApiPolicyServiceClient,
+    api_service_client::ApiServiceClient,
+    application_policy_service_client::ApplicationPolicyServiceClient,
     application_service_client::ApplicationServiceClient, plan_service_client::PlanServiceClient,
     subscription_service_client::SubscriptionServiceClient,
 };
@@ -17,6 +20,9 @@ use crate::{
 
 /// Where the demo's API is.
 pub(super) const PATH: &str = "/echowebsocket/1.0";
+
+/// Where the API is of which every level counts.
+pub(super) const COUNTED_PATH: &str = "/counted/1.0";
 
 const DAY: i64 = 86_400;
 
@@ -53,25 +59,75 @@ pub(super) async fn subscriber(
     under(admin, channel, &format!("bench-{name}"), limits).await
 }
 
-/// A token of a new application under a plan that counts messages, bytes and a burst, of both directions, and refuses
-/// nothing of what a benchmark sends.
+/// A token for a second API before the demo's backend, of which every level counts and none refuses anything that a
+/// benchmark sends: the API's policy and the topic's, the plan (messages, bytes and a burst, of both directions) and the
+/// application's policy.
 pub(super) async fn counted(admin: &Admin, channel: &Channel) -> anyhow::Result<String> {
     let plenty = Allowance {
         amount: PLENTY,
         window_seconds: DAY,
     };
-    let limits = Limits {
+    let messages = Limits {
         messages: Some(plenty),
+        counts: Counts::Both.into(),
+        on_limit: OnLimit::Delay.into(),
+        ..Limits::default()
+    };
+    let limits = Limits {
         bytes: Some(plenty),
         burst: Some(Burst {
             messages: PLENTY,
             per: BurstPer::Minute.into(),
         }),
-        counts: Counts::Both.into(),
-        on_limit: OnLimit::Delay.into(),
-        ..Limits::default()
+        ..messages
     };
-    under(admin, channel, "bench-counted", limits).await
+    let plan = plan(channel, "bench-counted", limits).await?;
+    let mut policies = Vec::new();
+    for name in ["bench-api", "bench-topic"] {
+        let request = CreateApiPolicyRequest {
+            api_policy_id: name.to_owned(),
+            api_policy: Some(ApiPolicy {
+                per: Per::Api.into(),
+                limits: Some(messages),
+                ..ApiPolicy::default()
+            }),
+        };
+        let mut client = ApiPolicyServiceClient::new(channel.clone());
+        let policy = client.create_api_policy(request).await?;
+        policies.push(policy.into_inner().name);
+    }
+    let request = CreateApplicationPolicyRequest {
+        application_policy_id: "bench-application".to_owned(),
+        application_policy: Some(ApplicationPolicy {
+            limits: Some(messages),
+            ..ApplicationPolicy::default()
+        }),
+    };
+    let mut client = ApplicationPolicyServiceClient::new(channel.clone());
+    let application = client.create_application_policy(request).await?;
+    let application = application.into_inner().name;
+
+    let demo = api(channel).await?;
+    let request = CreateApiRequest {
+        api: Some(Api {
+            api_name: "Counted".to_owned(),
+            context: "/counted".to_owned(),
+            version: demo.version,
+            production_endpoint: demo.production_endpoint,
+            plans: vec![plan.clone()],
+            policy: policies[0].clone(),
+            topics: vec![Topic {
+                template: "/*".to_owned(),
+                policy: policies[1].clone(),
+                ..Topic::default()
+            }],
+            ..Api::default()
+        }),
+        publish: true,
+    };
+    let mut apis = ApiServiceClient::new(channel.clone());
+    let api = apis.create_api(request).await?.into_inner().name;
+    subscribe(admin, channel, "bench-counted", (api, plan), application).await
 }
 
 /// Creates a plan with these limits, puts it into the demo's API, and subscribes a new application under it.
@@ -81,18 +137,7 @@ async fn under(
     name: &str,
     limits: Limits,
 ) -> anyhow::Result<String> {
-    let request = CreatePlanRequest {
-        plan_id: name.to_owned(),
-        plan: Some(Plan {
-            limits: Some(limits),
-            ..Plan::default()
-        }),
-    };
-    let plan = PlanServiceClient::new(channel.clone())
-        .create_plan(request)
-        .await?;
-    let plan = plan.into_inner().name;
-
+    let plan = plan(channel, name, limits).await?;
     let mut api = api(channel).await?;
     api.plans.push(plan.clone());
     let api_name = api.name.clone();
@@ -105,11 +150,35 @@ async fn under(
     ApiServiceClient::new(channel.clone())
         .update_api(request)
         .await?;
+    subscribe(admin, channel, name, (api_name, plan), String::new()).await
+}
 
+/// Creates a plan and gives its name.
+async fn plan(channel: &Channel, id: &str, limits: Limits) -> anyhow::Result<String> {
+    let request = CreatePlanRequest {
+        plan_id: id.to_owned(),
+        plan: Some(Plan {
+            limits: Some(limits),
+            ..Plan::default()
+        }),
+    };
+    let mut plans = PlanServiceClient::new(channel.clone());
+    Ok(plans.create_plan(request).await?.into_inner().name)
+}
+
+/// Subscribes a new application with a policy (none where empty) to an API under a plan, and gets a token for it.
+async fn subscribe(
+    admin: &Admin,
+    channel: &Channel,
+    name: &str,
+    (api, plan): (String, String),
+    policy: String,
+) -> anyhow::Result<String> {
     let mut applications = ApplicationServiceClient::new(channel.clone());
     let request = CreateApplicationRequest {
         application: Some(Application {
             display_name: name.to_owned(),
+            policy,
             ..Application::default()
         }),
     };
@@ -121,7 +190,7 @@ async fn under(
     let request = CreateSubscriptionRequest {
         subscription: Some(Subscription {
             application: application.clone(),
-            api: api_name,
+            api,
             plan,
             ..Subscription::default()
         }),

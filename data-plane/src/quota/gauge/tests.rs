@@ -1,0 +1,58 @@
+//! Seats of a ledger that is not asked, and of one that cannot answer.
+
+use std::{
+    num::NonZeroU32,
+    pin::pin,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use tidegate_proto::quota::WithoutLedger;
+use tokio::sync::mpsc;
+
+use super::{Gauge, NoSeat};
+use crate::quota::{key::GaugeKey, levels::Level, link::Link, time::Tick};
+
+fn gauge() -> Arc<Gauge> {
+    let (queue, _) = mpsc::unbounded_channel();
+    let link = Link::new(0, 1, Duration::from_secs(1), false, queue);
+    let key = GaugeKey {
+        level: Level::Subscription,
+        subject: "1.0".into(),
+    };
+    Arc::new(Gauge::new(&key, Arc::new(link)))
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_a_count_that_the_ledger_cannot_keep_goes_by_its_own_rule_at_once() {
+    let one = NonZeroU32::MIN;
+    for (without_ledger, refused) in [
+        (WithoutLedger::Deny, Some(NoSeat::Unavailable)),
+        (WithoutLedger::Share, None),
+    ] {
+        let gauge = gauge();
+        let mut entering = pin!(gauge.enter(one, without_ledger));
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(entering.as_mut().poll(&mut cx).is_pending());
+        let (ask, _) = gauge.visit(Tick::now());
+        gauge.ails(ask.unwrap().seq);
+        let Poll::Ready(entered) = entering.poll(&mut cx) else {
+            panic!("it waits still");
+        };
+        assert_eq!(entered.err(), refused);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_ledger_is_told_of_a_session_that_is_there_already() {
+    let gauge = gauge();
+    let seats = [gauge.join(), gauge.join()];
+    let (ask, _) = gauge.visit(Tick::now());
+    let ask = ask.unwrap();
+    assert_eq!((ask.taken, ask.want), (2, 0));
+    gauge.unanswered(ask.seq);
+    drop(seats);
+    let (ask, _) = gauge.visit(Tick::now());
+    assert_eq!(ask.unwrap().taken, 0);
+}
