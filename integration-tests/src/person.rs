@@ -282,7 +282,11 @@ impl Person {
                 faults.push(format!("at {width} it is {overflow} pixels too wide"));
             }
             // Colours are those of the theme at every width.
-            let themes = if width == WIDTHS[0] { &Theme::ALL[..] } else { &Theme::ALL[..1] };
+            let themes = if width == WIDTHS[0] {
+                &Theme::ALL[..]
+            } else {
+                &Theme::ALL[..1]
+            };
             for &theme in themes {
                 good(self.page.theme(theme).await);
                 for fault in self.axe().await {

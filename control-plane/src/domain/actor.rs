@@ -86,6 +86,7 @@ impl Actor {
             user: None,
             name: name.as_str().into(),
             roles: Roles::NONE,
+            session: None,
         }
     }
 

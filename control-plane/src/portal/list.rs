@@ -86,14 +86,19 @@ impl Pager {
     /// The links of a page of the list at `path`, which was asked for with `query`.
     #[must_use]
     pub fn new<T>(path: &str, query: &Fields, page: &Page<T>) -> Self {
+        Self::behind(path, query, &page.next_page_token, page.total_size)
+    }
+
+    /// The links of a page behind which the one of this token comes.
+    fn behind(path: &str, query: &Fields, token: &str, total: usize) -> Self {
         let rest = query.only(|name| name != PAGE);
         let link = |query: &Fields| match query.encode() {
             encoded if encoded.is_empty() => path.to_owned(),
             encoded => format!("{path}?{encoded}"),
         };
-        let next = Some(&page.next_page_token).filter(|token| !token.is_empty());
+        let next = Some(token).filter(|token| !token.is_empty());
         Self {
-            total: page.total_size,
+            total,
             first: (!query.text(PAGE).is_empty()).then(|| link(&rest)),
             next: next.map(|token| link(&rest.clone().with(PAGE, token))),
         }
@@ -108,7 +113,7 @@ impl Pager {
 
 #[cfg(test)]
 mod tests {
-    use super::{Fields, Filter, PAGE, Page, Pager};
+    use super::{Fields, Filter, PAGE, Pager};
 
     #[test]
     fn what_is_typed_cannot_leave_its_quotes() {
@@ -122,13 +127,8 @@ mod tests {
 
     #[test]
     fn links_keep_what_was_asked_for() {
-        let page = Page::<()> {
-            items: Vec::new(),
-            next_page_token: "t2".to_owned(),
-            total_size: 120,
-        };
         let query = Fields::new().with("q", "a b").with(PAGE, "t1");
-        let pager = Pager::new("/x", &query, &page);
+        let pager = Pager::behind("/x", &query, "t2", 120);
         assert_eq!(pager.next.as_deref(), Some("/x?q=a+b&page=t2"));
         assert_eq!(pager.first.as_deref(), Some("/x?q=a+b"));
     }

@@ -224,7 +224,11 @@ const KIND: &str = "document.type";
 const SUMMARY_MAX: usize = 2000;
 
 const SCHEMA: Schema<Document> = Schema {
-    filter: &[("display_name", Kind::Text), ("summary", Kind::Text), ("type", Kind::Text)],
+    filter: &[
+        ("display_name", Kind::Text),
+        ("summary", Kind::Text),
+        ("type", Kind::Text),
+    ],
     order: &["display_name", "type", "create_time", "update_time"],
     default_order: "display_name",
     get: |document, field| match field {

@@ -58,6 +58,18 @@ type Standing = (Vec<Field>, String);
 // === impl Page ===
 
 impl<T> Page<T> {
+    /// A page of nothing, for a list that was not asked.
+    #[must_use]
+    pub const fn empty() -> Self {
+        Self {
+            items: Vec::new(),
+            next_page_token: String::new(),
+            total_size: 0,
+            query: String::new(),
+            places: Vec::new(),
+        }
+    }
+
     /// The same page of what the items are turned into.
     pub(super) fn map<U>(self, turn: impl FnMut(T) -> U) -> Page<U> {
         Page {

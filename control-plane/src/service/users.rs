@@ -16,8 +16,8 @@ use super::{
 use crate::domain::{
     actor::Actor,
     credential::SecretHash,
-    invalid::{self, Faults, Invalid, Rule},
-    name::{UserName, fold},
+    invalid::{self, Faults, Invalid},
+    name::UserName,
     object::{Etag, ObjectKey},
     policy::DenyTarget,
     state::State,

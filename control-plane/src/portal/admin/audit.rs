@@ -62,11 +62,7 @@ pub(super) async fn list(State(portal): State<Portal>, signed_in: SignedIn) -> A
             None => {}
         }
     }
-    let mut page = Page {
-        items: Vec::new(),
-        next_page_token: String::new(),
-        total_size: 0,
-    };
+    let mut page = Page::empty();
     if !form.is_refused() {
         let listed = ListQuery {
             page_size: PAGE_SIZE,
