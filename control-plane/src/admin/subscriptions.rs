@@ -80,7 +80,7 @@ impl SubscriptionService for Admin {
             .service
             .list_subscriptions(&actor, &query)
             .map_err(status::of)?;
-        let page = paging::answer(page, |it| message(it));
+        let page = paging::answer(page, |it| self.subscription(it));
         Ok(Response::new(ListSubscriptionsResponse {
             subscriptions: page.messages,
             next_page_token: page.next_page_token,

@@ -236,7 +236,7 @@ async fn strangers_sign_up_as_subscribers_where_an_admin_allows_it() {
         .unwrap_err();
     assert_eq!(
         faults(&system),
-        [("username".to_owned(), "NAME_TAKEN".to_owned())]
+        [("username".to_owned(), "RESERVED".to_owned())]
     );
     let user = sign_up(&stage, "ann", "a long password").await.unwrap();
     assert_eq!(user.roles, [RoleMessage::Subscriber as i32]);

@@ -589,7 +589,14 @@ async fn names_and_texts_that_are_scripts_are_text_everywhere() {
     ] {
         for path in [path.to_owned(), format!("{path}{query}")] {
             let page = ada.get(&path).await;
-            assert_eq!(page.status, StatusCode::OK, "{path}");
+            // Nobody has a role of that name, so a filter by it is refused.
+            let is_refused = path.starts_with("/admin/users?");
+            let status = if is_refused {
+                StatusCode::BAD_REQUEST
+            } else {
+                StatusCode::OK
+            };
+            assert_eq!(page.status, status, "{path}");
             assert!(!page.has("<script>"), "{path}");
         }
     }
