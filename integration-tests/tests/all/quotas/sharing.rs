@@ -105,6 +105,25 @@ async fn a_killed_gateway_loses_what_it_held_and_an_added_one_shares_what_is_lef
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_gateway_that_leaves_in_order_had_not_spent_others_let_through() {
+    const LIMIT: u64 = 2_000;
+    let mut site = Site::start(2, &[("left", messages(LIMIT))]).await;
+    let upgrade = site.upgrade("left");
+    let doors = site.doors();
+    let mut leaving = Session::open(doors[0], &upgrade, 1).await;
+    let mut staying = Session::open(doors[1], &upgrade, 1).await;
+    leaving.paced(500, 25, Duration::from_millis(20)).await;
+    leaving.settled().await;
+    let process = &mut site.stack.data_planes[0].process;
+    process.signal(rustix::process::Signal::TERM);
+    drop(leaving);
+    assert!(process.ended().await.success());
+    staying.paced(LIMIT, 50, Duration::from_millis(20)).await;
+    staying.settled().await;
+    assert_eq!(site.tally.of(1), LIMIT);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn gateways_whose_clocks_are_a_minute_off_share_the_window_of_redis() {
     const LIMIT: u64 = 5_000;
     let mut site = Site::start(2, &[("off", messages(LIMIT))]).await;
