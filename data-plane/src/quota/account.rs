@@ -64,8 +64,8 @@ pub(super) struct Account {
     flying: Option<(u64, bool)>,
     /// Since when the ledger has had nothing left.
     spent_since: Option<Tick>,
-    /// Nothing was left for an ask ahead of need: the next one comes with the need.
-    dry: bool,
+    /// Nothing was left for an ask ahead of need, or nothing is to be held: the next ask comes with the need.
+    pub(super) dry: bool,
     last_grant: u64,
     granted_at: Tick,
     patience: u64,
@@ -201,11 +201,14 @@ impl Account {
             self.patience = 0;
             self.spent_since = None;
         }
-        self.dry = wanted && grant.granted == 0;
+        let refused = wanted && grant.granted == 0;
+        if wanted {
+            self.dry = refused;
+        }
         if self.need <= left {
             self.need = 0;
             self.phase = Phase::Open;
-        } else if self.dry {
+        } else if refused {
             self.phase = Phase::Spent;
             self.refused = std::mem::take(&mut self.need);
             self.spent_since.get_or_insert(now);

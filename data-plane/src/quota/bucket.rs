@@ -558,6 +558,8 @@ impl Bucket {
             match self.exchange(purse, purse - left) {
                 Ok(()) => {
                     account.granted = account.granted.saturating_sub(left);
+                    // Who gives back does not take again before somebody needs it.
+                    account.dry = true;
                     self.low.store(0, Ordering::Release);
                     self.link.stats.given_back.inc_by(left);
                     return;
