@@ -12,6 +12,7 @@ mod forms;
 mod faults;
 mod policies;
 mod usage;
+mod scripts;
 
 use std::{
     collections::HashMap,
