@@ -1,7 +1,7 @@
 //! The CPU of a message in two circumstances, measured in turn, so that what else the machine does falls on both alike.
 //! Called by the benchmarks that compare the data plane with itself.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 
@@ -11,33 +11,69 @@ use super::{
     wire::Door,
 };
 
-/// What two circumstances cost.
-#[derive(Debug)]
-pub(super) struct Paired {
-    /// Microseconds of processor a message: the median of each.
-    pub(super) cpu: [f64; 2],
-    /// The second by the first: the median of the turns' ratios.
-    pub(super) ratio: f64,
+/// How much is measured.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Turns {
+    /// How often each circumstance has its turn, at each shape.
+    pub(super) rounds: usize,
+    /// How long one turn is measured, in milliseconds.
+    pub(super) millis: u64,
 }
 
-/// Measures a shape through two doors, each served by the process beside it, so many times each.
-pub(super) async fn paired(
-    load: Load,
+/// What a message costs is measured at: size, messages in flight, and microseconds between pushes or an echo.
+const SHAPES: [(usize, usize, Option<u64>); 4] = [
+    (64, 1, None),
+    (64, 16, None),
+    (1024, 4, None),
+    (64, 16, Some(1_000)),
+];
+
+/// Measures through two doors, each served by the process beside it, and prints a row for each shape.
+pub(super) async fn compare(
+    turns: Turns,
+    names: [&str; 2],
+    target: &str,
     doors: [(&Door, u32); 2],
-    rounds: usize,
+    epoch: Instant,
+) -> anyhow::Result<()> {
+    let [first, second] = names;
+    println!("\n| CPU per message (µs) | {first} | {second} | ratio | target |");
+    println!("|---|---:|---:|---:|---:|");
+    for (size, in_flight, every) in SHAPES {
+        let shape = Shape {
+            size,
+            in_flight,
+            every: every.map(Duration::from_micros),
+        };
+        let ([first, second], ratio) = measure(turns, doors, shape, epoch).await?;
+        let name = shape.name();
+        println!("| {name} | {first:.3} | {second:.3} | **{ratio:.3}** | {target} |");
+    }
+    Ok(())
+}
+
+/// Microseconds of processor a message, the median of each; and the second by the first, the median of the turns' ratios.
+async fn measure(
+    turns: Turns,
+    doors: [(&Door, u32); 2],
     shape: Shape,
     epoch: Instant,
-) -> anyhow::Result<Paired> {
-    let mut turns = [Vec::new(), Vec::new()];
-    for round in 0..rounds {
+) -> anyhow::Result<([f64; 2], f64)> {
+    let load = Load {
+        sessions: 8,
+        listeners: 50,
+        millis: turns.millis,
+    };
+    let mut seen = [Vec::new(), Vec::new()];
+    for round in 0..turns.rounds {
         // Each goes first as often as the other.
         for at in [round % 2, 1 - round % 2] {
             let (door, pid) = doors[at];
             let turn = relay::measure(load, door, &[pid], shape, epoch).await;
-            turns[at].push(turn.with_context(|| shape.name())?.cpu);
+            seen[at].push(turn.with_context(|| shape.name())?.cpu);
         }
     }
-    let [first, second] = &turns;
+    let [first, second] = &seen;
     // Of neighbours in time.
     let ratio = median(
         second
@@ -45,8 +81,5 @@ pub(super) async fn paired(
             .zip(first)
             .map(|(second, first)| second / first),
     );
-    Ok(Paired {
-        cpu: turns.map(|turns| median(turns.into_iter())),
-        ratio,
-    })
+    Ok((seen.map(|seen| median(seen.into_iter())), ratio))
 }

@@ -18,8 +18,7 @@ use tokio::{process::Command, task::LocalSet};
 
 use super::{
     backend, machine,
-    paired::{Paired, paired},
-    relay::{Load, Shape},
+    paired::{Turns, compare},
     stack::Stack,
     wire::Door,
 };
@@ -52,14 +51,6 @@ pub(super) struct Args {
 
 /// How long the gateways are left alone to see what they ask of Redis unasked.
 const IDLE: Duration = Duration::from_secs(5);
-
-/// What a message costs is measured at: size, messages in flight, and microseconds between pushes or an echo.
-const SHAPES: [(usize, usize, Option<u64>); 4] = [
-    (64, 1, None),
-    (64, 16, None),
-    (1024, 4, None),
-    (64, 16, Some(1_000)),
-];
 
 /// Measures, prints.
 ///
@@ -179,31 +170,12 @@ async fn cost(
         door(path, &stack.demo.unlimited_token)?,
         flood::until_open(door(seed::COUNTED_PATH, &token)?).await?,
     ];
-    let load = Load {
-        sessions: 8,
-        listeners: 50,
+    let turns = Turns {
+        rounds: args.rounds,
         millis: args.millis,
     };
-    println!(
-        "\n| CPU per message (µs) | without quotas | counted on all levels | ratio | target |"
-    );
-    println!("|---|---:|---:|---:|---:|");
-    for (size, in_flight, every) in SHAPES {
-        let every = every.map(Duration::from_micros);
-        let shape = Shape {
-            size,
-            in_flight,
-            every,
-        };
-        let pair = [(&doors[0], node.pid), (&doors[1], node.pid)];
-        let Paired {
-            cpu: [without, with],
-            ratio,
-        } = paired(load, pair, args.rounds, shape, epoch).await?;
-        println!(
-            "| {} | {without:.3} | {with:.3} | **{ratio:.3}** | ≤ 1.03 |",
-            shape.name()
-        );
-    }
+    let pair = [(&doors[0], node.pid), (&doors[1], node.pid)];
+    let names = ["without quotas", "counted on all levels"];
+    compare(turns, names, "≤ 1.03", pair, epoch).await?;
     stack.stop().await
 }

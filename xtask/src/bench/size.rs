@@ -13,8 +13,7 @@ use super::{
     backend,
     config::seed,
     machine,
-    paired::{Paired, paired},
-    relay::{Load, Shape},
+    paired::{Turns, compare},
     stack::Stack,
     wire::Door,
 };
@@ -39,14 +38,6 @@ pub(super) struct Args {
     #[arg(long)]
     no_build: bool,
 }
-
-/// What a message costs is measured at: size, messages in flight, and microseconds between pushes or an echo.
-const SHAPES: [(usize, usize, Option<u64>); 4] = [
-    (64, 1, None),
-    (64, 16, None),
-    (1024, 4, None),
-    (64, 16, Some(1_000)),
-];
 
 /// How long the large configuration gets to reach its gateway and be put on its disk, and the threads that did it to end:
 /// the processor time of a thread goes with it.
@@ -83,7 +74,13 @@ pub(super) fn run(args: &Args, folder: &Path) -> anyhow::Result<()> {
         sleep(SETTLE).await;
         machine::bind_to(cores.load)?;
         let (small, large) = (door(small)?, door(large)?);
-        compare(args, [(&small.0, small.1), (&large.0, large.1)], epoch).await?;
+        let turns = Turns {
+            rounds: args.rounds,
+            millis: args.millis,
+        };
+        let pair = [(&small.0, small.1), (&large.0, large.1)];
+        let more = format!("{} subscriptions more", args.subscriptions);
+        compare(turns, ["the demo", &more], "0.95 to 1.05", pair, epoch).await?;
         for stack in stacks {
             stack.stop().await?;
         }
@@ -102,32 +99,4 @@ fn door(stack: &Stack) -> anyhow::Result<(Door, u32)> {
         token: Some(stack.demo.unlimited_token.clone()),
     };
     Ok((door, node.pid))
-}
-
-async fn compare(args: &Args, doors: [(&Door, u32); 2], epoch: Instant) -> anyhow::Result<()> {
-    let load = Load {
-        sessions: 8,
-        listeners: 50,
-        millis: args.millis,
-    };
-    let name = format!("{} subscriptions more", args.subscriptions);
-    println!("\n| CPU per message (µs) | the demo | {name} | ratio | target |");
-    println!("|---|---:|---:|---:|---:|");
-    for (size, in_flight, every) in SHAPES {
-        let every = every.map(Duration::from_micros);
-        let shape = Shape {
-            size,
-            in_flight,
-            every,
-        };
-        let Paired {
-            cpu: [small, large],
-            ratio,
-        } = paired(load, doors, args.rounds, shape, epoch).await?;
-        println!(
-            "| {} | {small:.3} | {large:.3} | **{ratio:.3}** | 0.95 to 1.05 |",
-            shape.name()
-        );
-    }
-    Ok(())
 }
