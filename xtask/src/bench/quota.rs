@@ -168,7 +168,7 @@ async fn cost(
     let path = path.find('/').map_or("/", |at| &path[at..]);
     let doors = [
         door(path, &stack.demo.unlimited_token)?,
-        flood::until_open(door(seed::COUNTED_PATH, &token)?).await?,
+        flood::until_answered(door(seed::COUNTED_PATH, &token)?).await?,
     ];
     let turns = Turns {
         rounds: args.rounds,

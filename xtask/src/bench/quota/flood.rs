@@ -152,3 +152,14 @@ pub(super) async fn until_open(door: Door) -> anyhow::Result<Door> {
     drop(io);
     Ok(door)
 }
+
+/// Waits until the gateway lets a message through: a ledger that has just begun learns first what others hold.
+pub(super) async fn until_answered(door: Door) -> anyhow::Result<Door> {
+    let door = until_open(door).await?;
+    let (mut io, _) = door.open("echo").await?;
+    io.write_all(&frame(64, true)).await?;
+    timeout(PATIENCE, io.read_u8())
+        .await
+        .with_context(|| format!("{} lets nothing through {}", door.address, door.target))??;
+    Ok(door)
+}
