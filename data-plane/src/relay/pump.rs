@@ -30,7 +30,7 @@ pub(super) struct Flow {
     pub(super) due_close: Option<Farewell>,
     /// The close frame that takes the place of the source's own.
     pub(super) instead: Option<Reason>,
-    /// A ping of the gateway's for the sink, once a frame ends.
+    /// A ping of the gateway's for the sink, once a frame ends and nothing is stuck.
     pub(super) due_ping: bool,
     /// A text of the gateway's for the sink, once a message ends.
     pub(super) due_notice: Option<Box<str>>,
@@ -449,7 +449,8 @@ impl Flow {
             let mask = self.mask();
             put_frame(&mut self.out, TEXT, text, &[], mask);
         }
-        if std::mem::take(&mut self.due_ping) {
+        // Behind what is stuck, one ping after the other would keep the source from its turn, and pass for data.
+        if self.out.is_empty() && std::mem::take(&mut self.due_ping) {
             let payload = self.ping_key.to_be_bytes();
             let mask = self.mask();
             put_frame(&mut self.out, PING, &payload, &[], mask);

@@ -488,3 +488,31 @@ proptest! {
         runtime.block_on(weather(client, backend, capacity, ping));
     }
 }
+
+#[test]
+fn pings_that_are_taken_slowly_keep_no_message_from_its_turn_and_no_session_open() {
+    let (io, _) = duplex(1);
+    let mask = Some(MASK);
+    let peer = Peer { io, mask };
+    let client = Script {
+        frames: vec![peer.frame(0x82, &[1; 100]), peer.frame(0x82, &[2; 100])],
+        writes: vec![(50, 0)],
+        reads: vec![(100, 0)],
+        deaf_after: None,
+        ending: Ending::HangUp,
+    };
+    let backend = Script {
+        frames: Vec::new(),
+        writes: vec![(1, 0)],
+        // Longer than a ping is apart, and less than a ping at a time.
+        reads: vec![(6, 1870)],
+        deaf_after: None,
+        ending: Ending::Polite,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    runtime.block_on(weather(client, backend, 6, true));
+}
