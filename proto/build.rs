@@ -18,6 +18,9 @@ const FILES: &[&str] = &[
     "tidegate/admin/v1/gateway_service.proto",
     "tidegate/admin/v1/key_manager_service.proto",
     "tidegate/admin/v1/audit_service.proto",
+    "tidegate/admin/v1/catalog_service.proto",
+    "tidegate/admin/v1/document_service.proto",
+    "tidegate/admin/v1/settings_service.proto",
 ];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

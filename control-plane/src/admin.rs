@@ -12,11 +12,13 @@ use tidegate_proto::admin::{
         api_policy_service_server::ApiPolicyServiceServer, api_service_server::ApiServiceServer,
         application_policy_service_server::ApplicationPolicyServiceServer,
         application_service_server::ApplicationServiceServer,
-        audit_service_server::AuditServiceServer,
+        audit_service_server::AuditServiceServer, catalog_service_server::CatalogServiceServer,
         deny_policy_service_server::DenyPolicyServiceServer,
+        document_service_server::DocumentServiceServer,
         gateway_service_server::GatewayServiceServer,
         key_manager_service_server::KeyManagerServiceServer,
         plan_service_server::PlanServiceServer, session_service_server::SessionServiceServer,
+        settings_service_server::SettingsServiceServer,
         subscription_service_server::SubscriptionServiceServer,
         user_service_server::UserServiceServer,
     },
@@ -43,8 +45,15 @@ mod usage;
 mod gateways;
 mod signing_keys;
 mod audit;
+mod catalog;
+mod documents;
+mod settings;
 
-use crate::{discovery::fleet::Fleet, oauth::rotation::Rotation, service::Service};
+use crate::{
+    discovery::fleet::Fleet,
+    oauth::{KeyManager, rotation::Rotation},
+    service::Service,
+};
 
 /// The bytes that a call's message may have; the longest valid ones, an API or an API policy with every field at its
 /// limit, have less.
@@ -58,6 +67,7 @@ pub struct Admin {
     service: Service,
     fleet: Fleet,
     rotation: Rotation,
+    key_manager: KeyManager,
 }
 
 /// Descriptors that cannot be served: the build is broken.
@@ -76,11 +86,17 @@ pub enum ReflectionError {
 impl Admin {
     /// The admin API over the use cases.
     #[must_use]
-    pub const fn new(service: Service, fleet: Fleet, rotation: Rotation) -> Self {
+    pub const fn new(
+        service: Service,
+        fleet: Fleet,
+        rotation: Rotation,
+        key_manager: KeyManager,
+    ) -> Self {
         Self {
             service,
             fleet,
             rotation,
+            key_manager,
         }
     }
 
@@ -116,6 +132,9 @@ impl Admin {
             GatewayServiceServer: MESSAGE_BYTES,
             KeyManagerServiceServer: MESSAGE_BYTES,
             AuditServiceServer: MESSAGE_BYTES,
+            CatalogServiceServer: STRANGERS_BYTES,
+            DocumentServiceServer: MESSAGE_BYTES,
+            SettingsServiceServer: MESSAGE_BYTES,
         );
         let (v1, v1alpha) = (reflection()?.build_v1()?, reflection()?.build_v1alpha()?);
         routes.add_service(v1.max_decoding_message_size(STRANGERS_BYTES));

@@ -24,7 +24,7 @@ use crate::{
     admin::Admin,
     config::Config,
     discovery::{self, fleet::Fleet},
-    domain::{actor::Actor, settings::Settings},
+    domain::actor::Actor,
     http::{ALPN, Door, Limits, people},
     oauth::{KeyManager, rotation::Rotation},
     portal::Portal,
@@ -84,8 +84,18 @@ pub async fn build(config: Config) -> anyhow::Result<Bound> {
     first_start(&service, &rotation, &config).await?;
 
     let fleet = Fleet::new(clock);
-    let admin = Admin::new(service.clone(), fleet.clone(), rotation.clone());
-    let portal = Portal::new(service.clone(), fleet.clone(), rotation.clone());
+    let portal = Portal::new(
+        service.clone(),
+        fleet.clone(),
+        rotation.clone(),
+        key_manager.clone(),
+    );
+    let admin = Admin::new(
+        service.clone(),
+        fleet.clone(),
+        rotation.clone(),
+        key_manager.clone(),
+    );
     let people_routes = people::routes(
         admin
             .routes()
@@ -184,11 +194,11 @@ async fn first_start(
             password.expose()
         );
     }
-    let settings = Settings {
-        issuer: config.oauth.issuer.clone(),
-        audiences: vec![config.oauth.audience.clone()],
-    };
-    service.configure(&Actor::system(), settings).await?;
+    let issuer = config.oauth.issuer.clone();
+    let audiences = vec![config.oauth.audience.clone()];
+    service
+        .configure(&Actor::system(), issuer, audiences)
+        .await?;
     rotation.look().await?;
     Ok(())
 }

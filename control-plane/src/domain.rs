@@ -14,6 +14,8 @@ pub mod policy;
 pub mod environment;
 pub mod api;
 pub mod lifecycle;
+pub mod document;
+pub mod thumbnail;
 pub mod revision;
 pub mod application;
 pub mod subscription;

@@ -15,6 +15,7 @@ pub mod throttle;
 pub mod claims;
 pub mod signer;
 pub mod token;
+pub mod issue;
 pub mod jwks;
 pub mod well_known;
 pub mod rotation;
@@ -86,6 +87,19 @@ impl KeyManager {
         Ok(Self {
             shared: Arc::new(shared),
         })
+    }
+
+    /// Where clients get tokens.
+    #[must_use]
+    pub fn token_endpoint(&self) -> String {
+        let base = self.shared.issuer.trim_end_matches('/');
+        format!("{base}/oauth2/token")
+    }
+
+    /// For how long a token is valid where nobody asks for less.
+    #[must_use]
+    pub fn lifetime(&self) -> Duration {
+        self.shared.lifetime
     }
 
     /// The routes of all endpoints.

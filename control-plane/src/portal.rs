@@ -72,6 +72,7 @@ pub mod moment;
 pub mod markdown;
 mod dress;
 mod entrance;
+mod account;
 mod publisher;
 mod devportal;
 mod admin;
@@ -86,7 +87,11 @@ pub use problem::Problem;
 pub use room::Room;
 pub use visitor::{SignedIn, Visitor};
 
-use crate::{discovery::fleet::Fleet, oauth::rotation::Rotation, service::Service};
+use crate::{
+    discovery::fleet::Fleet,
+    oauth::{KeyManager, rotation::Rotation},
+    service::Service,
+};
 
 /// What every page can reach. A clone is another handle on the same.
 #[derive(Clone)]
@@ -97,6 +102,8 @@ pub struct Portal {
     pub fleet: Fleet,
     /// The rotation of signing keys.
     pub rotation: Rotation,
+    /// Who issues tokens.
+    pub key_manager: KeyManager,
 }
 
 /// What a handler of a page gives.
@@ -107,11 +114,17 @@ pub type Answer = Result<Response, Problem>;
 impl Portal {
     /// The portals over the use cases.
     #[must_use]
-    pub const fn new(service: Service, fleet: Fleet, rotation: Rotation) -> Self {
+    pub const fn new(
+        service: Service,
+        fleet: Fleet,
+        rotation: Rotation,
+        key_manager: KeyManager,
+    ) -> Self {
         Self {
             service,
             fleet,
             rotation,
+            key_manager,
         }
     }
 
@@ -119,6 +132,7 @@ impl Portal {
     pub fn routes(self) -> Router {
         Router::new()
             .merge(entrance::routes())
+            .merge(account::routes())
             .merge(publisher::routes())
             .merge(devportal::routes())
             .merge(admin::routes())

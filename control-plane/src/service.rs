@@ -12,8 +12,11 @@ mod password;
 mod slowing;
 pub mod listing;
 pub mod apis;
+pub mod catalog;
 pub mod lifecycle;
 pub mod revisions;
+pub mod documents;
+pub mod thumbnails;
 pub mod limits;
 pub mod plans;
 pub mod application_policies;
@@ -28,6 +31,8 @@ pub mod subscriptions;
 pub mod usage;
 pub mod users;
 pub mod sessions;
+pub mod sign_up;
+pub mod settings;
 pub mod signing;
 pub mod audit;
 
@@ -65,6 +70,8 @@ struct Shared {
     writer: Arc<Mutex<Writer>>,
     passwords: Passwords,
     slowing: Slowing,
+    /// Attempts to sign up, apart from those to sign in: they are no failures of a name.
+    sign_ups: Slowing,
 }
 
 /// Whoever holds it may commit.
@@ -105,6 +112,7 @@ impl Service {
                 writer: Arc::default(),
                 passwords: Passwords::new(),
                 slowing: Slowing::new(),
+                sign_ups: Slowing::new(),
             }),
         })
     }

@@ -17,6 +17,12 @@ for (const kind of ['click', 'focusin']) {
   });
 }
 
+// Where one is stands in sight, where tabs or a side navigation are a row that scrolls.
+for (const here of document.querySelectorAll('.tabs [aria-current], .side [aria-current]')) {
+  const row = here.closest('ul');
+  row.scrollLeft = here.offsetLeft - row.offsetLeft - (row.clientWidth - here.offsetWidth) / 2;
+}
+
 // A form that was refused says so to those who do not see it.
 document.querySelector('[data-focus]')?.focus();
 
@@ -38,6 +44,11 @@ addEventListener('pageshow', () => {
     form.querySelector('[aria-busy]')?.removeAttribute('aria-busy');
   }
 });
+
+// The tab that one is at is in sight where not all of them are.
+const tabs = document.querySelector('.tabs ul');
+const here = tabs?.querySelector('[aria-current]');
+if (here) tabs.scrollLeft = here.offsetLeft - tabs.offsetLeft - 16;
 
 // Copy buttons, where the browser can copy.
 if (navigator.clipboard) {

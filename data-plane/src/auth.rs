@@ -5,11 +5,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use http::HeaderMap;
 use tidegate_proto::{claims::KeyType, ids::ApiId, reason::Reason};
 
 use cache::{TokenCache, TokenHash};
 use claims::Claims;
+use credential::Places;
 use jwt::Verified;
 
 use crate::{
@@ -114,11 +114,10 @@ impl Authenticator {
         &self,
         snapshot: &Snapshot,
         matched: &Match,
-        headers: &HeaderMap,
-        query: Option<&str>,
+        places: Places<'_>,
         now: u64,
     ) -> Result<Principal, Reason> {
-        let token = credential::find(headers, query)?;
+        let token = credential::find(places)?;
         let verified = self.verify(snapshot, &token, now)?;
         let manager = snapshot
             .key_manager(&verified.token.issuer)

@@ -18,7 +18,10 @@ use crate::{
         permit::{Held, Permit},
         slots::Slot,
     },
-    auth::{Authenticator, credential},
+    auth::{
+        Authenticator,
+        credential::{self, Carried, Places},
+    },
     config::RelayConfig,
     handshake::{
         self, HeadLimits,
@@ -153,17 +156,22 @@ async fn open(gateway: Arc<Gateway>, accepted: Accepted) -> Option<Box<Opened>> 
     } else {
         Err(Reason::ConnectionLimit)
     };
-    let offer = match judged {
+    let mut offer = match judged {
         Ok(offer) => offer,
         Err(reason) => {
             refuse(&gateway, wire.into_socket(), &reason.into(), &mut record).await;
             return None;
         }
     };
-    let reached = reach(&gateway, &offer, peer, &mut record);
+    // Before anybody looks at the headers: neither policies nor the backend get to see a token among the subprotocols.
+    let carried = Carried::take(&mut offer.headers);
+    let reached = reach(&gateway, &offer, carried.as_ref(), peer, &mut record);
     match wire.unless_lost(reached).await {
         Some(Ok((permit, upstream))) => {
             let mut response = answer::switching(&offer, &upstream.headers, record.session());
+            if let Some(carried) = &carried {
+                carried.answer(response.headers_mut());
+            }
             if let Some(allowance) = allowance(permit.session()) {
                 allowance.announce(response.headers_mut());
             }
@@ -200,6 +208,7 @@ async fn open(gateway: Arc<Gateway>, accepted: Accepted) -> Option<Box<Opened>> 
 async fn reach(
     gateway: &Gateway,
     offer: &Offer,
+    carried: Option<&Carried>,
     peer: Peer,
     record: &mut Record,
 ) -> Result<(Permit, Upstream), Refusal> {
@@ -212,10 +221,14 @@ async fn reach(
     record.routed(&matched);
     let now = gateway.clock.now_seconds();
     let query = offer.uri.query();
-    let principal =
-        gateway
-            .authenticator
-            .authenticate(&snapshot, &matched, &offer.headers, query, now)?;
+    let places = Places {
+        headers: &offer.headers,
+        carried,
+        query,
+    };
+    let principal = gateway
+        .authenticator
+        .authenticate(&snapshot, &matched, places, now)?;
     record.authenticated(&principal);
     let endpoint = choose(&matched.api, &principal)?;
     let applicant = Applicant {

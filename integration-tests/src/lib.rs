@@ -19,3 +19,4 @@ pub mod redis;
 pub mod flood;
 pub mod python;
 pub mod grpcurl;
+pub mod person;

@@ -1,6 +1,7 @@
 //! Programs in Python over the `websockets` package: a client and a backend that this project did not write.
 
 use std::{
+    fs,
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
@@ -37,6 +38,28 @@ pub fn script(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("python")
         .join(name)
+}
+
+/// The script of axe-core, which one of the packages carries.
+///
+/// # Panics
+/// When it is not there.
+#[must_use]
+pub fn axe() -> String {
+    let python = interpreter();
+    let folder = python.ancestors().nth(2);
+    let library = folder.expect("the interpreter lies in bin").join("lib");
+    let versions = fs::read_dir(&library).expect("an environment has a library");
+    let path = versions
+        .filter_map(Result::ok)
+        .map(|version| {
+            version
+                .path()
+                .join("site-packages/axe_playwright_python/axe.min.js")
+        })
+        .find(|path| path.is_file());
+    let path = path.expect("axe-core is there: `cargo xtask test` brings it");
+    fs::read_to_string(path).expect("a script can be read")
 }
 
 fn command(name: &str, arguments: &[&str]) -> Command {

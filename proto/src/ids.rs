@@ -86,6 +86,11 @@ uuid_id!(
     "user"
 );
 uuid_id!(
+    /// A text or link about an API.
+    DocumentId,
+    "document"
+);
+uuid_id!(
     /// A rule that keeps somebody out.
     DenyPolicyId,
     "deny policy"

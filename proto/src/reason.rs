@@ -470,7 +470,7 @@ impl Reason {
             Self::ApiWithdrawn => "the API is no longer offered here",
             Self::EndpointMissing => "the API has no endpoint for this kind of key",
             Self::CredentialMissing => {
-                "send an access token as Authorization: Bearer or ?access_token="
+                "send an access token as Authorization: Bearer, as ?access_token= or behind the subprotocol tidegate.token"
             }
             Self::CredentialInvalid => "the access token is not valid",
             Self::CredentialExpired => "the access token has expired",

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::{bench, ci, conformance, docs, echo, leash, test, tidy, up};
+use crate::{bench, ci, conformance, docs, echo, leash, screenshots, test, tidy, up};
 
 /// Development commands: start it, test it, check it, measure it.
 #[derive(Debug, Parser)]
@@ -28,6 +28,8 @@ enum Command {
     Tidy,
     /// Write the generated parts of the documents.
     Docs(docs::Args),
+    /// Take pictures of every page of the portals.
+    Screenshots(screenshots::Args),
     /// Measure the data plane beside other proxies.
     Bench(bench::Args),
     /// The demo backend: a WebSocket server that sends back what it gets.
@@ -50,6 +52,7 @@ impl Cli {
             Command::Ci => ci::run(),
             Command::Tidy => tidy::run(),
             Command::Docs(args) => docs::run(&args),
+            Command::Screenshots(args) => screenshots::run(&args),
             Command::Bench(args) => bench::run(&args),
             Command::Echo(args) => echo::run(&args),
             Command::Leash(args) => leash::run(&args),

@@ -7,6 +7,7 @@ pub(crate) mod build;
 mod child;
 mod ledger;
 mod stack;
+mod accounts;
 mod seed;
 mod report;
 
@@ -110,18 +111,23 @@ async fn start_and_watch(
 ) -> anyhow::Result<ExitCode> {
     let files = starter.files;
     let stack = starter.start(children).await?;
+    let channel = accounts::sign_in(&stack).await?;
+    accounts::tell_doors(args.ports, &stack, &channel).await?;
+    let people = accounts::make(files, &stack, &channel)
+        .await
+        .context("cannot make the accounts")?;
     let demo = match &stack.backend {
         Some(backend) => Some(
-            seed::demo(files, &stack, backend)
+            seed::demo(files, &stack, &channel, backend)
                 .await
                 .context("cannot create the demo")?,
         ),
         None => None,
     };
     if args.json {
-        report::json(&stack, demo.as_ref())?;
+        report::json(&stack, &people, demo.as_ref())?;
     } else {
-        report::people(&stack, demo.as_ref(), files);
+        report::people(&stack, &people, demo.as_ref(), files);
     }
     Err(child::first_death(children).await)
 }

@@ -3,17 +3,19 @@
 use tidegate_proto::{
     admin::v1::{
         Api, ChangeLifecycleRequest, CreateApiRequest, CreateApiVersionRequest,
-        CreateRevisionRequest, DeleteApiRequest, DeleteRevisionRequest, DeployRevisionRequest,
-        GetApiRequest, GetRevisionRequest, ListApisRequest, ListApisResponse,
-        ListLifecycleEventsRequest, ListLifecycleEventsResponse, ListRevisionsRequest,
-        ListRevisionsResponse, ResetApiQuotaRequest, RestoreRevisionRequest, Revision,
-        UndeployRevisionRequest, UpdateApiRequest, api_service_server::ApiService,
+        CreateRevisionRequest, DeleteApiRequest, DeleteRevisionRequest, DeleteThumbnailRequest,
+        DeployRevisionRequest, GetApiRequest, GetRevisionRequest, GetThumbnailRequest,
+        ListApisRequest, ListApisResponse, ListDeploymentProgressRequest,
+        ListDeploymentProgressResponse, ListLifecycleEventsRequest, ListLifecycleEventsResponse,
+        ListRevisionsRequest, ListRevisionsResponse, ResetApiQuotaRequest, RestoreRevisionRequest,
+        Revision, SetThumbnailRequest, Thumbnail, UndeployRevisionRequest, UpdateApiRequest,
+        api_service_server::ApiService,
     },
     ids::{ApiId, RevisionId},
 };
 use tonic::{Request, Response, Status, async_trait};
 
-mod message;
+pub(super) mod message;
 
 use super::{Admin, convert, names, paging, status};
 use crate::{
@@ -261,6 +263,26 @@ impl ApiService for Admin {
         self.revision(&actor, &revision)
     }
 
+    async fn list_deployment_progress(
+        &self,
+        request: Request<ListDeploymentProgressRequest>,
+    ) -> Result<Response<ListDeploymentProgressResponse>, Status> {
+        let actor = self.actor(&request)?;
+        let id = read_api("parent", &request.into_inner().parent)?;
+        let deployments = self
+            .service
+            .list_deployments(&actor, id)
+            .map_err(status::of)?;
+        let now = self.service.now();
+        let progress = deployments.iter().map(|deployment| {
+            let nodes = self.fleet.nodes(Some(&deployment.environment));
+            message::progress(deployment, &nodes, now)
+        });
+        Ok(Response::new(ListDeploymentProgressResponse {
+            deployments: progress.collect(),
+        }))
+    }
+
     async fn undeploy_revision(
         &self,
         request: Request<UndeployRevisionRequest>,
@@ -274,6 +296,50 @@ impl ApiService for Admin {
             .await
             .map_err(status::of)?;
         self.revision(&actor, &revision)
+    }
+
+    async fn set_thumbnail(
+        &self,
+        request: Request<SetThumbnailRequest>,
+    ) -> Result<Response<Thumbnail>, Status> {
+        let actor = self.actor(&request)?;
+        let request = request.into_inner();
+        let id = convert::one("name", names::thumbnail(&request.name))?;
+        let thumbnail = self
+            .service
+            .set_thumbnail(&actor, id, request.image)
+            .await
+            .map_err(status::of)?;
+        Ok(Response::new(message::thumbnail(&thumbnail)))
+    }
+
+    async fn get_thumbnail(
+        &self,
+        request: Request<GetThumbnailRequest>,
+    ) -> Result<Response<Thumbnail>, Status> {
+        let visitor = self.visitor(&request)?;
+        let id = convert::one("name", names::thumbnail(&request.into_inner().name))?;
+        let thumbnail = self
+            .service
+            .get_thumbnail(&visitor, id)
+            .map_err(status::of)?;
+        Ok(Response::new(Thumbnail {
+            image: thumbnail.image.to_vec(),
+            ..message::thumbnail(&thumbnail)
+        }))
+    }
+
+    async fn delete_thumbnail(
+        &self,
+        request: Request<DeleteThumbnailRequest>,
+    ) -> Result<Response<()>, Status> {
+        let actor = self.actor(&request)?;
+        let id = convert::one("name", names::thumbnail(&request.into_inner().name))?;
+        self.service
+            .delete_thumbnail(&actor, id)
+            .await
+            .map_err(status::of)?;
+        Ok(Response::new(()))
     }
 
     async fn reset_api_quota(

@@ -1,13 +1,14 @@
-//! `ApplicationService`: applications and their keys. The only place where a client secret goes out.
+//! `ApplicationService`: applications and their keys. The only place where a client secret goes out, and a
+//! token to the owner of an application.
 
 use tidegate_proto::{
     admin::v1::{
         self, Application as Message, ApplicationKey as KeyMessage, CreateApplicationKeyRequest,
         CreateApplicationRequest, DeleteApplicationKeyRequest, DeleteApplicationRequest,
-        GetApplicationRequest, ListApplicationKeysRequest, ListApplicationKeysResponse,
-        ListApplicationsRequest, ListApplicationsResponse, RegenerateSecretRequest,
-        ResetApplicationQuotaRequest, UpdateApplicationRequest,
-        application_service_server::ApplicationService,
+        GenerateAccessTokenRequest, GenerateAccessTokenResponse, GetApplicationRequest,
+        ListApplicationKeysRequest, ListApplicationKeysResponse, ListApplicationsRequest,
+        ListApplicationsResponse, RegenerateSecretRequest, ResetApplicationQuotaRequest,
+        UpdateApplicationRequest, application_service_server::ApplicationService,
     },
     claims::KeyType,
     ids::ApplicationId,
@@ -21,6 +22,7 @@ use crate::{
         invalid::{Faults, Rule, reason},
         name::ClientId,
     },
+    oauth::issue::Ask,
     service::{application_keys::NewKey, applications::ApplicationUpdate, listing::ListQuery},
 };
 
@@ -189,6 +191,30 @@ impl ApplicationService for Admin {
             .await
             .map_err(status::of)?;
         Ok(Response::new(new_key(&new)))
+    }
+
+    async fn generate_access_token(
+        &self,
+        request: Request<GenerateAccessTokenRequest>,
+    ) -> Result<Response<GenerateAccessTokenResponse>, Status> {
+        let actor = self.actor(&request)?;
+        let request = request.into_inner();
+        let (application, client_id) = read_key(&request.name)?;
+        let ask = Ask {
+            application,
+            client_id: client_id.to_string(),
+            lifetime_seconds: request.lifetime_seconds,
+            scope: request.scope,
+        };
+        let issued = self
+            .key_manager
+            .issue(&actor, ask)
+            .await
+            .map_err(status::of)?;
+        Ok(Response::new(GenerateAccessTokenResponse {
+            access_token: issued.token.expose().to_owned(),
+            expire_time: convert::time(issued.expires_at),
+        }))
     }
 
     async fn reset_application_quota(

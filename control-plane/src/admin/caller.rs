@@ -5,12 +5,16 @@ use std::net::IpAddr;
 
 use axum::{extract::State, middleware::Next, response::Response};
 use tidegate_kit::secret::Secret;
-use tidegate_proto::admin::v1::session_service_server::SERVICE_NAME as SESSIONS;
+use tidegate_proto::admin::v1::{
+    api_service_server::SERVICE_NAME as APIS, catalog_service_server::SERVICE_NAME as CATALOG,
+    document_service_server::SERVICE_NAME as DOCUMENTS,
+    session_service_server::SERVICE_NAME as SESSIONS,
+};
 use tonic::{Request, Status, metadata::MetadataMap};
 
 use super::{Admin, status};
 use crate::{
-    domain::actor::Actor,
+    domain::actor::{Actor, Visitor},
     http::Peer,
     service::{Service, error::ServiceError},
 };
@@ -26,6 +30,17 @@ impl Admin {
     pub(super) fn actor<T>(&self, request: &Request<T>) -> Result<Actor, Status> {
         let token = token(request.metadata())?;
         self.service.authenticate(&token).map_err(status::of)
+    }
+
+    /// Who looks, where a call needs no token. A token that is there must be good all the same.
+    ///
+    /// # Errors
+    /// UNAUTHENTICATED when there is a token and it is not good.
+    pub(super) fn visitor<T>(&self, request: &Request<T>) -> Result<Visitor, Status> {
+        if request.metadata().contains_key("authorization") {
+            return self.actor(request).map(Visitor::SignedIn);
+        }
+        Ok(Visitor::Anonymous)
     }
 }
 
@@ -49,12 +64,18 @@ pub(super) async fn demand_token(
     next.run(request).await
 }
 
-/// Whether strangers may call what is under a path.
+/// Whether strangers may call what is under a path; a token that comes along is judged by the call itself.
 fn is_open(path: &str) -> bool {
     let Some((service, call)) = path.strip_prefix('/').and_then(|path| path.split_once('/')) else {
         return false;
     };
-    service.starts_with("grpc.") || (service, call) == (SESSIONS, "SignIn")
+    match service {
+        SESSIONS => matches!(call, "SignIn" | "SignUp" | "GetSignInOptions"),
+        CATALOG => true,
+        DOCUMENTS => matches!(call, "GetDocument" | "ListDocuments"),
+        APIS => call == "GetThumbnail",
+        _ => service.starts_with("grpc."),
+    }
 }
 
 /// The bearer token of a call.

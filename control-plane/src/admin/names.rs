@@ -3,7 +3,9 @@
 
 use std::str::FromStr;
 
-use tidegate_proto::ids::{ApiId, ApplicationId, DenyPolicyId, RevisionId, SubscriptionId};
+use tidegate_proto::ids::{
+    ApiId, ApplicationId, DenyPolicyId, DocumentId, RevisionId, SubscriptionId,
+};
 
 use crate::domain::{
     invalid::{Rule, reason},
@@ -28,6 +30,26 @@ pub(super) fn revision(text: &str) -> Result<(ApiId, RevisionId), Rule> {
     const FORM: &str = "apis/{uuid}/revisions/{uuid}";
     let [api, revision] = segments(text, ["apis", "revisions"], FORM)?;
     Ok((uuid(api, FORM)?, uuid(revision, FORM)?))
+}
+
+/// Reads `apis/{uuid}/documents/{uuid}`.
+///
+/// # Errors
+/// When it is empty or has another form.
+pub(super) fn document(text: &str) -> Result<(ApiId, DocumentId), Rule> {
+    const FORM: &str = "apis/{uuid}/documents/{uuid}";
+    let [api, document] = segments(text, ["apis", "documents"], FORM)?;
+    Ok((uuid(api, FORM)?, uuid(document, FORM)?))
+}
+
+/// Reads `apis/{uuid}/thumbnail`.
+///
+/// # Errors
+/// When it is empty or has another form.
+pub(super) fn thumbnail(text: &str) -> Result<ApiId, Rule> {
+    const FORM: &str = "apis/{uuid}/thumbnail";
+    let [id] = segments(parent(text, "/thumbnail", FORM)?, ["apis"], FORM)?;
+    uuid(id, FORM)
 }
 
 /// Reads `plans/{name}`.
@@ -104,12 +126,7 @@ pub(super) fn subscription(text: &str) -> Result<SubscriptionId, Rule> {
 /// When it is empty or has another form.
 pub(super) fn subscription_usage(text: &str) -> Result<SubscriptionId, Rule> {
     const FORM: &str = "subscriptions/{uuid}/usage";
-    let name = match text.strip_suffix("/usage") {
-        Some(name) if !name.is_empty() => name,
-        None if text.is_empty() => text,
-        _ => return Err(malformed(FORM)),
-    };
-    let [id] = segments(name, ["subscriptions"], FORM)?;
+    let [id] = segments(parent(text, "/usage", FORM)?, ["subscriptions"], FORM)?;
     uuid(id, FORM)
 }
 
@@ -139,6 +156,15 @@ pub(super) fn node(text: &str) -> Result<(EnvironmentName, &str), Rule> {
 pub(super) fn user(text: &str) -> Result<UserName, Rule> {
     let [name] = segments(text, ["users"], "users/{name}")?;
     UserName::parse(name)
+}
+
+/// Takes the end off the name of something of which there is one; an empty name stays so.
+fn parent<'a>(text: &'a str, end: &str, form: &str) -> Result<&'a str, Rule> {
+    match text.strip_suffix(end) {
+        Some(name) if !name.is_empty() => Ok(name),
+        None if text.is_empty() => Ok(text),
+        _ => Err(malformed(form)),
+    }
 }
 
 /// Takes a name apart into the ids that follow its collections.

@@ -99,7 +99,8 @@ impl PlanService for Admin {
     }
 }
 
-fn message(plan: &Plan) -> Message {
+/// A plan as callers see it.
+pub(super) fn message(plan: &Plan) -> Message {
     Message {
         name: format!("plans/{}", plan.name),
         display_name: plan.display_name.clone(),

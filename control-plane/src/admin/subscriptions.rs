@@ -19,7 +19,10 @@ use crate::{
         name::EnvironmentName,
         subscription::{Subscription, SubscriptionState},
     },
-    service::{listing::ListQuery, subscriptions::SubscriptionUpdate},
+    service::{
+        listing::ListQuery,
+        subscriptions::{Parties, SubscriptionUpdate},
+    },
 };
 
 #[async_trait]
@@ -45,7 +48,7 @@ impl SubscriptionService for Admin {
             .create_subscription(&actor, application, api, plan.as_str())
             .await
             .map_err(status::of)?;
-        Ok(Response::new(message(&subscription)))
+        Ok(Response::new(self.subscription(&subscription)))
     }
 
     async fn get_subscription(
@@ -58,7 +61,7 @@ impl SubscriptionService for Admin {
             .service
             .get_subscription(&actor, id)
             .map_err(status::of)?;
-        Ok(Response::new(message(&subscription)))
+        Ok(Response::new(self.subscription(&subscription)))
     }
 
     async fn list_subscriptions(
@@ -77,7 +80,7 @@ impl SubscriptionService for Admin {
             .service
             .list_subscriptions(&actor, &query)
             .map_err(status::of)?;
-        let page = paging::answer(page, |it| message(it));
+        let page = paging::answer(page, |it| self.subscription(it));
         Ok(Response::new(ListSubscriptionsResponse {
             subscriptions: page.messages,
             next_page_token: page.next_page_token,
@@ -112,7 +115,7 @@ impl SubscriptionService for Admin {
             .update_subscription(&actor, update)
             .await
             .map_err(status::of)?;
-        Ok(Response::new(message(&subscription)))
+        Ok(Response::new(self.subscription(&subscription)))
     }
 
     async fn delete_subscription(
@@ -146,7 +149,7 @@ impl SubscriptionService for Admin {
             .set_subscription_state(&actor, id, state, &request.etag)
             .await
             .map_err(status::of)?;
-        Ok(Response::new(message(&subscription)))
+        Ok(Response::new(self.subscription(&subscription)))
     }
 
     async fn unblock_subscription(
@@ -161,7 +164,7 @@ impl SubscriptionService for Admin {
             .set_subscription_state(&actor, id, SubscriptionState::Active, &request.etag)
             .await
             .map_err(status::of)?;
-        Ok(Response::new(message(&subscription)))
+        Ok(Response::new(self.subscription(&subscription)))
     }
 
     async fn reset_subscription_quota(
@@ -175,7 +178,7 @@ impl SubscriptionService for Admin {
             .reset_subscription_quota(&actor, id)
             .await
             .map_err(status::of)?;
-        Ok(Response::new(message(&subscription)))
+        Ok(Response::new(self.subscription(&subscription)))
     }
 
     async fn get_subscription_usage(
@@ -194,6 +197,24 @@ impl SubscriptionService for Admin {
     }
 }
 
+impl Admin {
+    /// A subscription as callers see it.
+    fn subscription(&self, subscription: &Subscription) -> Message {
+        let parties = self.service.parties(subscription);
+        let Some(Parties { application, api }) = parties else {
+            return message(subscription);
+        };
+        Message {
+            application_display_name: application.name.to_string(),
+            owner: format!("users/{}", application.owner_name),
+            api_name: api.name.to_string(),
+            api_version: api.version.to_string(),
+            ..message(subscription)
+        }
+    }
+}
+
+/// What a subscription says by itself.
 fn message(subscription: &Subscription) -> Message {
     Message {
         name: subscription.resource(),
@@ -208,6 +229,7 @@ fn message(subscription: &Subscription) -> Message {
         etag: subscription.etag.to_string(),
         create_time: convert::time(subscription.created_at),
         update_time: convert::time(subscription.updated_at),
+        ..Message::default()
     }
 }
 

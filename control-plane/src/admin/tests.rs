@@ -10,10 +10,11 @@ use tidegate_proto::admin::v1::{
     api_service_client::ApiServiceClient,
     application_policy_service_client::ApplicationPolicyServiceClient,
     application_service_client::ApplicationServiceClient, audit_service_client::AuditServiceClient,
+    catalog_service_client::CatalogServiceClient,
     deny_policy_service_client::DenyPolicyServiceClient,
-    gateway_service_client::GatewayServiceClient,
+    document_service_client::DocumentServiceClient, gateway_service_client::GatewayServiceClient,
     key_manager_service_client::KeyManagerServiceClient, plan_service_client::PlanServiceClient,
-    session_service_client::SessionServiceClient,
+    session_service_client::SessionServiceClient, settings_service_client::SettingsServiceClient,
     subscription_service_client::SubscriptionServiceClient, user_service_client::UserServiceClient,
 };
 use tonic::{
@@ -28,6 +29,10 @@ mod permissions;
 mod apis;
 mod lists;
 mod catalogue;
+mod strangers;
+mod documents;
+mod progress;
+mod tokens;
 mod policies;
 mod deny_policies;
 mod quotas;
@@ -84,8 +89,9 @@ impl Stage {
         let config = OauthConfig::default();
         let rotation = Rotation::new(service.clone(), &config);
         rotation.look().await.unwrap();
-        let admin = Admin::new(service.clone(), Fleet::new(clock.clone()), rotation);
         let key_manager = KeyManager::new(service.clone(), &config).unwrap();
+        let fleet = Fleet::new(clock.clone());
+        let admin = Admin::new(service.clone(), fleet, rotation, key_manager.clone());
         let routes = admin.routes().await.unwrap().merge(key_manager.routes());
         let peer = Peer(IpAddr::from([192, 0, 2, 7]));
         let door = people::routes(routes, Duration::from_secs(30)).layer(Extension(peer));
@@ -153,6 +159,9 @@ clients!(
     gateways: GatewayServiceClient,
     signing_keys: KeyManagerServiceClient,
     audit: AuditServiceClient,
+    catalog: CatalogServiceClient,
+    documents: DocumentServiceClient,
+    settings: SettingsServiceClient,
 );
 
 impl Caller {

@@ -18,7 +18,9 @@ use tidegate_proto::{
 use tokio_util::sync::CancellationToken;
 
 use super::usage::{Book, NodeKey};
-use crate::domain::{name::EnvironmentName, time::Timestamp, usage::Consumption};
+use crate::domain::{
+    name::EnvironmentName, revision::Deployment, time::Timestamp, usage::Consumption,
+};
 
 /// The nodes of all environments. Clones see the same.
 #[derive(Clone, Debug)]
@@ -69,6 +71,17 @@ pub struct NodeView {
     pub open_sessions: u64,
     /// How it counted quotas then; `None` before it has said so.
     pub ledger: Option<LedgerView>,
+}
+
+/// How far a node is with a deployment, as far as its last word tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress<'a> {
+    /// It runs the deployment.
+    Acknowledged,
+    /// It runs a configuration from before the deployment.
+    Behind,
+    /// It could not accept the API as it is now, for this reason in its words.
+    Rejected(&'a str),
 }
 
 /// The ledger of a node.
@@ -266,6 +279,20 @@ impl NodeView {
     pub const fn lag(&self, latest: RevisionNumber) -> u64 {
         self.number.lag_behind(latest)
     }
+
+    /// How far the node is with a deployment on its environment.
+    #[must_use]
+    pub fn progress(&self, deployment: &Deployment) -> Progress<'_> {
+        if self.number < deployment.number || self.number == RevisionNumber::ZERO {
+            return Progress::Behind;
+        }
+        // On the wire an API and what is deployed of it are one resource.
+        let resource = format!("apis/{}", deployment.api);
+        match self.rejections.iter().find(|it| it.resource == resource) {
+            Some(rejection) => Progress::Rejected(&rejection.reason),
+            None => Progress::Acknowledged,
+        }
+    }
 }
 
 // === impl Registration ===
@@ -329,62 +356,4 @@ impl Drop for Registration {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use tidegate_kit::clock::Clock;
-    use tidegate_proto::revision::RevisionNumber;
-
-    use super::{Fleet, FleetFull, REMEMBERED, Registration};
-    use crate::domain::name::EnvironmentName;
-
-    fn environment() -> EnvironmentName {
-        EnvironmentName::parse("default").unwrap()
-    }
-
-    fn register(fleet: &Fleet, name: &str) -> Result<Registration, FleetFull> {
-        let number = RevisionNumber::new(7);
-        fleet.register(environment(), name.to_owned(), "1".to_owned(), number, 1)
-    }
-
-    #[test]
-    fn a_node_that_leaves_is_remembered_for_a_while() {
-        let clock = Clock::manual(1000);
-        let fleet = Fleet::new(clock.clone());
-        let node = register(&fleet, "a").unwrap();
-        clock.advance(Duration::from_secs(5));
-        node.beat(RevisionNumber::new(8), 3, None);
-        drop(node);
-        let view = fleet.node(&environment(), "a").unwrap();
-        assert!(!view.connected);
-        assert_eq!((view.open_sessions, view.last_word.seconds()), (3, 1005));
-        assert_eq!(view.lag(RevisionNumber::new(10)), 2);
-        clock.advance(REMEMBERED);
-        let _other = register(&fleet, "b").unwrap();
-        assert_eq!(fleet.node(&environment(), "a"), None);
-    }
-
-    #[test]
-    fn a_node_that_comes_back_ends_its_earlier_stream_and_is_not_marked_absent_by_it() {
-        let fleet = Fleet::new(Clock::System);
-        let first = register(&fleet, "a").unwrap();
-        let second = register(&fleet, "a").unwrap();
-        assert!(first.replaced().is_cancelled() && !second.replaced().is_cancelled());
-        first.beat(RevisionNumber::new(99), 99, None);
-        drop(first);
-        let view = fleet.node(&environment(), "a").unwrap();
-        assert!(view.connected);
-        assert_eq!(view.number, RevisionNumber::new(7));
-    }
-
-    #[test]
-    fn the_fleet_is_bounded_and_the_absent_make_room() {
-        let fleet = Fleet::with_most(Clock::System, 2);
-        let a = register(&fleet, "a").unwrap();
-        let _b = register(&fleet, "b").unwrap();
-        assert_eq!(register(&fleet, "c").unwrap_err(), FleetFull(2));
-        drop(a);
-        assert!(register(&fleet, "c").is_ok());
-        assert_eq!(fleet.nodes(Some(&environment())).len(), 2);
-    }
-}
+mod tests;

@@ -6,7 +6,7 @@ use tidegate_proto::ids::UserId;
 
 use super::{
     credential::SecretHash,
-    name::SYSTEM,
+    name::{SYSTEM, UserName},
     user::{Permission, Role, Roles, User},
 };
 
@@ -21,6 +21,28 @@ pub struct Actor {
     pub roles: Roles,
     /// The sign-in session that the actor asks in, where there is one: what is begun in it ends with it.
     pub session: Option<SecretHash>,
+}
+
+/// Who looks at what there is for everybody.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Visitor {
+    /// Nobody who is known.
+    Anonymous,
+    /// Somebody who signed in.
+    SignedIn(Actor),
+}
+
+// === impl Visitor ===
+
+impl Visitor {
+    /// Who it is, where that is known.
+    #[must_use]
+    pub const fn actor(&self) -> Option<&Actor> {
+        match self {
+            Self::Anonymous => None,
+            Self::SignedIn(actor) => Some(actor),
+        }
+    }
 }
 
 // === impl Actor ===
@@ -54,6 +76,17 @@ impl Actor {
         Self {
             session: Some(token),
             ..self
+        }
+    }
+
+    /// Somebody who is about to become a user of this name; may do nothing yet.
+    #[must_use]
+    pub fn newcomer(name: &UserName) -> Self {
+        Self {
+            user: None,
+            name: name.as_str().into(),
+            roles: Roles::NONE,
+            session: None,
         }
     }
 

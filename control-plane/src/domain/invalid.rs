@@ -53,7 +53,7 @@ pub mod reason {
     pub const CONTRADICTION: &str = "CONTRADICTION";
     /// An endpoint whose scheme is neither `ws` nor `wss`.
     pub const SCHEME_NOT_ALLOWED: &str = "SCHEME_NOT_ALLOWED";
-    /// The name is taken by an API with another context.
+    /// The name is taken: by an API with another context, or by the control plane itself.
     pub const NAME_TAKEN: &str = "NAME_TAKEN";
     /// The name is kept for something else.
     pub const RESERVED: &str = "RESERVED";

@@ -60,6 +60,11 @@ name!(
     |text| title(text, 100)
 );
 name!(
+    /// The name of a document: 1 to 60 characters.
+    DocumentName,
+    |text| title(text, 60)
+);
+name!(
     /// The name of a plan: 1 to 50 letters, digits, `-`, `_` and `.`.
     PlanName,
     |text| identifier(text, 50)

@@ -2,12 +2,15 @@
 
 use std::{fmt, sync::Arc};
 
-use tidegate_proto::ids::{ApiId, ApplicationId, DenyPolicyId, RevisionId, SubscriptionId, UserId};
+use tidegate_proto::ids::{
+    ApiId, ApplicationId, DenyPolicyId, DocumentId, RevisionId, SubscriptionId, UserId,
+};
 
 use super::{
     api::Api,
     application::{Application, ApplicationKey},
     credential::{SecretHash, Session},
+    document::Document,
     environment::Environment,
     name::{ClientId, EnvironmentName, KeyId, PlanName, PolicyName},
     plan::Plan,
@@ -16,6 +19,7 @@ use super::{
     settings::Settings,
     signing::SigningKey,
     subscription::Subscription,
+    thumbnail::Thumbnail,
     user::User,
 };
 
@@ -30,6 +34,8 @@ pub enum Object {
     Api(Arc<Api>),
     Revision(Arc<Revision>),
     Deployment(Arc<Deployment>),
+    Document(Arc<Document>),
+    Thumbnail(Arc<Thumbnail>),
     Environment(Arc<Environment>),
     Plan(Arc<Plan>),
     ApplicationPolicy(Arc<ApplicationPolicy>),
@@ -51,6 +57,8 @@ pub enum ObjectKey {
     Api(ApiId),
     Revision(RevisionId),
     Deployment(ApiId, EnvironmentName),
+    Document(DocumentId),
+    Thumbnail(ApiId),
     Environment(EnvironmentName),
     Plan(PlanName),
     ApplicationPolicy(PolicyName),
@@ -106,6 +114,8 @@ impl Object {
             Self::Api(it) => ObjectKey::Api(it.id),
             Self::Revision(it) => ObjectKey::Revision(it.id),
             Self::Deployment(it) => ObjectKey::Deployment(it.api, it.environment.clone()),
+            Self::Document(it) => ObjectKey::Document(it.id),
+            Self::Thumbnail(it) => ObjectKey::Thumbnail(it.api),
             Self::Environment(it) => ObjectKey::Environment(it.name.clone()),
             Self::Plan(it) => ObjectKey::Plan(it.name.clone()),
             Self::ApplicationPolicy(it) => ObjectKey::ApplicationPolicy(it.name.clone()),
@@ -128,6 +138,8 @@ impl Object {
             Self::Api(it) => it.resource(),
             Self::Revision(it) => it.resource(),
             Self::Deployment(it) => format!("apis/{}/deployments/{}", it.api, it.environment),
+            Self::Document(it) => it.resource(),
+            Self::Thumbnail(it) => it.resource(),
             Self::Environment(it) => format!("environments/{}", it.name),
             Self::Plan(it) => format!("plans/{}", it.name),
             Self::ApplicationPolicy(it) => it.resource(),
@@ -165,6 +177,8 @@ from!(
     Api(Api),
     Revision(Revision),
     Deployment(Deployment),
+    Document(Document),
+    Thumbnail(Thumbnail),
     Environment(Environment),
     Plan(Plan),
     ApplicationPolicy(ApplicationPolicy),

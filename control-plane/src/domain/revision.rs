@@ -1,6 +1,9 @@
 //! Revisions, which are immutable copies of an API's design, and deployments, which put one on an environment.
 
-use tidegate_proto::ids::{ApiId, RevisionId};
+use tidegate_proto::{
+    ids::{ApiId, RevisionId},
+    revision::RevisionNumber,
+};
 
 use super::{api::Design, name::EnvironmentName, time::Timestamp};
 
@@ -39,6 +42,9 @@ pub struct Deployment {
     pub deployed_by: String,
     /// When it was deployed.
     pub deployed_at: Timestamp,
+    /// The number of the state that has it; zero where that was not kept yet. Nodes at this number or a later one have
+    /// been told of it.
+    pub number: RevisionNumber,
 }
 
 // === impl Revision ===

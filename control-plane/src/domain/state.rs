@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use imbl::{OrdMap, OrdSet};
 use tidegate_proto::{
-    ids::{ApiId, ApplicationId, DenyPolicyId, RevisionId, SubscriptionId, UserId},
+    ids::{ApiId, ApplicationId, DenyPolicyId, DocumentId, RevisionId, SubscriptionId, UserId},
     revision::RevisionNumber,
 };
 
@@ -17,6 +17,7 @@ use super::{
     api::Api,
     application::{Application, ApplicationKey},
     credential::{SecretHash, Session},
+    document::Document,
     environment::Environment,
     name::{ClientId, EnvironmentName, KeyId, PlanName, PolicyName},
     object::{Object, ObjectKey},
@@ -26,6 +27,7 @@ use super::{
     settings::Settings,
     signing::SigningKey,
     subscription::Subscription,
+    thumbnail::Thumbnail,
     user::User,
 };
 use index::Indexes;
@@ -40,6 +42,8 @@ pub struct State {
     apis: OrdMap<ApiId, Arc<Api>>,
     revisions: OrdMap<RevisionId, Arc<Revision>>,
     deployments: OrdMap<DeploymentKey, Arc<Deployment>>,
+    documents: OrdMap<DocumentId, Arc<Document>>,
+    thumbnails: OrdMap<ApiId, Arc<Thumbnail>>,
     environments: OrdMap<EnvironmentName, Arc<Environment>>,
     plans: OrdMap<PlanName, Arc<Plan>>,
     application_policies: OrdMap<PolicyName, Arc<ApplicationPolicy>>,
@@ -81,6 +85,18 @@ impl State {
     #[must_use]
     pub const fn deployments(&self) -> &OrdMap<DeploymentKey, Arc<Deployment>> {
         &self.deployments
+    }
+
+    /// The documents of all APIs.
+    #[must_use]
+    pub const fn documents(&self) -> &OrdMap<DocumentId, Arc<Document>> {
+        &self.documents
+    }
+
+    /// The pictures of APIs that have one.
+    #[must_use]
+    pub const fn thumbnails(&self) -> &OrdMap<ApiId, Arc<Thumbnail>> {
+        &self.thumbnails
     }
 
     /// The gateway environments.
@@ -149,7 +165,7 @@ impl State {
         &self.signing_keys
     }
 
-    /// Who the built-in key manager is.
+    /// Who the built-in key manager is, and what admins allow.
     #[must_use]
     pub fn settings(&self) -> &Settings {
         &self.settings
@@ -161,6 +177,8 @@ impl State {
         self.apis.len()
             + self.revisions.len()
             + self.deployments.len()
+            + self.documents.len()
+            + self.thumbnails.len()
             + self.environments.len()
             + self.plans.len()
             + self.application_policies.len()
@@ -190,6 +208,8 @@ impl State {
             ObjectKey::Deployment(api, environment) => {
                 Object::Deployment(self.deployment(*api, environment)?.clone())
             }
+            ObjectKey::Document(id) => Object::Document(self.documents.get(id)?.clone()),
+            ObjectKey::Thumbnail(api) => Object::Thumbnail(self.thumbnails.get(api)?.clone()),
             ObjectKey::Environment(name) => {
                 Object::Environment(self.environments.get(name)?.clone())
             }
@@ -227,6 +247,8 @@ impl State {
                         .insert((it.environment.clone(), it.api), it),
                 );
             }
+            Object::Document(it) => drop(self.documents.insert(it.id, it)),
+            Object::Thumbnail(it) => drop(self.thumbnails.insert(it.api, it)),
             Object::Environment(it) => drop(self.environments.insert(it.name.clone(), it)),
             Object::Plan(it) => drop(self.plans.insert(it.name.clone(), it)),
             Object::ApplicationPolicy(it) => {
@@ -257,6 +279,8 @@ impl State {
             ObjectKey::Deployment(api, environment) => {
                 drop(self.deployments.remove(&(environment.clone(), *api)));
             }
+            ObjectKey::Document(id) => drop(self.documents.remove(id)),
+            ObjectKey::Thumbnail(api) => drop(self.thumbnails.remove(api)),
             ObjectKey::Environment(name) => drop(self.environments.remove(name)),
             ObjectKey::Plan(name) => drop(self.plans.remove(name)),
             ObjectKey::ApplicationPolicy(name) => drop(self.application_policies.remove(name)),

@@ -58,6 +58,8 @@ pub enum Permission {
     ViewApis,
     /// Create, edit, delete APIs and their revisions; make new versions.
     DesignApis,
+    /// Write the documents of APIs.
+    WriteDocuments,
     /// Change lifecycle states; publish while creating.
     PublishApis,
     /// Choose the plans of an API.
@@ -82,15 +84,18 @@ pub enum Permission {
     ManageEverything,
     /// Read the audit log.
     ReadAudit,
-    /// Rotate signing keys and change settings.
+    /// Rotate signing keys.
     ManageKeyManager,
+    /// Change what holds for the whole installation.
+    ManageSettings,
 }
 
 impl Permission {
     /// Every permission.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::ViewApis,
         Self::DesignApis,
+        Self::WriteDocuments,
         Self::PublishApis,
         Self::AssignPlans,
         Self::DeployApis,
@@ -104,6 +109,7 @@ impl Permission {
         Self::ManageEverything,
         Self::ReadAudit,
         Self::ManageKeyManager,
+        Self::ManageSettings,
     ];
 
     /// Who may do what: the one table.
@@ -116,7 +122,9 @@ impl Permission {
             Self::PublishApis | Self::AssignPlans | Self::ManageSubscriptions => {
                 &[Admin, Publisher]
             }
-            Self::DeployApis | Self::ViewGateways => &[Admin, Creator, Publisher],
+            Self::DeployApis | Self::ViewGateways | Self::WriteDocuments => {
+                &[Admin, Creator, Publisher]
+            }
             Self::Subscribe => &[Admin, Subscriber],
             Self::ManagePlans
             | Self::ManagePolicies
@@ -124,7 +132,8 @@ impl Permission {
             | Self::ManageUsers
             | Self::ManageEverything
             | Self::ReadAudit
-            | Self::ManageKeyManager => &[Admin],
+            | Self::ManageKeyManager
+            | Self::ManageSettings => &[Admin],
         }
     }
 }

@@ -140,7 +140,8 @@ fn form_decoded(text: &str) -> Option<String> {
 }
 
 /// Checks the grammar of RFC 6749, 3.3.
-fn scope(text: String) -> Result<String, TokenError> {
+/// Reads a scope (RFC 6749, 3.3).
+pub(super) fn scope(text: String) -> Result<String, TokenError> {
     let token = |token: &str| {
         !token.is_empty()
             && token

@@ -100,7 +100,7 @@ impl KeyManager {
         Ok(Json(granted).into_response())
     }
 
-    fn sign(&self, claims: &impl Serialize) -> Result<Secret, TokenError> {
+    pub(super) fn sign(&self, claims: &impl Serialize) -> Result<Secret, TokenError> {
         let state = self.shared.service.state();
         let Some(key) = state.active_signing_key() else {
             tracing::error!("there is no signing key; no tokens can be issued");

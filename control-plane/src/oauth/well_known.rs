@@ -10,7 +10,7 @@ pub(super) async fn endpoint(State(manager): State<KeyManager>) -> Json<Value> {
     let base = issuer.trim_end_matches('/');
     Json(json!({
         "issuer": issuer,
-        "token_endpoint": format!("{base}/oauth2/token"),
+        "token_endpoint": manager.token_endpoint(),
         "jwks_uri": format!("{base}/oauth2/jwks"),
         "grant_types_supported": ["client_credentials"],
         "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],

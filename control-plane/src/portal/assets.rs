@@ -34,6 +34,9 @@ const SVG: &str = "image/svg+xml";
 const ASSETS: &[Asset] = assets! {
     "portal.css": CSS,
     "portal.js": SCRIPT,
+    "create.js": SCRIPT,
+    "policy.js": SCRIPT,
+    "console.js": SCRIPT,
     "favicon.svg": SVG,
 };
 

@@ -12,7 +12,8 @@ use tidegate_kit::secret::Secret;
 
 use super::{
     Answer, Form, Frame, Notice, Portal, Posted, PostedByAnyone, Problem, Room, See, Visitor,
-    cookie,
+    account, cookie,
+    devportal::SIGN_UP,
     fields::Fields,
     notice::is_local,
     posted::{RESUMED, is_secret},
@@ -38,6 +39,8 @@ struct Landing {
 struct SignIn {
     frame: Frame,
     form: Form,
+    /// Where strangers sign up, if they may.
+    sign_up: Option<&'static str>,
 }
 
 #[derive(Template)]
@@ -59,7 +62,8 @@ pub(super) fn routes() -> Router<Portal> {
 pub(super) fn sign_in_path(visitor: &Visitor) -> String {
     let target = visitor.target();
     let here = visitor.path() == SIGN_IN || visitor.path() == "/sign-out";
-    if here || visitor.room().is_none() {
+    let comes_back = visitor.room().is_some() || visitor.path() == account::PATH;
+    if here || !comes_back {
         return SIGN_IN.to_owned();
     }
     let query = Fields::new().with(NEXT, target).encode();
@@ -77,13 +81,18 @@ async fn landing(visitor: Visitor) -> Answer {
     page.frame.show(&page)
 }
 
-async fn ask(visitor: Visitor) -> Answer {
+async fn ask(State(portal): State<Portal>, visitor: Visitor) -> Answer {
     let next = visitor.query().text(NEXT).to_owned();
     if let Some(actor) = visitor.actor() {
         return See::page(destination(&next, actor)).answer();
     }
     let form = Form::of(Fields::new().with(NEXT, next));
-    show(visitor.frame("Sign in"), form, StatusCode::OK)
+    show(
+        visitor.frame("Sign in"),
+        form,
+        sign_up(&portal),
+        StatusCode::OK,
+    )
 }
 
 async fn sign_in(State(portal): State<Portal>, posted: PostedByAnyone) -> Answer {
@@ -92,7 +101,7 @@ async fn sign_in(State(portal): State<Portal>, posted: PostedByAnyone) -> Answer
     let peer = posted.visitor.peer();
     let signed_in = match portal.service.sign_in(name, &password, peer).await {
         Ok(signed_in) => signed_in,
-        Err(error) => return refused(&posted, error),
+        Err(error) => return refused(&portal, &posted, error),
     };
     // A session that is left behind would go on for hours.
     if let Some(before) = posted.visitor.session() {
@@ -117,7 +126,7 @@ async fn sign_in(State(portal): State<Portal>, posted: PostedByAnyone) -> Answer
     Ok(response)
 }
 
-fn refused(posted: &PostedByAnyone, error: ServiceError) -> Answer {
+fn refused(portal: &Portal, posted: &PostedByAnyone, error: ServiceError) -> Answer {
     let mut form = posted.form();
     let status = match &error {
         ServiceError::Unauthenticated(_) => {
@@ -131,7 +140,7 @@ fn refused(posted: &PostedByAnyone, error: ServiceError) -> Answer {
         }
         _ => return Err(error.into()),
     };
-    show(posted.frame("Sign in"), form, status)
+    show(posted.frame("Sign in"), form, sign_up(portal), status)
 }
 
 async fn sign_out(State(portal): State<Portal>, posted: Result<Posted, Problem>) -> Answer {
@@ -157,7 +166,7 @@ pub(super) fn sign_in_again(visitor: &Visitor, typed: &Fields) -> Answer {
     let kept = typed.only(|name| !is_secret(name)).encode();
     let fields = Fields::new().with(NEXT, visitor.target()).with(KEPT, kept);
     let frame = visitor.frame("Sign in again");
-    show(frame, Form::of(fields), StatusCode::UNAUTHORIZED)
+    show(frame, Form::of(fields), None, StatusCode::UNAUTHORIZED)
 }
 
 /// After signing in again: a form with all that was typed, which goes on to where it was sent.
@@ -170,8 +179,17 @@ pub(super) fn resume(visitor: &Visitor, path: &str, typed: &Fields) -> Answer {
     page.frame.show(&page)
 }
 
-fn show(frame: Frame, form: Form, status: StatusCode) -> Answer {
-    let page = SignIn { frame, form };
+/// Where strangers sign up, if they may.
+fn sign_up(portal: &Portal) -> Option<&'static str> {
+    portal.service.is_sign_up_allowed().then_some(SIGN_UP)
+}
+
+fn show(frame: Frame, form: Form, sign_up: Option<&'static str>, status: StatusCode) -> Answer {
+    let page = SignIn {
+        frame,
+        form,
+        sign_up,
+    };
     page.frame.show_with(status, &page)
 }
 

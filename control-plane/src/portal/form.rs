@@ -182,8 +182,21 @@ impl Fault {
     /// The fault as a sentence, without a full stop.
     #[must_use]
     pub fn sentence(&self) -> String {
-        let words = self.field.replace('_', " ");
-        capitalised(&format!("{words} {}", self.text))
+        let places: Vec<_> = self.field.split('.').map(words).collect();
+        capitalised(&format!("{} {}", places.join(", "), self.text))
+    }
+}
+
+/// A segment of a field's path as people say it: `max_sessions` is "max sessions", `topics[0]` is "topic 1".
+fn words(segment: &str) -> String {
+    let words = segment.replace('_', " ");
+    let counted = words.strip_suffix(']').and_then(|it| it.split_once('['));
+    match counted.map(|(list, index)| (list, index.parse::<usize>())) {
+        Some((list, Ok(index))) => {
+            let item = list.strip_suffix('s').unwrap_or(list);
+            format!("{item} {}", index.saturating_add(1))
+        }
+        _ => words,
     }
 }
 
@@ -229,6 +242,10 @@ mod tests {
             "Must begin with `/`"
         );
         assert_eq!(form.faults()[0].sentence(), "Name must not be empty");
+        assert_eq!(
+            form.faults()[1].sentence(),
+            "Topic 1, mapping must begin with `/`"
+        );
         assert_eq!(form.status(), 422);
     }
 
@@ -248,6 +265,19 @@ mod tests {
         assert_eq!(form.theirs("a").as_deref(), Some("theirs"));
         assert_eq!(form.theirs("b"), None);
         assert_eq!(form.etag(), "2");
+    }
+
+    #[test]
+    fn the_field_of_an_item_is_told_by_its_place() {
+        for (field, told) in [
+            ("topics[0].mapping", "Topic 1, mapping must be short"),
+            ("tags[11]", "Tag 12 must be short"),
+            ("display_name", "Display name must be short"),
+        ] {
+            let mut form = Form::new();
+            form.fault(field, "must be short");
+            assert_eq!(form.faults()[0].sentence(), told);
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::fields::Fields;
-use crate::service::listing::Page;
+use crate::{domain::time::Timestamp, service::listing::Page};
 
 /// A filter of the admin API's lists, made of what somebody typed or chose; empty parts are left out.
 #[derive(Clone, Debug, Default)]
@@ -48,6 +48,18 @@ impl Filter {
     #[must_use]
     pub fn is_not(self, field: &str, text: &str) -> Self {
         self.compare(field, "!=", text)
+    }
+
+    /// Those whose field is that time or later.
+    #[must_use]
+    pub fn not_before(self, field: &str, at: Timestamp) -> Self {
+        self.compare(field, ">=", &at.to_string())
+    }
+
+    /// Those whose field is before that time.
+    #[must_use]
+    pub fn before(self, field: &str, at: Timestamp) -> Self {
+        self.compare(field, "<", &at.to_string())
     }
 
     /// The filter, as lists take it.

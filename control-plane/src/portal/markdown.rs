@@ -20,14 +20,15 @@ static CLEAN: LazyLock<Builder<'static>> = LazyLock::new(|| {
     clean
 });
 
+/// What is Markdown beyond its core.
+const OPTIONS: Options = Options::ENABLE_TABLES.union(Options::ENABLE_STRIKETHROUGH);
 /// Headings begin below those of the page.
 const LEVELS_DOWN: u8 = 2;
 
 /// Renders and cleans.
 #[must_use]
 pub fn html(text: &str) -> Html {
-    let options = Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH;
-    let events = Parser::new_ext(text, options).map(|event| match event {
+    let events = Parser::new_ext(text, OPTIONS).map(|event| match event {
         Event::Start(Tag::Heading {
             level,
             id,
@@ -49,6 +50,34 @@ pub fn html(text: &str) -> Html {
     Html(CLEAN.clean(&unclean).to_string())
 }
 
+/// The beginning of it as plain text on one line, for cards; at most so many characters.
+#[must_use]
+pub fn plain(text: &str, most: usize) -> String {
+    let mut plain = String::new();
+    for event in Parser::new_ext(text, OPTIONS) {
+        match event {
+            Event::Text(text) | Event::Code(text) | Event::Html(text) | Event::InlineHtml(text) => {
+                plain.push_str(&text);
+            }
+            // The end of a word in bold is not the end of a word.
+            Event::End(TagEnd::Emphasis | TagEnd::Strong | TagEnd::Link) => {}
+            Event::SoftBreak | Event::HardBreak | Event::End(_) if !plain.ends_with(' ') => {
+                plain.push(' ');
+            }
+            _ => {}
+        }
+        // Whatever follows is not shown.
+        if plain.len() > 4 * most {
+            break;
+        }
+    }
+    let plain = plain.trim();
+    match plain.char_indices().nth(most) {
+        Some((end, _)) => format!("{}…", plain[..end].trim_end()),
+        None => plain.to_owned(),
+    }
+}
+
 fn lower(level: pulldown_cmark::HeadingLevel) -> pulldown_cmark::HeadingLevel {
     use pulldown_cmark::HeadingLevel::H6;
     pulldown_cmark::HeadingLevel::try_from(usize::from(level as u8 + LEVELS_DOWN)).unwrap_or(H6)
@@ -56,7 +85,16 @@ fn lower(level: pulldown_cmark::HeadingLevel) -> pulldown_cmark::HeadingLevel {
 
 #[cfg(test)]
 mod tests {
-    use super::html;
+    use super::{html, plain};
+
+    #[test]
+    fn a_teaser_is_the_text_without_its_marks() {
+        let text = "# Echo\n\nSays **back** what\nit `hears`.\n\n- one";
+        assert_eq!(plain(text, 100), "Echo Says back what it hears. one");
+        assert_eq!(plain(text, 6), "Echo S…");
+        assert_eq!(plain("| a | b |\n|---|---|\n| 1 | 2 |", 100), "a b 1 2");
+        assert_eq!(plain("", 6), "");
+    }
 
     #[test]
     fn markdown_is_rendered_below_the_headings_of_the_page() {

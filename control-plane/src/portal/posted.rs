@@ -79,6 +79,12 @@ impl Posted {
         self.resumed
     }
 
+    /// Who posted it, as handlers that only look have it.
+    #[must_use]
+    pub const fn signed_in(&self) -> &SignedIn {
+        &self.by
+    }
+
     /// The first file of an input.
     #[must_use]
     pub fn file(&self, field: &str) -> Option<&Upload> {

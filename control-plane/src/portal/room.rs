@@ -91,6 +91,15 @@ impl Room {
         })
     }
 
+    /// The place that a path is at or below.
+    #[must_use]
+    pub fn place_at(self, path: &str) -> Option<&'static Place> {
+        self.places().iter().find(|place| {
+            let rest = path.strip_prefix(place.path);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        })
+    }
+
     /// Whether it has a place that is of use to somebody.
     #[must_use]
     pub fn is_open_to(self, actor: Option<&Actor>) -> bool {

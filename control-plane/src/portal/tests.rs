@@ -8,9 +8,12 @@ use http::{HeaderMap, Method, Request, StatusCode, header};
 use tidegate_kit::{clock::Clock, secret::Secret};
 use tower::ServiceExt as _;
 
+mod devportal;
+mod admin;
 mod entrance;
 mod forms;
 mod pages;
+mod publisher;
 
 use super::{Portal, cookie, csrf, fields::Fields};
 use crate::{
@@ -21,7 +24,7 @@ use crate::{
         user::{Role, Roles},
     },
     http::{Peer, people},
-    oauth::rotation::Rotation,
+    oauth::{KeyManager, rotation::Rotation},
     service::{Service, apis::ApiInput},
     store::memory::MemoryStore,
 };
@@ -67,7 +70,10 @@ impl Stage {
                 .unwrap();
         }
         let rotation = Rotation::new(service.clone(), &OauthConfig::default());
-        let portal = Portal::new(service.clone(), Fleet::new(clock.clone()), rotation);
+        rotation.look().await.unwrap();
+        let key_manager = KeyManager::new(service.clone(), &OauthConfig::default()).unwrap();
+        let fleet = Fleet::new(clock.clone());
+        let portal = Portal::new(service.clone(), fleet, rotation, key_manager);
         let peer = Peer(IpAddr::from([192, 0, 2, 7]));
         let door = people::routes(portal.routes(), Duration::from_secs(30)).layer(Extension(peer));
         Self {

@@ -9,7 +9,7 @@ use tidegate_kit::secret::Secret;
 use super::{Frame, Notice, Portal, Problem, Room, cookie, csrf, fields::Fields};
 use crate::{
     domain::{
-        actor::Actor,
+        actor::{Actor, Visitor as Reader},
         time::Timestamp,
         user::{Permission, Roles},
     },
@@ -99,15 +99,13 @@ impl Visitor {
         self.0.actor.as_ref()
     }
 
-    /// Who reads what everybody may read: the signed-in user, or an actor without a role, who sees what is public.
+    /// Who reads what there is for everybody, as use cases take it.
     #[must_use]
-    pub fn reader(&self) -> Actor {
-        self.0.actor.clone().unwrap_or_else(|| Actor {
-            user: None,
-            name: "anonymous".into(),
-            roles: Roles::NONE,
-            session: None,
-        })
+    pub fn reader(&self) -> Reader {
+        self.0
+            .actor
+            .clone()
+            .map_or(Reader::Anonymous, Reader::SignedIn)
     }
 
     /// Whether somebody is signed in who may do that.
@@ -213,9 +211,13 @@ impl Visitor {
             return Err(Problem::SignIn);
         };
         if let Some(room) = self.room().filter(|room| !room.is_open_to(Some(&actor))) {
-            return Err(Problem::Service(ServiceError::PermissionDenied(needs(
-                room,
-            ))));
+            let needs = room.places().iter().filter_map(|place| place.needs);
+            return Err(lacks(needs));
+        }
+        // What is not offered in the side navigation is not there by its address either.
+        let place = self.room().and_then(|room| room.place_at(self.path()));
+        if let Some(needs) = place.and_then(|place| place.needs) {
+            demand(&actor, needs)?;
         }
         Ok(SignedIn {
             actor,
@@ -224,14 +226,23 @@ impl Visitor {
     }
 }
 
-/// What one must be to be let into a room.
-fn needs(room: Room) -> String {
-    let roles = crate::domain::user::Role::ALL.into_iter().filter(|role| {
-        let needs = room.places().iter().filter_map(|place| place.needs);
-        needs.into_iter().any(|needs| needs.roles().contains(role))
-    });
-    let roles: Vec<_> = roles.map(|role| role.as_str()).collect();
-    format!("the role {}", roles.join(" or "))
+/// Refuses an actor who may not do that.
+fn demand(actor: &Actor, permission: Permission) -> Result<(), Problem> {
+    if actor.may(permission) {
+        Ok(())
+    } else {
+        Err(lacks(std::iter::once(permission)))
+    }
+}
+
+/// For somebody who lacks all of these: names the roles that have one of them.
+fn lacks(permissions: impl Iterator<Item = Permission>) -> Problem {
+    let roles: Roles = permissions
+        .flat_map(|permission| permission.roles().iter().copied())
+        .collect();
+    let roles: Vec<_> = roles.iter().map(|role| role.as_str()).collect();
+    let needs = format!("the role {}", roles.join(" or "));
+    Problem::Service(ServiceError::PermissionDenied(needs))
 }
 
 fn secret(headers: &HeaderMap, name: &str) -> Option<Secret> {
@@ -253,6 +264,16 @@ impl FromRequestParts<Portal> for Visitor {
 }
 
 // === impl SignedIn ===
+
+impl SignedIn {
+    /// For a page that only shows a form: refuses whom the use case behind the form would refuse.
+    ///
+    /// # Errors
+    /// Names the roles that may.
+    pub fn demands(&self, permission: Permission) -> Result<(), Problem> {
+        demand(&self.actor, permission)
+    }
+}
 
 impl Deref for SignedIn {
     type Target = Visitor;

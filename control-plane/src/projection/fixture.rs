@@ -9,6 +9,7 @@ use tidegate_proto::{
     ids::{ApiId, ApplicationId, DenyPolicyId, RevisionId, SubscriptionId, UserId},
     path::{Context, Version},
     quota::Limits,
+    revision::RevisionNumber,
 };
 use uuid::Uuid;
 
@@ -93,6 +94,7 @@ impl World {
         world.put(Settings {
             issuer: "https://issuer".to_owned(),
             audiences: vec!["tidegate".to_owned()],
+            ..Settings::default()
         });
         world.sign_with("k1", SigningKeyState::Active);
         world
@@ -266,6 +268,7 @@ impl World {
             revision: revision_id(revision),
             deployed_by: "admin".to_owned(),
             deployed_at: NOW,
+            number: RevisionNumber::ZERO,
         });
     }
 

@@ -10,7 +10,7 @@ mod validate;
 mod versions;
 
 use super::{
-    Service, deny_policies,
+    Service, deny_policies, documents,
     error::{ServiceError, reason},
     guard::{check_etag, demand},
     lifecycle,
@@ -18,7 +18,7 @@ use super::{
     revisions,
 };
 use crate::domain::{
-    actor::Actor,
+    actor::{Actor, Visitor},
     api::{Api, Visibility},
     lifecycle::{Action, Lifecycle, LifecycleEvent},
     name::{DEFAULT_ENVIRONMENT, EnvironmentName, UserName},
@@ -158,7 +158,7 @@ impl Service {
         visible(&state, actor, id).cloned()
     }
 
-    /// Lists the APIs that the actor may see. Filter fields: `name` (or `api_name`), `context`, `version`, `state`,
+    /// Lists the APIs that the actor may see. Filter fields: `text` (all texts and tags), `name` (or `api_name`), `context`, `version`, `state`,
     /// `tag`, `provider`, `display_name`, `description`, `default_version`, `plan`. Order fields: `name`, `context`,
     /// `version`, `state`, `create_time`, `update_time`.
     ///
@@ -230,8 +230,8 @@ impl Service {
         .await
     }
 
-    /// Deletes an API with its revisions, its deployments and the deny policy about it. When it was the default version,
-    /// the one that was it before is it again.
+    /// Deletes an API with its revisions, its deployments, its documents, its picture and the deny policy about it. When it
+    /// was the default version, the one that was it before is it again.
     ///
     /// # Errors
     /// `PermissionDenied`, `NotFound`, `Aborted`, `FailedPrecondition` (`API_HAS_SUBSCRIPTIONS`), `Storage`, `Unavailable`.
@@ -266,6 +266,8 @@ impl Service {
             for revision in revisions {
                 draft.remove(ObjectKey::Revision(revision));
             }
+            documents::remove_all(draft, id);
+            draft.remove(ObjectKey::Thumbnail(id));
             Ok(())
         })
         .await
@@ -274,6 +276,7 @@ impl Service {
 
 const SCHEMA: Schema<Api> = Schema {
     filter: &[
+        ("text", Kind::Text),
         ("api_name", Kind::Text),
         ("name", kind::API_OR_NAME),
         ("context", Kind::Text),
@@ -303,6 +306,7 @@ const SCHEMA: Schema<Api> = Schema {
     ],
     default_order: "create_time",
     get: |api, field| match field {
+        "text" => searched(api),
         "api_name" => Field::text(&api.name),
         "name" => Field::Texts(vec![api.name.to_string(), api.id.to_string()]),
         "context" => Field::text(&api.context),
@@ -321,26 +325,42 @@ const SCHEMA: Schema<Api> = Schema {
     id: |api| api.id.to_string(),
 };
 
-/// Whether an actor may see an API: designers all; others what is listed for their roles, and what their own
-/// applications are subscribed to, unless it is retired.
+/// Whether an actor may see an API: designers all; others what the catalogue shows them.
 pub(super) fn may_see(state: &State, actor: &Actor, api: &Api) -> bool {
-    if actor.may(Permission::ViewApis) {
-        return true;
-    }
+    actor.may(Permission::ViewApis) || is_offered(state, Some(actor), api)
+}
+
+/// Whether the catalogue shows an API to an actor, or to whoever comes: what is listed for the actor's roles (to
+/// designers whatever is listed), and what the actor's own applications are subscribed to, unless it is retired.
+pub(super) fn is_offered(state: &State, actor: Option<&Actor>, api: &Api) -> bool {
     let for_roles = match api.visibility {
         Visibility::Public => true,
-        Visibility::Restricted(roles) => roles.intersects(actor.roles),
+        Visibility::Restricted(roles) => actor
+            .is_some_and(|actor| roles.intersects(actor.roles) || actor.may(Permission::ViewApis)),
     };
     if api.state.is_listed() && for_roles {
         return true;
     }
     let keeps = matches!(api.state, Lifecycle::Deprecated) || api.state.is_listed();
     keeps
-        && actor.user.is_some_and(|user| {
+        && actor.and_then(|actor| actor.user).is_some_and(|user| {
             state
                 .applications_of(user)
                 .any(|application| state.subscription_between(application.id, api.id).is_some())
         })
+}
+
+/// What a search for a word looks through.
+pub(super) fn searched(api: &Api) -> Field {
+    let design = &api.design;
+    let tags = design.tags.iter().map(String::as_str);
+    let texts = [
+        api.name.as_str(),
+        &design.display_name,
+        api.context.as_str(),
+        &design.description,
+    ];
+    Field::Text(texts.into_iter().chain(tags).collect::<Vec<_>>().join("\n"))
 }
 
 /// The API of an id, when the actor may see it.
@@ -354,6 +374,22 @@ pub(super) fn visible<'a>(
         .get(&id)
         .filter(|api| may_see(state, actor, api))
         .ok_or_else(|| ServiceError::NotFound(format!("apis/{id}")))
+}
+
+/// The API of an id, when a visitor may see it.
+pub(super) fn seen<'a>(
+    state: &'a State,
+    visitor: &Visitor,
+    id: ApiId,
+) -> Result<&'a Arc<Api>, ServiceError> {
+    match visitor {
+        Visitor::SignedIn(actor) => visible(state, actor, id),
+        Visitor::Anonymous => state
+            .apis()
+            .get(&id)
+            .filter(|api| is_offered(state, None, api))
+            .ok_or_else(|| ServiceError::NotFound(format!("apis/{id}"))),
+    }
 }
 
 fn created(at: crate::domain::time::Timestamp, by: String) -> LifecycleEvent {

@@ -140,6 +140,34 @@ impl Service {
         Ok(NewKey { key, secret })
     }
 
+    /// Notes that the owner of an application is given an access token for one of its keys; gives what the token is made
+    /// of. Only owners are: a token acts as the application.
+    ///
+    /// # Errors
+    /// `PermissionDenied`, `NotFound`, `Storage`, `Unavailable`.
+    pub async fn note_access_token(
+        &self,
+        actor: &Actor,
+        application: ApplicationId,
+        client_id: &str,
+    ) -> Result<(Arc<ApplicationKey>, Arc<Application>), ServiceError> {
+        demand(actor, Permission::Subscribe)?;
+        let client_id = client_id.to_owned();
+        self.commit(actor, "GenerateAccessToken", move |draft| {
+            let application = owned(draft.state(), &draft.actor, application)?.clone();
+            if !draft.actor.is(application.owner) {
+                return Err(ServiceError::PermissionDenied(
+                    "the owner of the application".to_owned(),
+                ));
+            }
+            let key = find_key(draft.state(), application.id, &client_id)?;
+            // Nothing changes; what is written is the entry of the audit log.
+            let key = ApplicationKey::clone(key);
+            Ok((draft.put(key), application))
+        })
+        .await
+    }
+
     /// The key and application of OAuth client credentials, for the token endpoint; `None` when they are wrong.
     #[must_use]
     pub fn authenticate_client(

@@ -62,6 +62,8 @@ pub mod reason {
     pub const POLICY_IN_USE: &str = "POLICY_IN_USE";
     /// The API does not offer the plan.
     pub const PLAN_NOT_OFFERED: &str = "PLAN_NOT_OFFERED";
+    /// The API has as many documents as it may.
+    pub const DOCUMENT_LIMIT: &str = "DOCUMENT_LIMIT";
     /// The API has as many revisions as it may.
     pub const REVISION_LIMIT: &str = "REVISION_LIMIT";
     /// The revision runs on an environment.
@@ -92,6 +94,8 @@ pub mod reason {
     pub const LAST_ADMIN: &str = "LAST_ADMIN";
     /// The user owns applications.
     pub const USER_OWNS_APPLICATIONS: &str = "USER_OWNS_APPLICATIONS";
+    /// The settings do not let strangers sign up.
+    pub const SIGN_UP_NOT_ALLOWED: &str = "SIGN_UP_NOT_ALLOWED";
     /// A signing key waits for its turn already.
     pub const ROTATION_IN_PROGRESS: &str = "ROTATION_IN_PROGRESS";
 }

@@ -55,6 +55,33 @@ pub struct Page<T> {
 /// Where an item stands in its order, and what tells it from its equals.
 type Standing = (Vec<Field>, String);
 
+// === impl Page ===
+
+impl<T> Page<T> {
+    /// A page of nothing, for a list that was not asked.
+    #[must_use]
+    pub const fn empty() -> Self {
+        Self {
+            items: Vec::new(),
+            next_page_token: String::new(),
+            total_size: 0,
+            query: String::new(),
+            places: Vec::new(),
+        }
+    }
+
+    /// The same page of what the items are turned into.
+    pub(super) fn map<U>(self, turn: impl FnMut(T) -> U) -> Page<U> {
+        Page {
+            items: self.items.into_iter().map(turn).collect(),
+            next_page_token: self.next_page_token,
+            total_size: self.total_size,
+            query: self.query,
+            places: self.places,
+        }
+    }
+}
+
 /// The value of a field, as filters and orders see it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) enum Field {

@@ -135,6 +135,22 @@ impl Service {
         .await
     }
 
+    /// What is deployed of an API where, by environment, for those who may see nodes. How far each node is with it, the
+    /// fleet view tells (`discovery`).
+    ///
+    /// # Errors
+    /// `PermissionDenied`, `NotFound`.
+    pub fn list_deployments(
+        &self,
+        actor: &Actor,
+        api: ApiId,
+    ) -> Result<Vec<Arc<Deployment>>, ServiceError> {
+        self.may_view_nodes(actor, None)?;
+        let state = self.state();
+        visible(&state, actor, api)?;
+        Ok(state.deployments_of(api).cloned().collect())
+    }
+
     /// Puts a revision on environments, in the place of what runs there of the API.
     ///
     /// # Errors
@@ -265,6 +281,7 @@ pub(super) fn put_deployment(draft: &mut Draft, revision: &Revision, environment
         revision: revision.id,
         deployed_by: draft.actor.name.to_string(),
         deployed_at: draft.now,
+        number: draft.number(),
     });
 }
 

@@ -5,7 +5,7 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 use tidegate_kit::secret::Secret;
 use tidegate_proto::ids::UserId;
 
-use super::{Service, error::ServiceError, password::random_secret};
+use super::{Service, error::ServiceError, password::random_secret, users::end_sessions};
 use crate::domain::{
     actor::Actor,
     credential::{SecretHash, Session},
@@ -97,6 +97,19 @@ impl Service {
         actor.session = None;
         self.commit(&actor, "SignOut", move |draft| {
             draft.remove(ObjectKey::Session(hash));
+            Ok(())
+        })
+        .await
+    }
+
+    /// Ends all sessions of a user, by name: one's own, or anybody's for an admin.
+    ///
+    /// # Errors
+    /// `PermissionDenied`, `NotFound`, `Storage`, `Unavailable`.
+    pub async fn sign_out_everywhere(&self, actor: &Actor, name: &str) -> Result<(), ServiceError> {
+        let user = self.get_user(actor, name)?.id;
+        self.commit(actor, "SignOutEverywhere", move |draft| {
+            end_sessions(draft, user, None);
             Ok(())
         })
         .await

@@ -168,9 +168,19 @@ impl Service {
     ///
     /// # Errors
     /// `PermissionDenied`, `Storage`, `Unavailable`.
-    pub async fn configure(&self, actor: &Actor, settings: Settings) -> Result<(), ServiceError> {
+    pub async fn configure(
+        &self,
+        actor: &Actor,
+        issuer: String,
+        audiences: Vec<String>,
+    ) -> Result<(), ServiceError> {
         demand(actor, Permission::ManageKeyManager)?;
         self.commit(actor, "Configure", move |draft| {
+            let settings = Settings {
+                issuer,
+                audiences,
+                ..draft.state().settings().clone()
+            };
             if *draft.state().settings() != settings {
                 draft.put(settings);
             }

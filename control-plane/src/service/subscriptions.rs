@@ -18,6 +18,7 @@ use super::{
 use crate::domain::{
     actor::Actor,
     api::Api,
+    application::Application,
     invalid::{self, Faults},
     lifecycle::Lifecycle,
     name::PlanName,
@@ -44,7 +45,27 @@ pub struct SubscriptionUpdate {
     pub etag: String,
 }
 
+/// Whose a subscription is and to what it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parties {
+    /// The application that subscribed.
+    pub application: Arc<Application>,
+    /// The API.
+    pub api: Arc<Api>,
+}
+
 impl Service {
+    /// Whose a subscription is and to what it is. Whoever was given the subscription may know their names, although he
+    /// may not see either. `None` when it is gone meanwhile.
+    #[must_use]
+    pub fn parties(&self, subscription: &Subscription) -> Option<Parties> {
+        let state = self.state();
+        Some(Parties {
+            application: state.applications().get(&subscription.application)?.clone(),
+            api: state.apis().get(&subscription.api)?.clone(),
+        })
+    }
+
     /// Subscribes an application to an API under a plan (by name, without `plans/`).
     ///
     /// # Errors

@@ -279,7 +279,7 @@ const fn is_admin(user: &User) -> bool {
     user.roles.contains(Role::Admin)
 }
 
-fn find(state: &State, name: &str) -> Result<Arc<User>, ServiceError> {
+pub(super) fn find(state: &State, name: &str) -> Result<Arc<User>, ServiceError> {
     state
         .user_named(name)
         .cloned()
@@ -300,7 +300,7 @@ fn read_roles(roles: Roles, faults: &mut Faults) {
     }
 }
 
-fn add(
+pub(super) fn add(
     draft: &mut Draft,
     name: UserName,
     password: PasswordHash,
@@ -334,7 +334,7 @@ fn keep_an_admin(state: &State) -> Result<(), ServiceError> {
     })
 }
 
-fn end_sessions(draft: &mut Draft, user: UserId, keep: Option<SecretHash>) {
+pub(super) fn end_sessions(draft: &mut Draft, user: UserId, keep: Option<SecretHash>) {
     let ended: Vec<_> = draft
         .state()
         .sessions_of(user)

@@ -5,6 +5,7 @@ mod frame;
 mod api;
 mod design;
 mod client;
+mod reading;
 mod people;
 mod platform;
 mod policy;
@@ -14,6 +15,7 @@ use std::fmt;
 
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 use tidegate_proto::revision::RevisionNumber;
 
 use super::StoreError;
@@ -29,6 +31,8 @@ mod table {
     pub(super) const API: &str = "api";
     pub(super) const REVISION: &str = "revision";
     pub(super) const DEPLOYMENT: &str = "deployment";
+    pub(super) const DOCUMENT: &str = "document";
+    pub(super) const THUMBNAIL: &str = "thumbnail";
     pub(super) const ENVIRONMENT: &str = "environment";
     pub(super) const PLAN: &str = "plan";
     pub(super) const APPLICATION_POLICY: &str = "application-policy";
@@ -55,6 +59,8 @@ pub fn key(of: &ObjectKey) -> String {
         ObjectKey::Deployment(api, environment) => {
             format!("{}/{environment}/{api}", table::DEPLOYMENT)
         }
+        ObjectKey::Document(id) => format!("{}/{id}", table::DOCUMENT),
+        ObjectKey::Thumbnail(api) => format!("{}/{api}", table::THUMBNAIL),
         ObjectKey::Environment(name) => format!("{}/{name}", table::ENVIRONMENT),
         ObjectKey::Plan(name) => format!("{}/{name}", table::PLAN),
         ObjectKey::ApplicationPolicy(name) => format!("{}/{name}", table::APPLICATION_POLICY),
@@ -92,7 +98,7 @@ pub fn decode(key_found: &str, framed: &[u8]) -> Result<Object, StoreError> {
     Ok(object)
 }
 
-/// An object as the audit log shows it: its record without what is secret.
+/// An object as the audit log shows it: its record without what is secret, and with a digest of what is large.
 #[must_use]
 pub fn audit_view(object: &Object) -> Value {
     let versioned: Value = serde_json::from_str(&json(object)).expect("a record is JSON");
@@ -108,6 +114,12 @@ pub fn audit_view(object: &Object) -> Value {
         for secret in ["password", "secret", "private_key", "token"] {
             if let Some(value) = fields.get_mut(secret) {
                 *value = Value::String("[redacted]".to_owned());
+            }
+        }
+        for large in ["markdown", "image"] {
+            if let Some(Value::String(text)) = fields.get_mut(large) {
+                let digest = hex(&Sha256::digest(text.as_bytes())[..8]);
+                *text = format!("[{} bytes, {digest}]", text.len());
             }
         }
     }
@@ -145,6 +157,8 @@ fn json(object: &Object) -> String {
         Object::Api(it) => to_json(&api::ApiRecord::from(&**it)),
         Object::Revision(it) => to_json(&api::RevisionRecord::from(&**it)),
         Object::Deployment(it) => to_json(&api::DeploymentRecord::from(&**it)),
+        Object::Document(it) => to_json(&reading::DocumentRecord::from(&**it)),
+        Object::Thumbnail(it) => to_json(&reading::ThumbnailRecord::from(&**it)),
         Object::Environment(it) => to_json(&platform::EnvironmentRecord::from(&**it)),
         Object::Plan(it) => to_json(&platform::PlanRecord::from(&**it)),
         Object::ApplicationPolicy(it) => to_json(&policy::ApplicationPolicyRecord::from(&**it)),
@@ -166,6 +180,10 @@ fn object(key: &str, json: &str) -> Result<Object, Unreadable> {
         table::API => from_json::<api::ApiRecord>(json)?.object()?.into(),
         table::REVISION => from_json::<api::RevisionRecord>(json)?.object()?.into(),
         table::DEPLOYMENT => from_json::<api::DeploymentRecord>(json)?.object()?.into(),
+        table::DOCUMENT => from_json::<reading::DocumentRecord>(json)?.object()?.into(),
+        table::THUMBNAIL => from_json::<reading::ThumbnailRecord>(json)?
+            .object()?
+            .into(),
         table::ENVIRONMENT => from_json::<platform::EnvironmentRecord>(json)?
             .object()?
             .into(),

@@ -11,7 +11,7 @@ use tidegate_proto::{
     reason::Reason,
 };
 
-use super::{Authenticator, Principal, rejudge};
+use super::{Authenticator, Principal, credential::Places, rejudge};
 use crate::{
     route::route,
     snapshot::{
@@ -77,8 +77,13 @@ impl World {
         let mut headers = HeaderMap::new();
         headers.insert(AUTHORIZATION, format!("Bearer {token}").parse().unwrap());
         let matched = route(&snapshot, path).expect("the path leads to an API");
+        let places = Places {
+            headers: &headers,
+            carried: None,
+            query: None,
+        };
         self.authenticator
-            .authenticate(&snapshot, &matched, &headers, None, now)
+            .authenticate(&snapshot, &matched, places, now)
     }
 }
 

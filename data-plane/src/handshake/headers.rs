@@ -17,7 +17,7 @@ use tidegate_proto::reason::Reason;
 pub struct Offer {
     /// The request target.
     pub uri: Uri,
-    /// Every header of the request.
+    /// Every header of the request; `session` takes a token out of the subprotocols before anybody reads them.
     pub headers: HeaderMap,
     /// The `Sec-WebSocket-Accept` that answers the client's key.
     pub accept: HeaderValue,

@@ -194,6 +194,117 @@ async fn the_backend_sees_the_request_without_its_credential_and_the_client_the_
     assert!(!node.log.text().contains(&node.token()[..40]));
 }
 
+/// What became of a handshake whose subprotocols carry something.
+struct Offered {
+    /// The head of the gateway's answer, and the body of a refusal.
+    answer: String,
+    /// What the backend was offered.
+    forwarded: Option<String>,
+    /// Whether the log, the backend or the answer has the token.
+    told: bool,
+}
+
+/// Offers these subprotocols, `TOKEN` among them for a good token, before a backend that chooses `chosen`.
+async fn offer(offered: &str, chosen: Option<&'static str>) -> Offered {
+    let (seen, mut heads) = mpsc::channel(1);
+    let address = backend(move |mut io| {
+        let seen = seen.clone();
+        async move {
+            let head = read_head(&mut io).await;
+            let choice = |name| format!("Sec-WebSocket-Protocol: {name}\r\n");
+            let answer = switching(&head, &chosen.map_or_else(String::new, choice));
+            seen.send(head).await.unwrap();
+            io.write_all(answer.as_bytes()).await.unwrap();
+            read_head(&mut io).await;
+        }
+    })
+    .await;
+    let node = Node::before(address).await;
+    let token = node.token();
+    let request = format!(
+        "{}Sec-WebSocket-Protocol: {}\r\n\r\n",
+        bare_upgrade("/echo/1.0"),
+        offered.replace("TOKEN", &token)
+    );
+    let mut client = node.connect().await;
+    client.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = read_head(&mut client).await;
+    if !answer.starts_with("HTTP/1.1 101 ") {
+        soon(client.read_to_string(&mut answer)).await.unwrap();
+    }
+    drop(client);
+    node.log.one().await;
+    let head = heads.try_recv().unwrap_or_default();
+    let secret = &token[token.len() - 40..];
+    let told = [&head, &answer, &node.log.text()]
+        .iter()
+        .any(|text| text.contains(secret));
+    Offered {
+        forwarded: header(&head, "sec-websocket-protocol").map(str::to_owned),
+        answer,
+        told,
+    }
+}
+
+#[tokio::test]
+async fn a_browser_carries_its_token_among_the_subprotocols_and_nobody_else_sees_it() {
+    for (offered, chosen, forwarded, answered) in [
+        ("tidegate.token, TOKEN", None, None, "tidegate.token"),
+        (
+            "mqtt, tidegate.token, TOKEN, stomp",
+            Some("stomp"),
+            Some("mqtt, stomp"),
+            "stomp",
+        ),
+        (
+            "tidegate.token, TOKEN, mqtt",
+            None,
+            Some("mqtt"),
+            "tidegate.token",
+        ),
+    ] {
+        let became = offer(offered, chosen).await;
+        let answer = &became.answer;
+        assert!(answer.starts_with("HTTP/1.1 101 "), "{offered}: {answer}");
+        let named = header(answer, "sec-websocket-protocol");
+        assert_eq!(named, Some(answered), "{offered}");
+        assert_eq!(became.forwarded.as_deref(), forwarded, "{offered}");
+        assert!(!became.told, "{offered}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_among_the_subprotocols_is_judged_as_strictly_as_any_other() {
+    for (offered, reason) in [
+        ("tidegate.token", "credential_missing"),
+        ("tidegate.token, x.y.z", "credential_invalid"),
+        ("tidegate.token, (TOKEN)", "credential_invalid"),
+        (
+            "tidegate.token, TOKEN, tidegate.token, TOKEN",
+            "credential_invalid",
+        ),
+        ("Tidegate.Token, mqtt", "credential_missing"),
+    ] {
+        let became = offer(offered, None).await;
+        let answer = &became.answer;
+        assert!(answer.starts_with("HTTP/1.1 401 "), "{offered}: {answer}");
+        let reason = format!("\"reason\":\"{reason}\"");
+        assert!(answer.contains(&reason), "{offered}: {answer}");
+        assert!(became.forwarded.is_none() && !became.told, "{offered}");
+    }
+}
+
+#[tokio::test]
+async fn a_backend_may_choose_neither_the_marker_nor_the_token() {
+    let became = offer("tidegate.token, TOKEN, mqtt", Some("tidegate.token")).await;
+    let answer = became.answer;
+    assert!(answer.starts_with("HTTP/1.1 502 "), "{answer}");
+    assert!(
+        answer.contains("\"reason\":\"backend_handshake\""),
+        "{answer}"
+    );
+}
+
 #[tokio::test]
 async fn bytes_that_come_with_the_handshake_are_relayed_first() {
     let address = backend(|mut io| async move {

@@ -4,9 +4,16 @@
 use std::collections::BTreeSet;
 
 use tidegate_integration_tests::{
-    backend::Backend, catalog, client::Upgrade, fake_node::FakeNode, stack::Stack, wait,
+    admin::Admin, backend::Backend, catalog, client::Upgrade, fake_node::FakeNode, stack::Stack,
+    wait,
 };
-use tidegate_proto::discovery::v1::{Held, Hello, KeyManager, Rejection, Resource, resource::Body};
+use tidegate_proto::{
+    admin::v1::{
+        Api, CreateRevisionRequest, DeployRevisionRequest, ListDeploymentProgressRequest,
+        NodeProgress, NodeProgressState,
+    },
+    discovery::v1::{Held, Hello, KeyManager, Rejection, Resource, resource::Body},
+};
 
 use crate::setup::Gateway;
 
@@ -143,8 +150,16 @@ async fn the_fleet_view_shows_what_a_node_rejected_and_how_far_behind_it_is() {
     assert_eq!(seen.rejections[0].reason, "the node does not like it");
     assert!(seen.last_word_age.is_some());
 
+    let rejected = progress(&admin, &api).await;
+    assert_eq!(rejected.state(), NodeProgressState::Rejected);
+    assert_eq!(rejected.reason, "the node does not like it");
+
     // A change that the node does not acknowledge: it falls behind.
-    admin.subscribe(&api, "Gold").await;
+    redeploy(&admin, &api).await;
+    assert_eq!(
+        progress(&admin, &api).await.state(),
+        NodeProgressState::Behind
+    );
     wait::until("the node is behind", async || {
         let node = admin
             .nodes()
@@ -154,6 +169,31 @@ async fn the_fleet_view_shows_what_a_node_rejected_and_how_far_behind_it_is() {
         (node.lag > 0).then_some(())
     })
     .await;
+}
+
+/// How far the node is with what is deployed of an API.
+async fn progress(admin: &Admin, api: &Api) -> NodeProgress {
+    let parent = api.name.clone();
+    let asked = admin
+        .apis()
+        .list_deployment_progress(ListDeploymentProgressRequest { parent })
+        .await;
+    let mut deployments = asked.unwrap().into_inner().deployments;
+    deployments.remove(0).nodes.remove(0)
+}
+
+/// Deploys the API as it is now.
+async fn redeploy(admin: &Admin, api: &Api) {
+    let request = CreateRevisionRequest {
+        parent: api.name.clone(),
+        revision: None,
+    };
+    let revision = admin.apis().create_revision(request).await.unwrap();
+    let request = DeployRevisionRequest {
+        name: revision.into_inner().name,
+        environments: vec!["environments/default".to_owned()],
+    };
+    admin.apis().deploy_revision(request).await.unwrap();
 }
 
 #[tokio::test]

@@ -24,3 +24,4 @@ mod crashes;
 mod admin_input;
 mod documents;
 mod up;
+mod portal;

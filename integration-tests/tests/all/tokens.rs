@@ -243,6 +243,41 @@ async fn the_credential_is_taken_out_before_the_backend_sees_the_request() {
     );
 }
 
+#[tokio::test]
+async fn a_browser_s_token_comes_among_the_subprotocols_and_goes_no_further() {
+    let gateway = Gateway::echo(&[]).await;
+    let token = gateway.token();
+    for (offered, forwarded) in [
+        (format!("tidegate.token, {token}"), None),
+        (
+            format!("mqtt, tidegate.token, {token}, stomp"),
+            Some("mqtt, stomp"),
+        ),
+    ] {
+        let upgrade = Upgrade::to("/echo/1.0/rooms/7")
+            .with("Origin", "https://app.test")
+            .with("Sec-WebSocket-Protocol", &offered);
+        let mut client = upgrade.open(gateway.address()).await;
+        let answered = client.head.field("sec-websocket-protocol");
+        assert_eq!(answered, Some("tidegate.token"));
+        client.echo("hello").await;
+        let heads = gateway.backend.heads();
+        let head = heads.last().expect("the backend was asked");
+        assert_eq!(head.field("sec-websocket-protocol"), forwarded);
+        assert!(!mentions(head, &token), "the token went on: {head:?}");
+    }
+    let upgrade = Upgrade::to("/echo/1.0").with("Sec-WebSocket-Protocol", "tidegate.token, a.b.c");
+    let refusal = upgrade.refused(gateway.address()).await;
+    assert_eq!(
+        (refusal.status(), refusal.reason().as_str()),
+        (401, "credential_invalid")
+    );
+    assert!(
+        !gateway.node.process.log().contains(&token),
+        "a token was logged"
+    );
+}
+
 fn mentions(head: &Head, token: &str) -> bool {
     head.first.contains(token) || head.fields.iter().any(|(_, value)| value.contains(token))
 }

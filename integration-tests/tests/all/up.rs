@@ -13,9 +13,11 @@ use tokio::{
 };
 use xtask::redis::{self, Reply};
 
-struct Up {
+/// A running `up`.
+pub(crate) struct Up {
     child: Child,
-    line: Value,
+    /// What it printed.
+    pub(crate) line: Value,
 }
 
 fn command(folder: &Path, arguments: &[&str]) -> Command {
@@ -30,7 +32,7 @@ fn command(folder: &Path, arguments: &[&str]) -> Command {
 }
 
 impl Up {
-    async fn start(folder: &Path, arguments: &[&str]) -> Self {
+    pub(crate) async fn start(folder: &Path, arguments: &[&str]) -> Self {
         let mut command = command(folder, arguments);
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -41,7 +43,7 @@ impl Up {
         Self { child, line }
     }
 
-    fn text(&self, pointer: &str) -> &str {
+    pub(crate) fn text(&self, pointer: &str) -> &str {
         let value = self.line.pointer(pointer).and_then(Value::as_str);
         value.unwrap_or_else(|| panic!("no {pointer} in {}", self.line))
     }
@@ -67,7 +69,7 @@ impl Up {
         upgrade.open(address).await.echo("hello").await;
     }
 
-    async fn stop(mut self, signal: Signal) -> std::process::ExitStatus {
+    pub(crate) async fn stop(mut self, signal: Signal) -> std::process::ExitStatus {
         kill_process(self.own_pid(), signal).unwrap();
         wait::within("`up` ends", self.child.wait()).await.unwrap()
     }
@@ -84,6 +86,13 @@ async fn up_echoes_at_once_finds_its_data_again_and_forgets_it_when_asked() {
     assert!(up.text("/admin/url").starts_with("https://127.0.0.1:"));
     assert_eq!(up.text("/admin/username"), "admin");
     assert!(Path::new(up.text("/admin/ca_cert")).is_file());
+    let portal = up.text("/portal/publisher");
+    assert!(portal.starts_with("https://localhost:") && portal.ends_with("/publisher"));
+    let accounts = up.line["portal"]["accounts"].clone();
+    let names: Vec<_> = (0..4)
+        .map(|index| accounts[index]["username"].clone())
+        .collect();
+    assert_eq!(names, ["creator", "publisher", "subscriber", "admin"]);
     assert!(up.text("/demo/url").ends_with("/echowebsocket/1.0"));
     assert!(up.text("/data_planes/0/wss").starts_with("wss://"));
     assert!(
@@ -112,6 +121,7 @@ async fn up_echoes_at_once_finds_its_data_again_and_forgets_it_when_asked() {
     let again = Up::start(folder.path(), &["--ports", "auto"]).await;
     again.echo(0, again.text("/demo/token")).await;
     assert_eq!(again.text("/admin/password"), password);
+    assert_eq!(again.line["portal"]["accounts"], accounts);
     assert_eq!(
         client_of(again.text("/demo/token")),
         client,

@@ -1,5 +1,5 @@
 //! What the tests need beside the workspace: programs from the system's packages, and a Python environment with a
-//! WebSocket library that this project did not write.
+//! WebSocket library and a judge of pages that this project did not write.
 
 use std::{
     fs,
@@ -9,7 +9,10 @@ use std::{
 
 use anyhow::{Context as _, bail};
 
-use crate::workspace::{has, step, target};
+use crate::{
+    browser,
+    workspace::{has, step, target},
+};
 
 /// A program and the package that brings it: on Debian and Ubuntu, Fedora, Alpine, Arch, and with Homebrew.
 struct Need {
@@ -34,6 +37,10 @@ const NEEDS: &[Need] = &[
         program: "jq",
         packages: ["jq"; 5],
     },
+    Need {
+        program: browser::PROGRAMS[0],
+        packages: ["chromium"; 5],
+    },
 ];
 
 /// The programs that install packages, in the order of `Need::packages`, and how they do it unasked.
@@ -53,13 +60,14 @@ const FAKETIME: [&str; 4] = [
     "/usr/lib/faketime/libfaketimeMT.so.1",
 ];
 
-/// What the Python environment holds; a change here makes it anew.
-const PYTHON_PACKAGES: &[&str] = &["websockets==17.4"];
+/// What the Python environment holds; a change here makes it anew. The second brings the script of axe-core, which looks
+/// for what people with disabilities could not use; the driver of browsers that it is made for is left out.
+const PYTHON_PACKAGES: &[&str] = &["websockets==17.4", "axe-playwright-python==0.1.8"];
 
 /// Brings everything and returns the Python interpreter of the environment.
 pub(super) fn provide() -> anyhow::Result<PathBuf> {
     for need in NEEDS {
-        if !has(need.program) && !Path::new("/usr/sbin").join(need.program).is_file() {
+        if !is_here(need.program) {
             install(need.program, need.packages)?;
         }
     }
@@ -67,6 +75,13 @@ pub(super) fn provide() -> anyhow::Result<PathBuf> {
         install("libfaketime", ["libfaketime"; 5])?;
     }
     python()
+}
+
+fn is_here(program: &str) -> bool {
+    let is_browser = browser::PROGRAMS.contains(&program);
+    has(program)
+        || Path::new("/usr/sbin").join(program).is_file()
+        || is_browser && browser::PROGRAMS.iter().any(|other| has(other))
 }
 
 /// The library with which a process sees another time than its machine's.
@@ -176,6 +191,7 @@ fn python() -> anyhow::Result<PathBuf> {
         "pip",
         "install",
         "--quiet",
+        "--no-deps",
         "--disable-pip-version-check",
     ]);
     step(

@@ -24,6 +24,7 @@ const LOGS: &str = "logs";
 const RUN: &str = "run";
 const PASSWORD: &str = "admin-password";
 const DEMO: &str = "demo.json";
+const ACCOUNTS: &str = "accounts.json";
 const REDIS: &str = "redis";
 const LOCK: &str = "lock";
 
@@ -114,6 +115,17 @@ impl Files {
     pub(super) fn keep_demo(&self, value: &impl Serialize) -> anyhow::Result<()> {
         write_secret(&self.root.join(DEMO), &serde_json::to_string_pretty(value)?)
     }
+
+    /// The passwords of the demo's people, as an earlier run made them.
+    pub(super) fn accounts<T: DeserializeOwned>(&self) -> Option<T> {
+        serde_json::from_str(&fs::read_to_string(self.root.join(ACCOUNTS)).ok()?).ok()
+    }
+
+    /// Keeps the passwords of the demo's people.
+    pub(super) fn keep_accounts(&self, value: &impl Serialize) -> anyhow::Result<()> {
+        let text = serde_json::to_string_pretty(value)?;
+        write_secret(&self.root.join(ACCOUNTS), &text)
+    }
 }
 
 /// Takes the data directory for this `up` alone. The lock goes with the process, whatever ends it.
@@ -144,10 +156,12 @@ fn forget(root: &Path) -> std::io::Result<()> {
         let entry = entry?;
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        let ours = matches!(&*name, CONTROL_PLANE | LOGS | RUN | PASSWORD | DEMO | REDIS)
-            || name
-                .strip_prefix(DATA_PLANE)
-                .is_some_and(|number| number.parse::<u16>().is_ok());
+        let ours = matches!(
+            &*name,
+            CONTROL_PLANE | LOGS | RUN | PASSWORD | DEMO | ACCOUNTS | REDIS
+        ) || name
+            .strip_prefix(DATA_PLANE)
+            .is_some_and(|number| number.parse::<u16>().is_ok());
         match (ours, entry.file_type()?.is_dir()) {
             (true, true) => fs::remove_dir_all(entry.path())?,
             (true, false) => fs::remove_file(entry.path())?,

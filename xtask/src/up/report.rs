@@ -4,10 +4,10 @@ use std::io::Write as _;
 
 use serde_json::json;
 
-use super::{files::Files, seed::Demo, stack::Stack};
+use super::{accounts::Account, files::Files, seed::Demo, stack::Stack};
 
 /// One line of JSON on stdout.
-pub(super) fn json(stack: &Stack, demo: Option<&Demo>) -> anyhow::Result<()> {
+pub(super) fn json(stack: &Stack, people: &[Account], demo: Option<&Demo>) -> anyhow::Result<()> {
     let nodes: Vec<_> = stack
         .nodes
         .iter()
@@ -27,6 +27,12 @@ pub(super) fn json(stack: &Stack, demo: Option<&Demo>) -> anyhow::Result<()> {
             "password": stack.password,
             "ca_cert": stack.control_plane.ca_cert,
         },
+        "portal": {
+            "publisher": stack.portal("publisher"),
+            "devportal": stack.portal("devportal"),
+            "admin": stack.portal("admin"),
+            "accounts": people,
+        },
         "control_plane": { "pid": stack.control_plane.pid },
         "data_planes": nodes,
         "redis": stack.redis.as_ref().map(|url| json!({ "url": url })),
@@ -45,7 +51,7 @@ pub(super) fn json(stack: &Stack, demo: Option<&Demo>) -> anyhow::Result<()> {
 }
 
 /// A page for a terminal.
-pub(super) fn people(stack: &Stack, demo: Option<&Demo>, files: &Files) {
+pub(super) fn people(stack: &Stack, people: &[Account], demo: Option<&Demo>, files: &Files) {
     println!();
     println!("Tidegate is up.");
     println!();
@@ -54,13 +60,23 @@ pub(super) fn people(stack: &Stack, demo: Option<&Demo>, files: &Files) {
         stack.admin_url()
     );
     println!(
-        "              user {}, password {}",
-        stack.username, stack.password
-    );
-    println!(
         "              CA certificate {}",
         stack.control_plane.ca_cert.display()
     );
+    println!(
+        "  portals     {}  {}  {}",
+        stack.portal("publisher"),
+        stack.portal("devportal"),
+        stack.portal("admin")
+    );
+    for account in people {
+        println!(
+            "              user {:10}  password {}  ({})",
+            account.username,
+            account.password,
+            account.roles.join(", ")
+        );
+    }
     for (index, node) in stack.nodes.iter().enumerate() {
         print!("  gateway {}   ws://{}", index + 1, node.ws);
         if let Some(wss) = node.wss {

@@ -10,10 +10,9 @@ use tidegate_proto::admin::v1::{
     Api, Application, ApplicationKey, CreateApiRequest, CreateApplicationKeyRequest,
     CreateApplicationRequest, CreateRevisionRequest, CreateSubscriptionRequest,
     DeleteRevisionRequest, DeployRevisionRequest, ListApisRequest, ListApplicationKeysRequest,
-    ListApplicationsRequest, ListRevisionsRequest, ListSubscriptionsRequest, SignInRequest,
-    Subscription, UpdateApiRequest, api_service_client::ApiServiceClient,
+    ListApplicationsRequest, ListRevisionsRequest, ListSubscriptionsRequest, Subscription,
+    UpdateApiRequest, api_service_client::ApiServiceClient,
     application_service_client::ApplicationServiceClient,
-    session_service_client::SessionServiceClient,
     subscription_service_client::SubscriptionServiceClient,
 };
 use tokio::time::{interval, timeout};
@@ -24,7 +23,7 @@ use tokio_tungstenite::tungstenite::{
 };
 
 use super::{files::Files, stack::Stack};
-use crate::client::{self, Bearer, Channel};
+use crate::client::{self, Channel};
 
 /// What somebody needs to try the demo.
 #[derive(Debug)]
@@ -75,23 +74,18 @@ const MAY_BE_ITS_OWN: [StatusCode; 4] = [
 const SERVED: Duration = Duration::from_secs(20);
 
 /// Creates the demo, or finds it again, and waits until every data plane serves it.
-pub(super) async fn demo(files: &Files, stack: &Stack, backend: &str) -> anyhow::Result<Demo> {
+pub(super) async fn demo(
+    files: &Files,
+    stack: &Stack,
+    channel: &Channel,
+    backend: &str,
+) -> anyhow::Result<Demo> {
     eprintln!("seeding the demo");
     let (url, ca_cert) = (stack.admin_url(), &stack.control_plane.ca_cert);
-    let anonymous = client::connect(&url, ca_cert, Bearer::default()).await?;
-    let session = SessionServiceClient::new(anonymous)
-        .sign_in(SignInRequest {
-            username: stack.username.to_owned(),
-            password: stack.password.clone(),
-        })
-        .await
-        .context("cannot sign in with the password that `up` made; `--fresh` makes a new one")?;
-    let channel = client::connect(&url, ca_cert, Bearer::new(&session.into_inner().token)?).await?;
-
-    let api = publish(&channel, backend).await?;
+    let api = publish(channel, backend).await?;
     let mut kept: Kept = files.demo().unwrap_or_default();
     for (plan, key) in [("Gold", &mut kept.gold), ("Unlimited", &mut kept.unlimited)] {
-        *key = subscribe(&channel, &api, plan, key).await?;
+        *key = subscribe(channel, &api, plan, key).await?;
     }
     files.keep_demo(&kept)?;
 

@@ -86,6 +86,14 @@ impl Stack {
     pub(super) fn admin_url(&self) -> String {
         format!("https://{}", self.control_plane.people)
     }
+
+    /// The address of a portal, by the name that is in the certificate and in the tokens.
+    pub(super) fn portal(&self, name: &str) -> String {
+        format!(
+            "https://localhost:{}/{name}",
+            self.control_plane.people.port()
+        )
+    }
 }
 
 // === impl Starter ===

@@ -4,19 +4,25 @@
 use tidegate_proto::admin::v1;
 
 use crate::{
-    admin::convert,
+    admin::{catalog, convert, duration},
+    discovery::fleet::{NodeView, Progress},
     domain::{
         actor::Actor,
         api::{Api, Design, Visibility},
         endpoint::EndpointUrl,
         invalid::{Faults, Rule, reason},
         lifecycle::{Action, Lifecycle, LifecycleEvent},
-        revision::Revision,
+        revision::{Deployment, Revision},
         state::State,
+        thumbnail::Thumbnail,
+        time::Timestamp,
         topic::{Topic, Verbs},
         user::Permission,
     },
-    service::apis::{ApiInput, TopicInput},
+    service::{
+        apis::{ApiInput, TopicInput},
+        catalog::gateway_urls,
+    },
 };
 
 /// Reads an API as somebody typed it; what protobuf can say and the domain cannot is a fault.
@@ -102,6 +108,14 @@ pub(super) fn api(state: &State, api: &Api) -> v1::Api {
             Visibility::Restricted(roles) => convert::roles(roles),
         },
         policy: convert::reference("apiPolicies", api.policy.as_ref()),
+        urls: gateway_urls(state, api)
+            .into_iter()
+            .map(catalog::urls)
+            .collect(),
+        thumbnail_etag: state
+            .thumbnails()
+            .get(&api.id)
+            .map_or_else(String::new, |it| it.etag.clone()),
         update_time: convert::time(api.updated_at),
         etag: api.etag.to_string(),
         ..frozen(api, &api.design)
@@ -135,6 +149,46 @@ pub(super) fn revision(state: &State, api: &Api, revision: &Revision) -> v1::Rev
             .collect(),
         creator: format!("users/{}", revision.created_by),
         create_time: convert::time(revision.created_at),
+    }
+}
+
+/// How far nodes are with a deployment, as callers see it.
+pub(super) fn progress(
+    deployment: &Deployment,
+    nodes: &[NodeView],
+    now: Timestamp,
+) -> v1::DeploymentProgress {
+    let nodes = nodes.iter().map(|view| {
+        let (state, reason) = match view.progress(deployment) {
+            Progress::Acknowledged => (v1::NodeProgressState::Acknowledged, ""),
+            Progress::Behind => (v1::NodeProgressState::Behind, ""),
+            Progress::Rejected(reason) => (v1::NodeProgressState::Rejected, reason),
+        };
+        v1::NodeProgress {
+            node: format!("environments/{}/nodes/{}", view.environment, view.name),
+            state: state.into(),
+            reason: reason.to_owned(),
+            connected: view.connected,
+            last_word_time: convert::time(view.last_word),
+            last_word_age: duration(now.since(view.last_word)),
+        }
+    });
+    v1::DeploymentProgress {
+        environment: format!("environments/{}", deployment.environment),
+        revision: format!("apis/{}/revisions/{}", deployment.api, deployment.revision),
+        deploy_time: convert::time(deployment.deployed_at),
+        nodes: nodes.collect(),
+    }
+}
+
+/// The picture of an API as callers see it, but for the picture.
+pub(super) fn thumbnail(thumbnail: &Thumbnail) -> v1::Thumbnail {
+    v1::Thumbnail {
+        name: thumbnail.resource(),
+        content_type: thumbnail.format.content_type().to_owned(),
+        image: Vec::new(),
+        etag: thumbnail.etag.clone(),
+        update_time: convert::time(thumbnail.set_at),
     }
 }
 
@@ -174,11 +228,19 @@ fn frozen(api: &Api, design: &Design) -> v1::Api {
     }
 }
 
-fn topic(topic: &Topic) -> v1::Topic {
+/// Which way messages go, as protobuf has it.
+pub(in crate::admin) fn verbs(verbs: Verbs) -> Vec<i32> {
     let verbs = [
-        (topic.verbs.publish, v1::TopicVerb::Publish),
-        (topic.verbs.subscribe, v1::TopicVerb::Subscribe),
+        (verbs.publish, v1::TopicVerb::Publish),
+        (verbs.subscribe, v1::TopicVerb::Subscribe),
     ];
+    verbs
+        .into_iter()
+        .filter_map(|(is_set, verb)| is_set.then_some(verb as i32))
+        .collect()
+}
+
+fn topic(topic: &Topic) -> v1::Topic {
     v1::Topic {
         template: topic.template.to_string(),
         mapping: topic
@@ -186,16 +248,14 @@ fn topic(topic: &Topic) -> v1::Topic {
             .as_ref()
             .map(ToString::to_string)
             .unwrap_or_default(),
-        verbs: verbs
-            .into_iter()
-            .filter_map(|(is_set, verb)| is_set.then_some(verb as i32))
-            .collect(),
+        verbs: verbs(topic.verbs),
         policy: convert::reference("apiPolicies", topic.policy.as_ref()),
         description: topic.description.clone(),
     }
 }
 
-const fn lifecycle(state: Lifecycle) -> v1::LifecycleState {
+/// A lifecycle state as protobuf has it.
+pub(in crate::admin) const fn lifecycle(state: Lifecycle) -> v1::LifecycleState {
     match state {
         Lifecycle::Created => v1::LifecycleState::Created,
         Lifecycle::Prototyped => v1::LifecycleState::Prototyped,

@@ -5,23 +5,26 @@ use tidegate_proto::{
         Api, ApiPolicy, ApplicationPolicy, BlockSubscriptionRequest, ChangeLifecycleRequest,
         ChangePasswordRequest, CreateApiPolicyRequest, CreateApiRequest, CreateApiVersionRequest,
         CreateApplicationKeyRequest, CreateApplicationPolicyRequest, CreateApplicationRequest,
-        CreateDenyPolicyRequest, CreateEnvironmentRequest, CreatePlanRequest,
-        CreateRevisionRequest, CreateSubscriptionRequest, CreateUserRequest,
+        CreateDenyPolicyRequest, CreateDocumentRequest, CreateEnvironmentRequest,
+        CreatePlanRequest, CreateRevisionRequest, CreateSubscriptionRequest, CreateUserRequest,
         DeleteApiPolicyRequest, DeleteApiRequest, DeleteApplicationKeyRequest,
         DeleteApplicationPolicyRequest, DeleteApplicationRequest, DeleteDenyPolicyRequest,
-        DeleteEnvironmentRequest, DeletePlanRequest, DeleteRevisionRequest,
-        DeleteSubscriptionRequest, DeleteUserRequest, DenyPolicy, DeployRevisionRequest,
-        Environment, GetApiRequest, GetDenyPolicyRequest, GetSubscriptionUsageRequest,
-        LifecycleAction, ListApiPoliciesRequest, ListApisRequest, ListApplicationPoliciesRequest,
-        ListAuditEntriesRequest, ListDenyPoliciesRequest, ListNodesRequest, ListSigningKeysRequest,
-        Plan, RegenerateSecretRequest, ResetApiQuotaRequest, ResetApplicationQuotaRequest,
-        ResetSubscriptionQuotaRequest, RestoreRevisionRequest, RotateSigningKeyRequest,
-        Subscription, Topic, UnblockSubscriptionRequest, UndeployRevisionRequest,
-        UpdateApiPolicyRequest, UpdateApiRequest, UpdateApplicationPolicyRequest,
-        UpdateApplicationRequest, UpdateDenyPolicyRequest, UpdateEnvironmentRequest,
-        UpdatePlanRequest, UpdateSubscriptionRequest, UpdateUserRequest,
+        DeleteDocumentRequest, DeleteEnvironmentRequest, DeletePlanRequest, DeleteRevisionRequest,
+        DeleteSubscriptionRequest, DeleteThumbnailRequest, DeleteUserRequest, DenyPolicy,
+        DeployRevisionRequest, Document, Environment, GenerateAccessTokenRequest, GetApiRequest,
+        GetDenyPolicyRequest, GetSettingsRequest, GetSubscriptionUsageRequest, LifecycleAction,
+        ListApiPoliciesRequest, ListApisRequest, ListApplicationPoliciesRequest,
+        ListAuditEntriesRequest, ListDenyPoliciesRequest, ListDeploymentProgressRequest,
+        ListNodesRequest, ListSigningKeysRequest, Plan, RegenerateSecretRequest,
+        ResetApiQuotaRequest, ResetApplicationQuotaRequest, ResetSubscriptionQuotaRequest,
+        RestoreRevisionRequest, RotateSigningKeyRequest, SetThumbnailRequest,
+        SignOutEverywhereRequest, Subscription, Topic, UnblockSubscriptionRequest,
+        UndeployRevisionRequest, UpdateApiPolicyRequest, UpdateApiRequest,
+        UpdateApplicationPolicyRequest, UpdateApplicationRequest, UpdateDenyPolicyRequest,
+        UpdateDocumentRequest, UpdateEnvironmentRequest, UpdatePlanRequest, UpdateSettingsRequest,
+        UpdateSubscriptionRequest, UpdateUserRequest,
     },
-    ids::{ApiId, ApplicationId, DenyPolicyId, RevisionId, SubscriptionId},
+    ids::{ApiId, ApplicationId, DenyPolicyId, DocumentId, RevisionId, SubscriptionId},
 };
 use tonic::{Code, Status};
 
@@ -44,6 +47,7 @@ type Tried = Vec<(&'static str, Option<Status>, Vec<Role>)>;
 async fn every_api_call(caller: &Caller) -> Tried {
     let api = format!("apis/{}", ApiId::generate());
     let revision = format!("{api}/revisions/{}", RevisionId::generate());
+    let document = format!("{api}/documents/{}", DocumentId::generate());
     let environments = vec!["environments/default".to_owned()];
     calls!(caller:
         apis.create_api(CreateApiRequest { api: Some(echo()), publish: false }) => [Admin, Creator],
@@ -60,8 +64,14 @@ async fn every_api_call(caller: &Caller) -> Tried {
         }) => [Admin, Publisher],
         apis.create_revision(CreateRevisionRequest { parent: api.clone(), ..Default::default() }) => [Admin, Creator],
         apis.delete_revision(DeleteRevisionRequest { name: revision.clone() }) => [Admin, Creator],
+        apis.set_thumbnail(SetThumbnailRequest { name: format!("{api}/thumbnail"), ..Default::default() }) => [Admin, Creator],
+        apis.delete_thumbnail(DeleteThumbnailRequest { name: format!("{api}/thumbnail") }) => [Admin, Creator],
+        documents.create_document(CreateDocumentRequest { parent: api.clone(), ..Default::default() }) => [Admin, Creator, Publisher],
+        documents.update_document(UpdateDocumentRequest { document: Some(Document { name: document.clone(), ..Default::default() }), ..Default::default() }) => [Admin, Creator, Publisher],
+        documents.delete_document(DeleteDocumentRequest { name: document, ..Default::default() }) => [Admin, Creator, Publisher],
         apis.restore_revision(RestoreRevisionRequest { name: revision.clone(), ..Default::default() }) => [Admin, Creator],
         apis.deploy_revision(DeployRevisionRequest { name: revision.clone(), environments: environments.clone() }) => [Admin, Creator, Publisher],
+        apis.list_deployment_progress(ListDeploymentProgressRequest { parent: api.clone() }) => [Admin, Creator, Publisher],
         apis.undeploy_revision(UndeployRevisionRequest { name: revision.clone(), environments: environments.clone() }) => [Admin, Creator, Publisher],
     )
 }
@@ -95,7 +105,8 @@ async fn every_subscriber_call(caller: &Caller) -> Tried {
         applications.delete_application(DeleteApplicationRequest { name: application.clone(), ..Default::default() }) => [Admin, Subscriber],
         applications.create_application_key(CreateApplicationKeyRequest { parent: application.clone(), ..Default::default() }) => [Admin, Subscriber],
         applications.delete_application_key(DeleteApplicationKeyRequest { name: key.clone() }) => [Admin, Subscriber],
-        applications.regenerate_secret(RegenerateSecretRequest { name: key }) => [Admin, Subscriber],
+        applications.regenerate_secret(RegenerateSecretRequest { name: key.clone() }) => [Admin, Subscriber],
+        applications.generate_access_token(GenerateAccessTokenRequest { name: key, ..Default::default() }) => [Admin, Subscriber],
         subscriptions.create_subscription(CreateSubscriptionRequest { subscription: Some(wanted) }) => [Admin, Subscriber],
         subscriptions.update_subscription(UpdateSubscriptionRequest { subscription: Some(named), ..Default::default() }) => [Admin, Publisher, Subscriber],
         subscriptions.delete_subscription(DeleteSubscriptionRequest { name: subscription.clone(), ..Default::default() }) => [Admin, Subscriber],
@@ -140,6 +151,9 @@ async fn every_administrators_call(caller: &Caller) -> Tried {
         signing_keys.list_signing_keys(ListSigningKeysRequest {}) => [Admin],
         signing_keys.rotate_signing_key(RotateSigningKeyRequest {}) => [Admin],
         audit.list_audit_entries(ListAuditEntriesRequest::default()) => [Admin],
+        settings.get_settings(GetSettingsRequest {}) => [Admin],
+        settings.update_settings(UpdateSettingsRequest::default()) => [Admin],
+        sessions.sign_out_everywhere(SignOutEverywhereRequest { user: "users/nobody".to_owned() }) => [Admin],
     )
 }
 
@@ -206,7 +220,7 @@ async fn every_call_is_open_to_its_roles_and_to_no_others() {
 }
 
 #[tokio::test]
-async fn nothing_but_signing_in_is_open_to_strangers() {
+async fn nothing_that_these_calls_do_is_open_to_strangers() {
     let stage = Stage::new().await;
     let nobody = stage.nobody();
     let mut tried = every_api_call(&nobody).await;

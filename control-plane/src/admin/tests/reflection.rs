@@ -7,17 +7,20 @@ use tonic_health::pb::{
 
 use super::Stage;
 
-const SERVICES: [&str; 12] = [
+const SERVICES: [&str; 15] = [
     "tidegate.admin.v1.ApiPolicyService",
     "tidegate.admin.v1.ApiService",
     "tidegate.admin.v1.ApplicationPolicyService",
     "tidegate.admin.v1.ApplicationService",
     "tidegate.admin.v1.AuditService",
+    "tidegate.admin.v1.CatalogService",
     "tidegate.admin.v1.DenyPolicyService",
+    "tidegate.admin.v1.DocumentService",
     "tidegate.admin.v1.GatewayService",
     "tidegate.admin.v1.KeyManagerService",
     "tidegate.admin.v1.PlanService",
     "tidegate.admin.v1.SessionService",
+    "tidegate.admin.v1.SettingsService",
     "tidegate.admin.v1.SubscriptionService",
     "tidegate.admin.v1.UserService",
 ];

@@ -4,7 +4,9 @@
 use std::sync::Arc;
 
 use imbl::{OrdMap, OrdSet};
-use tidegate_proto::ids::{ApiId, ApplicationId, DenyPolicyId, RevisionId, SubscriptionId, UserId};
+use tidegate_proto::ids::{
+    ApiId, ApplicationId, DenyPolicyId, DocumentId, RevisionId, SubscriptionId, UserId,
+};
 use uuid::Uuid;
 
 use super::{Relation, State};
@@ -12,6 +14,7 @@ use crate::domain::{
     api::Api,
     application::{Application, ApplicationKey},
     credential::SecretHash,
+    document::Document,
     name::{ApplicationName, ClientId, EnvironmentName, PlanName, PolicyName, fold},
     object::Object,
     plan::Plan,
@@ -31,6 +34,7 @@ pub(super) struct Indexes {
     paths: Relation<String, ApiId>,
     revisions: Relation<ApiId, RevisionId>,
     deployments: Relation<ApiId, EnvironmentName>,
+    documents: Relation<ApiId, DocumentId>,
     /// Plan → APIs that offer it.
     offers: Relation<PlanName, ApiId>,
     /// Plan → subscriptions under it.
@@ -79,6 +83,7 @@ impl Indexes {
             Object::Deployment(it) => {
                 self.deployments.insert((it.api, it.environment.clone()));
             }
+            Object::Document(it) => drop(self.documents.insert((it.api, it.id))),
             Object::Application(it) => {
                 self.owned.insert((it.owner, fold(it.name.as_str())), it.id);
                 if let Some(policy) = &it.policy {
@@ -94,7 +99,8 @@ impl Indexes {
             Object::DenyPolicy(it) => drop(self.denied.insert(it.target.clone(), it.id)),
             Object::User(it) => drop(self.users.insert(fold(it.name.as_str()), it.id)),
             Object::Session(it) => drop(self.sessions.insert((it.user, it.token))),
-            Object::Environment(_)
+            Object::Thumbnail(_)
+            | Object::Environment(_)
             | Object::Plan(_)
             | Object::ApplicationPolicy(_)
             | Object::ApiPolicy(_)
@@ -126,6 +132,7 @@ impl Indexes {
             Object::Deployment(it) => {
                 self.deployments.remove(&(it.api, it.environment.clone()));
             }
+            Object::Document(it) => drop(self.documents.remove(&(it.api, it.id))),
             Object::Application(it) => {
                 self.owned.remove(&(it.owner, fold(it.name.as_str())));
                 if let Some(policy) = &it.policy {
@@ -141,7 +148,8 @@ impl Indexes {
             Object::DenyPolicy(it) => drop(self.denied.remove(&it.target)),
             Object::User(it) => drop(self.users.remove(&fold(it.name.as_str()))),
             Object::Session(it) => drop(self.sessions.remove(&(it.user, it.token))),
-            Object::Environment(_)
+            Object::Thumbnail(_)
+            | Object::Environment(_)
             | Object::Plan(_)
             | Object::ApplicationPolicy(_)
             | Object::ApiPolicy(_)
@@ -172,6 +180,12 @@ impl State {
     pub fn revisions_of(&self, api: ApiId) -> impl Iterator<Item = &Arc<Revision>> {
         related(&self.indexes.revisions, api, RevisionId::new(Uuid::nil()))
             .filter_map(|id| self.revisions.get(id))
+    }
+
+    /// The documents of an API, the oldest first.
+    pub fn documents_of(&self, api: ApiId) -> impl Iterator<Item = &Arc<Document>> {
+        related(&self.indexes.documents, api, DocumentId::new(Uuid::nil()))
+            .filter_map(|id| self.documents.get(id))
     }
 
     /// What of an API runs on an environment.

@@ -1,9 +1,15 @@
 //! The list of APIs: as cards or as a table, searched, filtered by state and tag, in pages.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use askama::Template;
 use axum::extract::State;
+use tidegate_proto::ids::ApiId;
+
+use super::around::picture;
 
 use crate::{
     domain::{api::Api, lifecycle::Lifecycle, user::Permission},
@@ -23,6 +29,8 @@ struct Apis {
     apis: Vec<Arc<Api>>,
     tags: BTreeSet<String>,
     pager: Pager,
+    /// Where the pictures of those are that have one.
+    pictures: BTreeMap<ApiId, String>,
 }
 
 /// How many stand on a page: whole rows of two or three cards.
@@ -43,7 +51,12 @@ pub(super) async fn list(State(portal): State<Portal>, signed_in: SignedIn) -> A
     let page = portal.service.list_apis(&signed_in.actor, &listed)?;
     let chosen = Some(query.text("tag")).filter(|tag| !tag.is_empty());
     let tags = page.items.iter().flat_map(|api| &api.design.tags);
+    let pictures = page.items.iter().filter_map(|api| {
+        let address = picture(&portal, &signed_in.actor, api.id)?;
+        Some((api.id, address))
+    });
     let page = Apis {
+        pictures: pictures.collect(),
         frame: signed_in.frame("APIs"),
         tags: tags.cloned().chain(chosen.map(str::to_owned)).collect(),
         pager: Pager::new("/publisher/apis", &query, &page),

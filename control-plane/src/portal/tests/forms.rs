@@ -73,7 +73,12 @@ async fn stage() -> Stage {
         &crate::config::OauthConfig::default(),
     );
     let fleet = crate::discovery::fleet::Fleet::new(stage.clock.clone());
-    let portal = Portal::new(stage.service.clone(), fleet, rotation);
+    let key_manager = crate::oauth::KeyManager::new(
+        stage.service.clone(),
+        &crate::config::OauthConfig::default(),
+    )
+    .unwrap();
+    let portal = Portal::new(stage.service.clone(), fleet, rotation, key_manager);
     let echo = Router::new()
         .route(PATH, get(ask).post(take))
         .layer(axum::extract::DefaultBodyLimit::disable())

@@ -10,12 +10,12 @@ use crate::{
         actor::Actor, api::Api, lifecycle::Lifecycle, name::UserName, object::Etag,
         user::Permission,
     },
-    service::{Service, draft::Draft, error::ServiceError, guard::demand},
+    service::{Service, documents, draft::Draft, error::ServiceError, guard::demand, thumbnails},
 };
 
 impl Service {
-    /// Copies an API into a new version in the state Created; with `default_version` the flag moves to it, and takes effect
-    /// wherever the new version runs.
+    /// Copies an API with its documents and its picture into a new version in the state Created; with `default_version` the
+    /// flag moves to it, and takes effect wherever the new version runs.
     ///
     /// # Errors
     /// `PermissionDenied`, `NotFound`, `Invalid`, `AlreadyExists` for a version that exists, `Storage`, `Unavailable`.
@@ -50,6 +50,8 @@ impl Service {
                 ..Api::clone(&api)
             };
             let next = draft.put(next);
+            documents::copy_all(draft, id, next.id);
+            thumbnails::copy(draft, id, next.id);
             if default_version {
                 take_default_from_others(draft, &next);
             }

@@ -14,7 +14,6 @@ use crate::{
         actor::Actor,
         invalid::reason as invalid,
         name::KeyId,
-        settings::Settings,
         signing::{Algorithm, SigningKeyState},
         user::{Role, Roles},
     },
@@ -317,19 +316,27 @@ async fn signing_keys_rotate_with_overlap() {
 #[tokio::test]
 async fn settings_are_committed_only_when_they_change() {
     let world = World::new().await;
-    let settings = Settings {
-        issuer: "https://localhost".to_owned(),
-        audiences: vec!["tidegate".to_owned()],
+    let configure = || {
+        let audiences = vec!["tidegate".to_owned()];
+        let system = Actor::system();
+        let service = world.service.clone();
+        async move {
+            let issuer = "https://localhost".to_owned();
+            service.configure(&system, issuer, audiences).await.unwrap();
+        }
     };
-    let system = Actor::system();
-    world
-        .service
-        .configure(&system, settings.clone())
-        .await
-        .unwrap();
+    configure().await;
     let number = world.state().number();
-    world.service.configure(&system, settings).await.unwrap();
+    configure().await;
     assert_eq!(world.state().number(), number);
+    let allow = world.service.update_settings(&world.admin, true, &[], "");
+    allow.await.unwrap();
+    configure().await;
+    assert_eq!(world.state().number(), number.next());
+    assert!(
+        world.service.is_sign_up_allowed(),
+        "a start keeps what an admin set"
+    );
 }
 
 #[tokio::test]

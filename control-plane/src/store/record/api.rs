@@ -39,6 +39,7 @@ pub(super) enum RevisionRecord {
 #[derive(Serialize, Deserialize)]
 pub(super) enum DeploymentRecord {
     V1(DeploymentV1),
+    V2(DeploymentV2),
 }
 
 /// Knew no policies, and no counters that begin anew.
@@ -124,6 +125,7 @@ pub(super) struct RevisionV2 {
     created_at: u64,
 }
 
+/// Knew not with which commit it began.
 #[derive(Serialize, Deserialize)]
 pub(super) struct DeploymentV1 {
     api: Uuid,
@@ -131,6 +133,16 @@ pub(super) struct DeploymentV1 {
     revision: Uuid,
     deployed_by: String,
     deployed_at: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct DeploymentV2 {
+    api: Uuid,
+    environment: String,
+    revision: Uuid,
+    deployed_by: String,
+    deployed_at: u64,
+    number: u64,
 }
 
 // === impl ApiRecord ===
@@ -343,26 +355,46 @@ impl RevisionV1 {
 
 impl From<&Deployment> for DeploymentRecord {
     fn from(deployment: &Deployment) -> Self {
-        Self::V1(DeploymentV1 {
+        Self::V2(DeploymentV2 {
             api: uuid(deployment.api.as_bytes()),
             environment: deployment.environment.to_string(),
             revision: uuid(deployment.revision.as_bytes()),
             deployed_by: deployment.deployed_by.clone(),
             deployed_at: deployment.deployed_at.millis(),
+            number: deployment.number.get(),
         })
     }
 }
 
 impl DeploymentRecord {
     pub(super) fn object(self) -> Result<Deployment, Unreadable> {
-        let Self::V1(it) = self;
+        let it = match self {
+            Self::V1(it) => it.next(),
+            Self::V2(it) => it,
+        };
         Ok(Deployment {
             api: ApiId::new(it.api),
             environment: part("environment", EnvironmentName::parse(&it.environment))?,
             revision: RevisionId::new(it.revision),
             deployed_by: it.deployed_by,
             deployed_at: Timestamp::from_millis(it.deployed_at),
+            number: RevisionNumber::new(it.number),
         })
+    }
+}
+
+// === impl DeploymentV1 ===
+
+impl DeploymentV1 {
+    fn next(self) -> DeploymentV2 {
+        DeploymentV2 {
+            api: self.api,
+            environment: self.environment,
+            revision: self.revision,
+            deployed_by: self.deployed_by,
+            deployed_at: self.deployed_at,
+            number: 0,
+        }
     }
 }
 

@@ -38,6 +38,7 @@ pub(super) enum SigningKeyRecord {
 #[derive(Serialize, Deserialize)]
 pub(super) enum SettingsRecord {
     V1(SettingsV1),
+    V2(SettingsV2),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -108,10 +109,19 @@ enum StateV1 {
     Retiring { until: u64 },
 }
 
+/// Knew nothing that an admin could change.
 #[derive(Serialize, Deserialize)]
 pub(super) struct SettingsV1 {
     issuer: String,
     audiences: Vec<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct SettingsV2 {
+    issuer: String,
+    audiences: Vec<String>,
+    sign_up_allowed: bool,
+    etag: u64,
 }
 
 // === impl EnvironmentRecord ===
@@ -272,19 +282,39 @@ impl SigningKeyRecord {
 
 impl From<&Settings> for SettingsRecord {
     fn from(it: &Settings) -> Self {
-        Self::V1(SettingsV1 {
+        Self::V2(SettingsV2 {
             issuer: it.issuer.clone(),
             audiences: it.audiences.clone(),
+            sign_up_allowed: it.sign_up_allowed,
+            etag: it.etag.get(),
         })
     }
 }
 
 impl SettingsRecord {
     pub(super) fn object(self) -> Settings {
-        let Self::V1(it) = self;
+        let it = match self {
+            Self::V1(it) => it.next(),
+            Self::V2(it) => it,
+        };
         Settings {
             issuer: it.issuer,
             audiences: it.audiences,
+            sign_up_allowed: it.sign_up_allowed,
+            etag: Etag::new(it.etag),
+        }
+    }
+}
+
+// === impl SettingsV1 ===
+
+impl SettingsV1 {
+    fn next(self) -> SettingsV2 {
+        SettingsV2 {
+            issuer: self.issuer,
+            audiences: self.audiences,
+            sign_up_allowed: false,
+            etag: Etag::FIRST.get(),
         }
     }
 }

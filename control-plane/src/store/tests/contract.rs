@@ -90,6 +90,28 @@ fn a_commit_writes_and_removes_and_keeps_its_audit_entry() {
 }
 
 #[test]
+fn a_record_as_long_as_the_longest_is_kept_whole_and_found_again() {
+    let picture = "x".repeat(360_000);
+    on_every_backend(|store| {
+        let writes = [("a/1", Some("one")), ("b/2", Some(picture.as_str()))];
+        store.commit(&change(1, 2, &writes)).unwrap();
+        assert_eq!(rows(store), expected(&[("a/1", "one"), ("b/2", &picture)]));
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    for number in 1..=5 {
+        let store = SledStore::open(&path).unwrap();
+        let text = number.to_string().repeat(360_000);
+        store
+            .commit(&change(number, 1, &[("b/2", Some(&text))]))
+            .unwrap();
+        drop(store);
+        let store = SledStore::open(&path).unwrap();
+        assert_eq!(rows(&store), expected(&[("b/2", &text)]));
+    }
+}
+
+#[test]
 fn a_change_that_does_not_follow_is_refused_and_changes_nothing() {
     on_every_backend(|store| {
         store

@@ -6,7 +6,7 @@ use std::{env, fs, path::PathBuf, sync::Arc, time::Duration};
 use tidegate_kit::secret::Secret;
 use tidegate_proto::{
     claims::KeyType,
-    ids::{ApiId, ApplicationId, RevisionId, SubscriptionId, UserId},
+    ids::{ApiId, ApplicationId, DocumentId, RevisionId, SubscriptionId, UserId},
     path::{Context, TopicTemplate, Version},
     revision::RevisionNumber,
 };
@@ -18,12 +18,13 @@ use crate::{
         application::{Application, ApplicationKey},
         audit::AuditEntry,
         credential::{SecretHash, Session},
+        document::{Document, DocumentContent, DocumentKind},
         endpoint::{EndpointUrl, Endpoints},
         environment::Environment,
         lifecycle::{Action, Lifecycle, LifecycleEvent},
         name::{
-            ApiName, ApplicationName, ClientId, EnvironmentName, KeyId, PlanName, PolicyName,
-            UserName,
+            ApiName, ApplicationName, ClientId, DocumentName, EnvironmentName, KeyId, PlanName,
+            PolicyName, UserName,
         },
         object::{Etag, Object},
         plan::Plan,
@@ -31,6 +32,7 @@ use crate::{
         settings::Settings,
         signing::{Algorithm, SigningKey, SigningKeyState},
         subscription::{Subscription, SubscriptionState},
+        thumbnail::{ImageFormat, Thumbnail},
         time::Timestamp,
         topic::{Mapping, Topic, Verbs},
         user::{PasswordHash, Role, Roles, User},
@@ -124,6 +126,28 @@ pub(crate) fn samples() -> Vec<Object> {
             revision: RevisionId::new(uuid(3)),
             deployed_by: "ann@example.org".to_owned(),
             deployed_at: AT,
+            number: RevisionNumber::new(9),
+        }
+        .into(),
+        Document {
+            id: DocumentId::new(uuid(6)),
+            api: ApiId::new(uuid(1)),
+            name: DocumentName::parse("First steps").unwrap(),
+            summary: "how to begin".to_owned(),
+            kind: DocumentKind::HowTo,
+            content: DocumentContent::Markdown("# Begin".to_owned()),
+            created_by: UserName::parse("ann@example.org").unwrap(),
+            created_at: AT,
+            updated_at: AT,
+            etag: Etag::new(3),
+        }
+        .into(),
+        Thumbnail {
+            api: ApiId::new(uuid(1)),
+            format: ImageFormat::Png,
+            image: vec![0x89, b'P', b'N', b'G'].into(),
+            etag: "0123456789abcdef".to_owned(),
+            set_at: AT,
         }
         .into(),
         Environment::shipped(AT).into(),
@@ -192,6 +216,8 @@ pub(crate) fn samples() -> Vec<Object> {
         Settings {
             issuer: "https://localhost:9443".to_owned(),
             audiences: vec!["tidegate".to_owned()],
+            sign_up_allowed: true,
+            etag: Etag::new(2),
         }
         .into(),
     ]);
@@ -242,6 +268,16 @@ fn as_of_v1(object: Object) -> Object {
         Object::SigningKey(it) => {
             let mut it = Arc::unwrap_or_clone(it);
             it.longest_lifetime = Duration::ZERO;
+            it.into()
+        }
+        Object::Deployment(it) => {
+            let mut it = Arc::unwrap_or_clone(it);
+            it.number = RevisionNumber::ZERO;
+            it.into()
+        }
+        Object::Settings(it) => {
+            let mut it = Arc::unwrap_or_clone(it);
+            (it.sign_up_allowed, it.etag) = (false, Etag::FIRST);
             it.into()
         }
         other => other,
@@ -328,6 +364,15 @@ fn no_secret_and_no_hash_of_one_is_in_the_audit_view() {
         let token = record::hex(SecretHash::of("token").as_bytes());
         assert!(!view.contains(&token), "{view}");
     }
+    let document = samples()
+        .into_iter()
+        .find(|object| matches!(object, Object::Document(_)))
+        .unwrap();
+    let markdown = &record::audit_view(&document)["markdown"];
+    assert!(
+        markdown.as_str().unwrap().starts_with("[7 bytes, "),
+        "{markdown}"
+    );
     let key = Object::Key(Arc::new(ApplicationKey {
         client_id: ClientId::parse("c").unwrap(),
         application: ApplicationId::new(uuid(4)),

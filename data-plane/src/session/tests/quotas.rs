@@ -9,8 +9,8 @@ use tokio::{
 use crate::{
     snapshot::fixture::{api_policy, application_policy, limits},
     testing::{
-        Node, backend, echo_backend, header, masked, open_on, read_close, read_head, soon,
-        switching, until,
+        Node, backend, bare_upgrade, echo_backend, header, masked, open_on, read_close, read_head,
+        soon, switching, until,
     },
 };
 
@@ -152,6 +152,21 @@ async fn a_notice_is_sent_in_no_subprotocol_but_those_that_the_api_lists() {
         }
         pinged(&mut client).await;
     }
+}
+
+#[tokio::test]
+async fn a_session_whose_token_came_among_the_subprotocols_has_none_and_gets_notices() {
+    let node = limited(&of_client(1, v1::OnLimit::Notify)).await;
+    let mut client = node.connect().await;
+    let request = format!(
+        "{}Sec-WebSocket-Protocol: tidegate.token, {}\r\n\r\n",
+        bare_upgrade("/echo/1.0"),
+        node.token()
+    );
+    open_on(&mut client, &request).await;
+    echoed(&mut client, "1").await;
+    say(&mut client, "2").await;
+    assert!(hear(&mut client).await.starts_with("Error code: 4003"));
 }
 
 #[tokio::test]

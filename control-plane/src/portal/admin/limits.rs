@@ -1,0 +1,431 @@
+//! Limits in forms and in words. The fields of a form are named as in the admin API, below a prefix such as `limits` or
+//! `groups[0].limits`, so that a fault comes to its input; amounts and windows have a unit beside them.
+
+use std::fmt::Write as _;
+
+use tidegate_proto::quota::{
+    Allowance, BurstPer, CloseCode, Counts, Limits, OnLimit, WithoutLedger,
+};
+
+use crate::{
+    portal::fields::Fields,
+    service::limits::{AllowanceInput, BurstInput, LimitsInput},
+};
+
+/// A choice: what the form sends, and what people read.
+type Choice = (&'static str, &'static str);
+
+/// The units of windows.
+pub(super) const UNITS: [Choice; 4] = [
+    ("second", "seconds"),
+    ("minute", "minutes"),
+    ("hour", "hours"),
+    ("day", "days"),
+];
+/// The units of bytes.
+pub(super) const SIZES: [Choice; 4] = [("B", "bytes"), ("kB", "kB"), ("MB", "MB"), ("GB", "GB")];
+/// The times of bursts.
+pub(super) const BURST_PER: [Choice; 2] = [("second", "second"), ("minute", "minute")];
+/// Which messages count.
+pub(super) const COUNTS: [Choice; 3] = [
+    ("both", "Both ways: an echo counts twice"),
+    ("client", "From the client"),
+    ("backend", "From the backend"),
+];
+/// What happens to a message that is too many.
+pub(super) const ON_LIMIT: [Choice; 5] = [
+    ("notify", "It is dropped, and the client is told"),
+    ("drop", "It is dropped"),
+    ("delay", "It waits until there is room"),
+    ("close-4003", "The session ends with 4003"),
+    (
+        "close-1008",
+        "The session ends with 1008 (policy violation)",
+    ),
+];
+/// What holds while the gateways cannot reach the ledger that they share.
+pub(super) const WITHOUT_LEDGER: [Choice; 3] = [
+    ("share", "Each gateway goes on with its share"),
+    ("deny", "What was not granted before is refused"),
+    ("allow", "Everything passes"),
+];
+
+/// The seconds of the units of windows.
+const SECONDS: [(&str, u32); 4] = [
+    ("day", 86_400),
+    ("hour", 3600),
+    ("minute", 60),
+    ("second", 1),
+];
+/// The bytes of the units of bytes.
+const BYTES: [(&str, u64); 4] = [
+    ("GB", 1_000_000_000),
+    ("MB", 1_000_000),
+    ("kB", 1000),
+    ("B", 1),
+];
+/// Stands for a number that does not read: use cases refuse it and say what would be taken.
+const UNREADABLE: i64 = -1;
+
+/// The name of an input below a prefix.
+#[must_use]
+pub(super) fn name(prefix: &str, rest: &str) -> String {
+    format!("{prefix}.{rest}")
+}
+
+/// The name of a part of an allowance below a prefix.
+#[must_use]
+pub(super) fn part(prefix: &str, which: &str, rest: &str) -> String {
+    format!("{prefix}.{which}.{rest}")
+}
+
+/// Reads what was typed.
+pub(super) fn read(fields: &Fields, prefix: &str) -> LimitsInput {
+    let text = |rest: &str| fields.text(&name(prefix, rest)).trim();
+    let allowance = |which: &str| {
+        let typed = text(&format!("{which}.amount"));
+        (!typed.is_empty()).then(|| AllowanceInput {
+            amount: times(number(typed), size(text(&format!("{which}.size")))),
+            window_seconds: times(
+                number(text(&format!("{which}.window_seconds"))),
+                seconds(text(&format!("{which}.unit"))),
+            ),
+        })
+    };
+    let burst = text("burst.messages");
+    let burst = (!burst.is_empty()).then(|| BurstInput {
+        messages: number(burst),
+        per: match text("burst.per") {
+            "second" => Ok(BurstPer::Second),
+            "minute" => Ok(BurstPer::Minute),
+            _ => Err(0),
+        },
+    });
+    let (on_limit, close_code) = match text("on_limit") {
+        "" | "notify" => (Ok(OnLimit::Notify), 0),
+        "drop" => (Ok(OnLimit::Drop), 0),
+        "delay" => (Ok(OnLimit::Delay), 0),
+        "close-4003" => (Ok(OnLimit::Close(CloseCode::Throttled)), 4003),
+        "close-1008" => (Ok(OnLimit::Close(CloseCode::PolicyViolation)), 1008),
+        _ => (Err(-1), 0),
+    };
+    LimitsInput {
+        unlimited: !text("unlimited").is_empty(),
+        messages: allowance("messages"),
+        bytes: allowance("bytes"),
+        burst,
+        sessions: count(text("sessions")),
+        connections_per_second: count(text("connections_per_second")),
+        counts: match text("counts") {
+            "" | "both" => Ok(Counts::Both),
+            "client" => Ok(Counts::Client),
+            "backend" => Ok(Counts::Backend),
+            _ => Err(-1),
+        },
+        on_limit,
+        close_code,
+        count_only: text("stop_on_quota_reach").is_empty(),
+        without_ledger: match text("without_ledger") {
+            "" | "share" => Ok(WithoutLedger::Share),
+            "deny" => Ok(WithoutLedger::Deny),
+            "allow" => Ok(WithoutLedger::Allow),
+            _ => Err(-1),
+        },
+    }
+}
+
+/// Fills a form with limits.
+pub(super) fn write(fields: Fields, prefix: &str, limits: &Limits) -> Fields {
+    let put = |fields: Fields, rest: &str, value: String| fields.with(name(prefix, rest), value);
+    let mut fields = put_manner(fields, prefix, limits);
+    if limits.is_unlimited() {
+        fields = put(fields, "unlimited", "1".to_owned());
+    }
+    fields = put_window(fields, prefix, "messages", limits.messages);
+    fields = put_window(fields, prefix, "bytes", limits.bytes);
+    if let Some(messages) = limits.messages {
+        fields = put(fields, "messages.amount", messages.amount.get().to_string());
+    }
+    let (amount, size) = match limits.bytes {
+        Some(bytes) => {
+            let bytes = bytes.amount.get();
+            let (unit, size) = largest(&BYTES, |size| bytes.is_multiple_of(size));
+            ((bytes / size).to_string(), unit)
+        }
+        None => (String::new(), "MB"),
+    };
+    fields = put(fields, "bytes.amount", amount);
+    fields = put(fields, "bytes.size", size.to_owned());
+    if let Some(burst) = limits.burst {
+        fields = put(fields, "burst.messages", burst.messages.get().to_string());
+        let per = match burst.per {
+            BurstPer::Second => "second",
+            BurstPer::Minute => "minute",
+        };
+        fields = put(fields, "burst.per", per.to_owned());
+    }
+    if let Some(sessions) = limits.sessions {
+        fields = put(fields, "sessions", sessions.to_string());
+    }
+    if let Some(connections) = limits.connections {
+        fields = put(fields, "connections_per_second", connections.to_string());
+    }
+    fields
+}
+
+/// Fills a form for limits that are yet to be thought of: none, with everything else as it is when left out.
+pub(super) fn fresh(fields: Fields, prefix: &str) -> Fields {
+    let limits = Limits::default();
+    let fields = put_manner(fields, prefix, &limits);
+    let fields = put_window(fields, prefix, "messages", None);
+    let fields = put_window(fields, prefix, "bytes", None);
+    fields.with(name(prefix, "bytes.size"), "MB")
+}
+
+fn put_manner(fields: Fields, prefix: &str, limits: &Limits) -> Fields {
+    let counts = match limits.counts {
+        Counts::Both => "both",
+        Counts::Client => "client",
+        Counts::Backend => "backend",
+    };
+    let on_limit = match limits.on_limit {
+        OnLimit::Notify => "notify",
+        OnLimit::Drop => "drop",
+        OnLimit::Delay => "delay",
+        OnLimit::Close(CloseCode::Throttled) => "close-4003",
+        OnLimit::Close(CloseCode::PolicyViolation) => "close-1008",
+    };
+    let without_ledger = match limits.without_ledger {
+        WithoutLedger::Share => "share",
+        WithoutLedger::Deny => "deny",
+        WithoutLedger::Allow => "allow",
+    };
+    let fields = fields
+        .with(name(prefix, "counts"), counts)
+        .with(name(prefix, "on_limit"), on_limit)
+        .with(name(prefix, "without_ledger"), without_ledger);
+    if limits.count_only {
+        fields
+    } else {
+        fields.with(name(prefix, "stop_on_quota_reach"), "1")
+    }
+}
+
+fn put_window(fields: Fields, prefix: &str, which: &str, allowance: Option<Allowance>) -> Fields {
+    let (count, unit) = match allowance {
+        Some(allowance) => {
+            let seconds = allowance.window.seconds();
+            let (unit, length) = largest(&SECONDS, |length| seconds.is_multiple_of(length));
+            (seconds / length, unit)
+        }
+        None => (1, "day"),
+    };
+    fields
+        .with(part(prefix, which, "window_seconds"), count.to_string())
+        .with(part(prefix, which, "unit"), unit)
+}
+
+/// The limits in words, one for each; what is unlimited says so.
+pub(super) fn words(limits: &Limits) -> Vec<String> {
+    let mut words = Vec::new();
+    if let Some(messages) = limits.messages {
+        words.push(format!(
+            "{} messages {}",
+            grouped(messages.amount.get()),
+            window(messages.window.seconds())
+        ));
+    }
+    if let Some(bytes) = limits.bytes {
+        let amount = bytes.amount.get();
+        let (unit, size) = largest(&BYTES, |size| amount.is_multiple_of(size));
+        let unit = if unit == "B" { "bytes" } else { unit };
+        let amount = grouped(amount / size);
+        words.push(format!(
+            "{amount} {unit} {}",
+            window(bytes.window.seconds())
+        ));
+    }
+    if let Some(burst) = limits.burst {
+        words.push(format!(
+            "bursts of {} {}",
+            grouped(burst.messages.get()),
+            window(burst.allowance().window.seconds())
+        ));
+    }
+    if let Some(sessions) = limits.sessions {
+        words.push(format!("{} open sessions", grouped(sessions.get().into())));
+    }
+    if let Some(connections) = limits.connections {
+        let count = grouped(connections.get().into());
+        words.push(format!("{count} new sessions a second"));
+    }
+    if words.is_empty() {
+        words.push("Unlimited".to_owned());
+    }
+    words
+}
+
+/// What happens over the limit, in a few words; empty where nothing is limited.
+pub(super) fn manner(limits: &Limits) -> &'static str {
+    match limits.on_limit {
+        _ if limits.is_unlimited() => "",
+        _ if limits.count_only => "only counted",
+        OnLimit::Notify => "dropped and told",
+        OnLimit::Drop => "dropped",
+        OnLimit::Delay => "delayed",
+        OnLimit::Close(CloseCode::Throttled) => "session ends, 4003",
+        OnLimit::Close(CloseCode::PolicyViolation) => "session ends, 1008",
+    }
+}
+
+/// A number with its thousands set apart.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+fn window(seconds: u32) -> String {
+    let (unit, length) = largest(&SECONDS, |length| seconds.is_multiple_of(length));
+    match seconds / length {
+        1 if unit == "hour" => "an hour".to_owned(),
+        1 => format!("a {unit}"),
+        count => {
+            let mut text = String::new();
+            write!(text, "in {count} {unit}s").expect("a string takes everything");
+            text
+        }
+    }
+}
+
+/// The largest unit of which something is a multiple; the last is one.
+fn largest<N: Copy>(units: &[(&'static str, N)], fits: impl Fn(N) -> bool) -> (&'static str, N) {
+    let mut units = units.iter().copied();
+    let last = units.clone().last().expect("there are units");
+    units.find(|(_, length)| fits(*length)).unwrap_or(last)
+}
+
+/// A whole number, with blanks between its digits if somebody likes.
+fn number(text: &str) -> i64 {
+    let digits: String = text.chars().filter(|c| !c.is_whitespace()).collect();
+    digits.parse().unwrap_or(UNREADABLE)
+}
+
+/// A number of which nothing typed says that it is not limited.
+fn count(text: &str) -> i64 {
+    if text.is_empty() { 0 } else { number(text) }
+}
+
+fn times(number: i64, unit: i64) -> i64 {
+    number.checked_mul(unit).unwrap_or(UNREADABLE)
+}
+
+fn seconds(unit: &str) -> i64 {
+    let known = SECONDS.iter().find(|(name, _)| *name == unit);
+    known.map_or(1, |(_, seconds)| i64::from(*seconds))
+}
+
+fn size(unit: &str) -> i64 {
+    let known = BYTES.iter().find(|(name, _)| *name == unit);
+    known.map_or(1, |(_, bytes)| i64::try_from(*bytes).unwrap_or(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+
+    use tidegate_proto::quota::{
+        Allowance, Amount, Burst, BurstPer, CloseCode, Counts, Limits, OnLimit, Window,
+        WithoutLedger,
+    };
+
+    use super::{Fields, fresh, read, words, write};
+
+    fn all() -> Limits {
+        Limits {
+            messages: Some(Allowance {
+                amount: Amount::try_new(50_000).unwrap(),
+                window: Window::DAY,
+            }),
+            bytes: Some(Allowance {
+                amount: Amount::try_new(1_500_000).unwrap(),
+                window: Window::try_new(7200).unwrap(),
+            }),
+            burst: Some(Burst {
+                messages: Amount::try_new(7).unwrap(),
+                per: BurstPer::Minute,
+            }),
+            sessions: NonZeroU32::new(20),
+            connections: NonZeroU32::new(5),
+            counts: Counts::Client,
+            on_limit: OnLimit::Close(CloseCode::PolicyViolation),
+            count_only: true,
+            without_ledger: WithoutLedger::Deny,
+        }
+    }
+
+    #[test]
+    fn what_a_form_shows_is_what_it_sends() {
+        let input = read(&write(Fields::new(), "a.limits", &all()), "a.limits");
+        let messages = input.messages.unwrap();
+        assert_eq!((messages.amount, messages.window_seconds), (50_000, 86_400));
+        let bytes = input.bytes.unwrap();
+        assert_eq!((bytes.amount, bytes.window_seconds), (1_500_000, 7200));
+        let burst = input.burst.unwrap();
+        assert_eq!((burst.messages, burst.per), (7, Ok(BurstPer::Minute)));
+        assert_eq!((input.sessions, input.connections_per_second), (20, 5));
+        assert_eq!(input.counts, Ok(Counts::Client));
+        assert_eq!(input.on_limit, Ok(all().on_limit));
+        assert_eq!(input.close_code, 1008);
+        assert_eq!(input.without_ledger, Ok(WithoutLedger::Deny));
+        assert!(input.count_only && !input.unlimited);
+    }
+
+    #[test]
+    fn a_fresh_form_limits_nothing_and_refuses_what_is_too_many() {
+        let input = read(&fresh(Fields::new(), "limits"), "limits");
+        assert!(input.messages.is_none() && input.bytes.is_none() && input.burst.is_none());
+        assert!(!input.unlimited && !input.count_only);
+        assert!(
+            read(
+                &write(Fields::new(), "limits", &Limits::default()),
+                "limits"
+            )
+            .unlimited
+        );
+    }
+
+    #[test]
+    fn what_is_no_number_is_left_for_the_use_case_to_refuse() {
+        let fields = Fields::new()
+            .with("limits.messages.amount", "many")
+            .with("limits.messages.window_seconds", "9999999999999999999")
+            .with("limits.bytes.amount", "9007199254740991")
+            .with("limits.bytes.size", "GB")
+            .with("limits.sessions", "1 000");
+        let input = read(&fields, "limits");
+        assert_eq!(input.messages.unwrap().amount, -1);
+        assert_eq!(input.messages.unwrap().window_seconds, -1);
+        assert_eq!(input.bytes.unwrap().amount, -1);
+        assert_eq!(input.sessions, 1000);
+    }
+
+    #[test]
+    fn limits_are_told_in_words() {
+        let told = [
+            "50,000 messages a day",
+            "1,500 kB in 2 hours",
+            "bursts of 7 a minute",
+            "20 open sessions",
+            "5 new sessions a second",
+        ];
+        assert_eq!(words(&all()), told);
+        assert_eq!(words(&Limits::default()), ["Unlimited"]);
+    }
+}

@@ -1,0 +1,241 @@
+//! Forms as people treat them: filled in wrongly, sent twice, left lying until the session is over, gone back to, edited
+//! by two at once, and filled with what is no name.
+
+use tidegate_integration_tests::{control_plane::PASSWORD, person::Person};
+use tidegate_proto::admin::v1::ListApisRequest;
+
+use super::{CREATOR, House, PUBLISHER, SUBSCRIBER};
+
+const CREATE: &str = "/publisher/apis/create";
+
+/// What would run if it were taken for more than text.
+const SCRIPT: &str = "<script>alert(1)</script><img src=x onerror=alert(2)>";
+
+async fn names(house: &House) -> Vec<String> {
+    let mut apis = house.admin.apis();
+    let listed = apis.list_apis(ListApisRequest::default());
+    let apis = listed.await.unwrap().into_inner().apis;
+    apis.into_iter().map(|api| api.api_name).collect()
+}
+
+async fn fill(person: &Person, name: &str) {
+    person.fill("Name", name).await;
+    person.fill("Context", &format!("/{name}")).await;
+    person.fill("Version", "1.0").await;
+}
+
+#[tokio::test]
+async fn the_form_of_an_api_tells_each_fault_beside_its_field_and_loses_nothing() {
+    let house = House::with(0).await;
+    let mut publisher = house.person(PUBLISHER).await;
+    publisher.go(CREATE).await;
+    publisher.fill("Context", "/sp ace").await;
+    publisher.fill("Endpoint", "http://backend").await;
+    publisher.tick("Silver").await;
+    publisher.follow("Create").await;
+    for field in ["Name", "Context", "Version", "Endpoint"] {
+        let fault = publisher.fault(field).await;
+        assert!(!fault.is_empty(), "nothing is said about {field}");
+    }
+    publisher.sees("4 fields need another look.").await;
+    assert_eq!(publisher.value("Context").await, "/sp ace");
+    assert_eq!(publisher.value("Endpoint").await, "http://backend");
+    assert_eq!(
+        publisher.page.is_ticked("Silver", None).await.unwrap(),
+        Some(true)
+    );
+    publisher.judges("a form with faults").await;
+
+    // One gets to a field by its fault, as the summary has the focus.
+    publisher.page.key("Tab", 9).await.unwrap();
+    publisher.page.key("Enter", 13).await.unwrap();
+    let focused = "document.activeElement.id === 'f-name' || location.hash === '#f-name'";
+    publisher.page.until_true(focused).await.unwrap();
+
+    // To publish, it takes an endpoint and a plan.
+    publisher.go(CREATE).await;
+    let at_once = "Create & Publish";
+    let enabled =
+        async |publisher: &Person| publisher.page.is_enabled(at_once, None).await.unwrap();
+    assert_eq!(enabled(&publisher).await, Some(false));
+    fill(&publisher, "first").await;
+    publisher.sees("/first/1.0").await;
+    publisher.fill("Endpoint", "ws://127.0.0.1:9").await;
+    assert_eq!(enabled(&publisher).await, Some(false));
+    publisher.tick("Gold").await;
+    assert_eq!(enabled(&publisher).await, Some(true));
+    publisher.follow(at_once).await;
+    publisher.sees("Developers find it").await;
+
+    // A context is somebody's.
+    publisher.go(CREATE).await;
+    fill(&publisher, "second").await;
+    publisher.fill("Context", "/first").await;
+    publisher.follow("Create").await;
+    assert!(!publisher.fault("Context").await.is_empty());
+    assert_eq!(publisher.value("Name").await, "second");
+
+    // The same without scripts: nothing is refused by the browser that the server would not refuse.
+    let mut plain = house.person(CREATOR).await;
+    plain.page.scripts(false).await.unwrap();
+    plain.go(CREATE).await;
+    fill(&plain, "plain").await;
+    plain.follow("Create").await;
+    plain.sees("To publication").await;
+    let mut all = names(&house).await;
+    all.sort();
+    assert_eq!(all, ["first", "plain"]);
+}
+
+#[tokio::test]
+async fn a_form_outlives_its_session_and_is_done_once_however_often_it_is_sent() {
+    let house = House::with(0).await;
+    let mut creator = house.person(CREATOR).await;
+    creator.go(CREATE).await;
+    fill(&creator, "late").await;
+    creator.tick("Gold").await;
+    creator.session_expires(&house.stack.control_plane).await;
+    creator.follow("Create").await;
+    creator
+        .sees("Your session has ended. What you typed is kept")
+        .await;
+    creator.judges("signing in again").await;
+    creator.sign_in(CREATOR, "wrong").await;
+    creator.sign_in(CREATOR, PASSWORD).await;
+    creator.sees("nothing that you typed is lost").await;
+    assert_eq!(
+        names(&house).await,
+        Vec::<String>::new(),
+        "nothing is done unasked"
+    );
+    creator.follow("Go on").await;
+    assert_eq!(creator.value("Name").await, "late");
+    assert_eq!(creator.value("Context").await, "/late");
+    assert_eq!(
+        creator.page.is_ticked("Gold", None).await.unwrap(),
+        Some(true)
+    );
+    creator.follow("Create").await;
+    creator.sees("To publication").await;
+    assert_eq!(names(&house).await, ["late"]);
+
+    creator.go(CREATE).await;
+    fill(&creator, "twice").await;
+    creator.page.follow_twice("Create").await.unwrap();
+    creator.sees("To publication").await;
+    assert_eq!(creator.page.heading().await.unwrap(), "twice");
+    assert_eq!(names(&house).await.len(), 2);
+
+    // What was sent is not sent again by going back, forward, or loading again.
+    let overview = creator.path().await;
+    creator.page.travel(-1).await.unwrap();
+    assert_eq!(creator.path().await, CREATE);
+    creator.page.travel(1).await.unwrap();
+    assert_eq!(creator.path().await, overview);
+    creator.page.reload().await.unwrap();
+    creator.sees("To publication").await;
+    assert_eq!(names(&house).await.len(), 2);
+
+    // From a form that is gone back to, one sends it again, and hears that the API is there.
+    creator.page.travel(-1).await.unwrap();
+    fill(&creator, "twice").await;
+    creator.follow("Create").await;
+    assert!(creator.says("another look").await);
+    assert_eq!(names(&house).await.len(), 2);
+}
+
+#[tokio::test]
+async fn of_two_editors_the_second_is_told_and_both_are_kept() {
+    let house = House::with(0).await;
+    let (mut first, mut second) = (house.person(CREATOR).await, house.person(PUBLISHER).await);
+    first.go(CREATE).await;
+    fill(&first, "shared").await;
+    first.follow("Create").await;
+    first.follow("Basic info").await;
+    second.go("/publisher/apis").await;
+    second.follow("shared").await;
+    second.follow("Basic info").await;
+
+    first.fill("Display name", "From the first").await;
+    first.follow("Save").await;
+    first.sees("Saved.").await;
+    second.fill("Display name", "From the second").await;
+    second.fill("Tags", "sea").await;
+    second.follow("Save").await;
+    second
+        .sees("Somebody else changed this while you were editing.")
+        .await;
+    second.sees("From the first").await;
+    assert_eq!(second.value("Display name").await, "From the second");
+    assert_eq!(second.value("Tags").await, "sea");
+    second.judges("a conflict").await;
+    second.follow("Save").await;
+    second.sees("Saved.").await;
+    first.page.reload().await.unwrap();
+    assert_eq!(first.value("Display name").await, "From the second");
+}
+
+#[tokio::test]
+async fn what_people_write_is_shown_as_they_wrote_it_and_never_runs() {
+    let house = House::with(0).await;
+    let mut publisher = house.person(PUBLISHER).await;
+    publisher.go(CREATE).await;
+    publisher.fill("Name", SCRIPT).await;
+    publisher.fill("Context", SCRIPT).await;
+    publisher.fill("Version", SCRIPT).await;
+    publisher.fill("Endpoint", SCRIPT).await;
+    publisher.follow("Create").await;
+    assert_eq!(publisher.value("Name").await, SCRIPT);
+    fill(&publisher, "harmless").await;
+    publisher.fill("Endpoint", "ws://127.0.0.1:9").await;
+    publisher.tick("Gold").await;
+    publisher.follow("Create & Publish").await;
+    publisher.follow("Basic info").await;
+    publisher
+        .fill("Display name", "<script>alert(3)</script>")
+        .await;
+    let description =
+        format!("{SCRIPT} [a link](javascript:alert(4)) ![a picture](https://example.com/x)");
+    publisher.fill("Description", &description).await;
+    publisher.follow("Save").await;
+    publisher.sees("Saved.").await;
+    assert_eq!(
+        publisher.page.heading().await.unwrap(),
+        "<script>alert(3)</script>"
+    );
+    publisher
+        .go("/publisher/apis?q=%3Cscript%3Ealert(5)%3C/script%3E&tag=%22%3E%3Cscript%3E")
+        .await;
+    publisher.sees("Nothing fits").await;
+
+    let mut subscriber = house.person(SUBSCRIBER).await;
+    subscriber.go("/devportal/apis").await;
+    subscriber.follow("<script>alert(3)</script>").await;
+    let links = "[...document.querySelectorAll('main a, main img')].every((it) => !/^(javascript|https:.*example)/.test(it.href ?? it.src))";
+    assert!(subscriber.page.evaluate::<bool>(links).await.unwrap());
+    for tab in ["Documents", "Subscriptions", "Code", "Console"] {
+        subscriber.follow(tab).await;
+    }
+    subscriber.go("/devportal/applications/new").await;
+    subscriber.fill("Name", "<b onclick=alert(6)>").await;
+    subscriber.fill("Description", SCRIPT).await;
+    subscriber.follow("Create application").await;
+    subscriber.go("/sign-in?next=//example.com").await;
+    assert!(!subscriber.path().await.contains("example.com"));
+
+    let mut admin = house.person("admin").await;
+    for path in ["/admin/audit", "/admin/users", "/publisher/apis?view=table"] {
+        admin.go(path).await;
+    }
+    for person in [&publisher, &subscriber, &admin] {
+        let load = person.load().await;
+        assert_eq!(load.dialogs, Vec::<String>::new(), "something ran");
+        assert_eq!(load.complaints, Vec::<String>::new());
+        let is_ours = |url: &&String| {
+            ["https://localhost:", "data:"]
+                .iter()
+                .any(|it| url.starts_with(it))
+        };
+        assert_eq!(load.urls.iter().find(|url| !is_ours(url)), None);
+    }
+}

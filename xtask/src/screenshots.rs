@@ -1,0 +1,513 @@
+//! `cargo xtask screenshots`: a picture of every page of the portals, from a system that is made for it, into
+//! `docs/portal/`. Each page at the width of a desk in both themes, and the main ones at that of a telephone.
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, ExitCode, Stdio},
+};
+
+use anyhow::{Context as _, bail};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use tidegate_proto::admin::v1::{SignInRequest, session_service_client::SessionServiceClient};
+
+use crate::{
+    browser::{Browser, Page, Picture, Theme},
+    client::{self, Bearer, Channel},
+    leash, showcase,
+    up::ports::Choice,
+    workspace::root,
+};
+
+/// The arguments of `cargo xtask screenshots`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Where the pictures go.
+    #[arg(long)]
+    pub folder: Option<PathBuf>,
+    /// Which ports the system that is shown listens on; those in the pictures are the documented ones.
+    #[arg(long, value_enum, default_value_t = Choice::Fixed)]
+    pub ports: Choice,
+    /// Show what was built last.
+    #[arg(long)]
+    pub no_build: bool,
+}
+
+/// A page, and how to come to it.
+struct Shot {
+    /// The name of the file, without theme and width.
+    name: &'static str,
+    /// Who looks; nobody for a stranger.
+    by: Option<&'static str>,
+    path: &'static str,
+    /// What is done on the way.
+    steps: &'static [Do],
+    /// Whether it is taken at the width of a telephone too.
+    narrow: bool,
+}
+
+/// A step on the way to a picture.
+enum Do {
+    Follow(&'static str),
+    Press(&'static str),
+    Fill(&'static str, &'static str),
+    See(&'static str),
+}
+
+const WIDE: u32 = 1280;
+const NARROW: u32 = 360;
+/// A page that is longer is cut off: the rest looks the same.
+const HEIGHT_MAX: u32 = 1200;
+const QUALITY: u8 = 60;
+
+const CREATOR: Option<&str> = Some("publisher");
+const DEVELOPER: Option<&str> = Some("subscriber");
+const ADMIN: Option<&str> = Some("admin");
+
+const fn shot(
+    name: &'static str,
+    by: Option<&'static str>,
+    path: &'static str,
+    steps: &'static [Do],
+) -> Shot {
+    Shot {
+        name,
+        by,
+        path,
+        steps,
+        narrow: false,
+    }
+}
+
+const fn both(shot: Shot) -> Shot {
+    Shot {
+        narrow: true,
+        ..shot
+    }
+}
+
+/// Every page.
+const SHOTS: &[Shot] = &[
+    both(shot("start", None, "/", &[])),
+    shot("sign-in", None, "/sign-in", &[]),
+    shot(
+        "sign-in-refused",
+        None,
+        "/sign-in",
+        &[
+            Do::Fill("User name", "creator"),
+            Do::Fill("Password", "guessed"),
+            Do::Follow("Sign in"),
+        ],
+    ),
+    both(shot("publisher-apis", CREATOR, "/publisher/apis", &[])),
+    shot(
+        "publisher-apis-table",
+        CREATOR,
+        "/publisher/apis?view=table",
+        &[],
+    ),
+    shot(
+        "publisher-nothing-fits",
+        CREATOR,
+        "/publisher/apis?q=nowhere",
+        &[],
+    ),
+    both(shot(
+        "publisher-create",
+        CREATOR,
+        "/publisher/apis/create",
+        &[
+            Do::Fill("Name", "EchoAgain"),
+            Do::Fill("Context", "/echoagain"),
+            Do::Fill("Version", "1.0"),
+        ],
+    )),
+    shot(
+        "publisher-create-faults",
+        CREATOR,
+        "/publisher/apis/create",
+        &[
+            Do::Fill("Context", "no slash"),
+            Do::Fill("Endpoint", "http://backend"),
+            Do::Follow("Create"),
+        ],
+    ),
+    both(shot(
+        "publisher-overview",
+        CREATOR,
+        "/publisher/apis",
+        &[Do::Follow("Tides")],
+    )),
+    shot(
+        "publisher-overview-new",
+        CREATOR,
+        "/publisher/apis",
+        &[Do::Follow("Harbour-Traffic")],
+    ),
+    shot(
+        "publisher-overview-long-name",
+        CREATOR,
+        "/publisher/apis",
+        &[Do::Follow(showcase::LONG_NAME)],
+    ),
+    shot(
+        "publisher-info",
+        CREATOR,
+        "/publisher/apis",
+        &[Do::Follow("Tides"), Do::Follow("Basic info")],
+    ),
+    shot(
+        "publisher-topics",
+        CREATOR,
+        "/publisher/apis",
+        &[Do::Follow("Tides"), Do::Follow("Topics")],
+    ),
+    shot(
+        "publisher-endpoints",
+        CREATOR,
+        "/publisher/apis",
+        &[Do::Follow("Tides"), Do::Follow("Endpoints")],
+    ),
+    shot(
+        "publisher-plans",
+        CREATOR,
+        "/publisher/apis",
+        &[Do::Follow("Tides"), Do::Follow("Plans")],
+    ),
+    shot(
+        "publisher-deployments",
+        CREATOR,
+        "/publisher/apis",
+        &[Do::Follow("Tides"), Do::Follow("Deployments")],
+    ),
+    shot(
+        "publisher-subscribers",
+        CREATOR,
+        "/publisher/apis",
+        &[Do::Follow("Tides"), Do::Follow("Subscribers")],
+    ),
+    shot(
+        "publisher-documents",
+        CREATOR,
+        "/publisher/apis",
+        &[Do::Follow("Tides"), Do::Follow("Documents")],
+    ),
+    shot(
+        "publisher-version",
+        CREATOR,
+        "/publisher/apis",
+        &[Do::Follow("Tides"), Do::Follow("New version")],
+    ),
+    shot(
+        "publisher-delete",
+        CREATOR,
+        "/publisher/apis",
+        &[Do::Follow("Tides"), Do::Follow("Delete")],
+    ),
+    both(shot("devportal-apis", None, "/devportal/apis", &[])),
+    both(shot(
+        "devportal-api",
+        DEVELOPER,
+        "/devportal/apis",
+        &[Do::Follow("Tides")],
+    )),
+    shot(
+        "devportal-documents",
+        DEVELOPER,
+        "/devportal/apis",
+        &[Do::Follow("Tides"), Do::Follow("Documents")],
+    ),
+    shot(
+        "devportal-document",
+        DEVELOPER,
+        "/devportal/apis",
+        &[
+            Do::Follow("Tides"),
+            Do::Follow("Documents"),
+            Do::Follow("Getting started"),
+        ],
+    ),
+    shot(
+        "devportal-subscribe",
+        DEVELOPER,
+        "/devportal/apis",
+        &[Do::Follow("EchoWebSocket"), Do::Follow("Subscriptions")],
+    ),
+    shot(
+        "devportal-code",
+        DEVELOPER,
+        "/devportal/apis",
+        &[Do::Follow("Tides"), Do::Follow("Code")],
+    ),
+    both(shot(
+        "devportal-console",
+        DEVELOPER,
+        "/devportal/apis",
+        &[
+            Do::Follow("Tides"),
+            Do::Follow("Console"),
+            Do::Follow("Get a token"),
+            Do::Press("Connect"),
+            Do::See("Connected"),
+            Do::Fill("Message", "{\"gauge\": \"dover\"}"),
+            Do::Press("Send"),
+            Do::See("↓ Received"),
+        ],
+    )),
+    both(shot(
+        "devportal-applications",
+        DEVELOPER,
+        "/devportal/applications",
+        &[],
+    )),
+    shot(
+        "devportal-application",
+        DEVELOPER,
+        "/devportal/applications",
+        &[Do::Follow("Dashboard")],
+    ),
+    shot(
+        "devportal-application-new",
+        DEVELOPER,
+        "/devportal/applications/new",
+        &[],
+    ),
+    shot(
+        "devportal-usage",
+        DEVELOPER,
+        "/devportal/apis",
+        &[
+            Do::Follow("Ship-Positions"),
+            Do::Follow("Subscriptions"),
+            Do::Follow("Usage and plan of Dashboard"),
+        ],
+    ),
+    shot(
+        "devportal-no-application",
+        CREATOR,
+        "/devportal/apis",
+        &[Do::Follow("Tides")],
+    ),
+    both(shot("admin-gateways", ADMIN, "/admin/gateways", &[])),
+    shot(
+        "admin-environment-new",
+        ADMIN,
+        "/admin/gateways/create",
+        &[],
+    ),
+    both(shot("admin-plans", ADMIN, "/admin/plans", &[])),
+    shot("admin-plan", ADMIN, "/admin/plans", &[Do::Follow("Gold")]),
+    shot(
+        "admin-application-policies",
+        ADMIN,
+        "/admin/application-policies",
+        &[],
+    ),
+    shot("admin-api-policies", ADMIN, "/admin/api-policies", &[]),
+    shot(
+        "admin-api-policy",
+        ADMIN,
+        "/admin/api-policies/edit/Per-Address",
+        &[],
+    ),
+    shot("admin-deny-policies", ADMIN, "/admin/deny-policies", &[]),
+    shot(
+        "admin-deny-policy-new",
+        ADMIN,
+        "/admin/deny-policies/create",
+        &[],
+    ),
+    shot("admin-counters", ADMIN, "/admin/counters", &[]),
+    both(shot("admin-users", ADMIN, "/admin/users", &[])),
+    shot("admin-user", ADMIN, "/admin/users/edit/subscriber", &[]),
+    shot("admin-signing-keys", ADMIN, "/admin/signing-keys", &[]),
+    both(shot("admin-audit", ADMIN, "/admin/audit", &[])),
+    shot("admin-settings", ADMIN, "/admin/settings", &[]),
+    shot("account", DEVELOPER, "/account", &[]),
+    shot("not-found", CREATOR, "/publisher/nowhere", &[]),
+    shot("refused", DEVELOPER, "/admin/users", &[]),
+];
+
+/// Takes the pictures.
+///
+/// # Errors
+/// When the system cannot be started, or a page is not what it should be.
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    // One thread: what `leash` ties to us is tied to the thread that started it.
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(take_all(args))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn take_all(args: &Args) -> anyhow::Result<()> {
+    let folder = args
+        .folder
+        .clone()
+        .unwrap_or_else(|| root().join("docs/portal"));
+    fs::create_dir_all(&folder)?;
+    let system = System::start(args)?;
+    system.fill().await?;
+    let browser = Browser::start(|program| leash::command(program)).await?;
+    let mut bytes = 0;
+    for by in [None, CREATOR, DEVELOPER, ADMIN] {
+        let mut page = system.person(&browser, by).await?;
+        for shot in SHOTS.iter().filter(|shot| shot.by == by) {
+            let taken = take(&mut page, &system, shot, &folder).await;
+            bytes += taken.with_context(|| format!("no picture of {}", shot.name))?;
+        }
+    }
+    eprintln!(
+        "{} pages, {} kB, in {}",
+        SHOTS.len(),
+        bytes / 1000,
+        folder.display()
+    );
+    Ok(())
+}
+
+/// Goes to a page and takes its pictures; gives their size in bytes.
+async fn take(
+    page: &mut Page,
+    system: &System,
+    shot: &Shot,
+    folder: &Path,
+) -> anyhow::Result<usize> {
+    page.size(WIDE, 800).await?;
+    page.go(&format!("{}{}", system.base, shot.path)).await?;
+    for step in shot.steps {
+        match *step {
+            // The link in the frame has the same name as the button.
+            Do::Follow("Sign in") => page.follow("Sign in", Some("User name")).await?,
+            Do::Follow(name) => page.follow(name, None).await?,
+            Do::Press(name) => page.press(name, None).await?,
+            Do::Fill(label, text) => page.fill(label, text, None).await?,
+            Do::See(words) => page.until_said(words).await?,
+        }
+    }
+    let picture = Picture {
+        quality: QUALITY,
+        height_max: HEIGHT_MAX,
+    };
+    let narrow = shot.narrow.then_some((NARROW, Theme::Light, "-narrow"));
+    let wide = [(WIDE, Theme::Light, ""), (WIDE, Theme::Dark, "-dark")];
+    let mut bytes = 0;
+    for (width, theme, suffix) in wide.into_iter().chain(narrow) {
+        page.size(width, 800).await?;
+        page.theme(theme).await?;
+        let taken = page.picture(picture).await?;
+        bytes += taken.len();
+        let path = folder.join(format!("{}{suffix}.webp", shot.name));
+        fs::write(&path, taken).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    page.theme(Theme::Light).await?;
+    Ok(bytes)
+}
+
+/// What the pictures show. Dropping it stops it.
+struct System {
+    up: Child,
+    line: Value,
+    base: String,
+    folder: PathBuf,
+}
+
+impl System {
+    /// Starts it by `up`, which says where all is.
+    fn start(args: &Args) -> anyhow::Result<Self> {
+        let folder = std::env::temp_dir().join(format!("tidegate-shown-{}", std::process::id()));
+        let mut command = leash::command(std::env::current_exe()?)?;
+        command.args(["up", "--json", "--data-dir"]).arg(&folder);
+        command.args(["--data-planes", "2", "--ports"]);
+        command.arg(match args.ports {
+            Choice::Fixed => "fixed",
+            Choice::Auto => "auto",
+        });
+        if args.no_build {
+            command.arg("--no-build");
+        }
+        let mut up = command.stdout(Stdio::piped()).spawn()?;
+        let mut line = String::new();
+        let stdout = up.stdout.take().expect("stdout was piped");
+        BufReader::new(stdout).read_line(&mut line)?;
+        let mut system = Self {
+            up,
+            line: Value::Null,
+            base: String::new(),
+            folder,
+        };
+        if line.is_empty() {
+            bail!("the system did not start; see above");
+        }
+        system.line = serde_json::from_str(&line)?;
+        let portal = system.text("/portal/publisher")?;
+        system.base = portal.trim_end_matches("/publisher").to_owned();
+        Ok(system)
+    }
+
+    fn text(&self, pointer: &str) -> anyhow::Result<&str> {
+        let value = self.line.pointer(pointer).and_then(Value::as_str);
+        value.with_context(|| format!("`up` does not say {pointer}"))
+    }
+
+    fn password(&self, username: &str) -> anyhow::Result<&str> {
+        let accounts = self.line["portal"]["accounts"].as_array();
+        let account = accounts
+            .into_iter()
+            .flatten()
+            .find(|account| account["username"] == username);
+        let password = account.and_then(|account| account["password"].as_str());
+        password.with_context(|| format!("`up` has no account {username}"))
+    }
+
+    async fn channel(&self, username: &str) -> anyhow::Result<Channel> {
+        let url = self.text("/admin/url")?;
+        let ca_cert = Path::new(self.text("/admin/ca_cert")?);
+        let anonymous = client::connect(url, ca_cert, Bearer::default()).await?;
+        let session = SessionServiceClient::new(anonymous)
+            .sign_in(SignInRequest {
+                username: username.to_owned(),
+                password: self.password(username)?.to_owned(),
+            })
+            .await?;
+        client::connect(url, ca_cert, Bearer::new(&session.into_inner().token)?).await
+    }
+
+    async fn fill(&self) -> anyhow::Result<()> {
+        let (admin, developer) = (
+            self.channel("admin").await?,
+            self.channel("subscriber").await?,
+        );
+        let backend = self.text("/demo/backend")?;
+        showcase::fill(&admin, &developer, backend)
+            .await
+            .context("cannot fill the system")
+    }
+
+    async fn person(&self, browser: &Browser, name: Option<&str>) -> anyhow::Result<Page> {
+        let mut page = browser.person().await?;
+        if let Some(name) = name {
+            page.go(&format!("{}/sign-in", self.base)).await?;
+            page.fill("User name", name, None).await?;
+            page.fill("Password", self.password(name)?, None).await?;
+            page.follow("Sign in", Some("User name")).await?;
+        }
+        Ok(page)
+    }
+}
+
+impl Drop for System {
+    fn drop(&mut self) {
+        let pid = i32::try_from(self.up.id()).ok().and_then(Pid::from_raw);
+        if let Some(pid) = pid {
+            // An error says that it has ended.
+            let _ = kill_process(pid, Signal::TERM);
+        }
+        let _ = self.up.wait();
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
