@@ -96,12 +96,14 @@ pub async fn build(config: Config) -> anyhow::Result<Bound> {
         rotation.clone(),
         key_manager.clone(),
     );
+    let nowhere = portal.nowhere();
     let people_routes = people::routes(
         admin
             .routes()
             .await?
             .merge(key_manager.routes())
             .merge(portal.routes()),
+        nowhere,
         Duration::from_secs(config.limits.request_seconds),
     );
     let settings = discovery::Settings {

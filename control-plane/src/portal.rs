@@ -128,6 +128,13 @@ impl Portal {
         }
     }
 
+    /// The page that says that there is nothing, for every path that no route of the door has.
+    pub fn nowhere(&self) -> Router {
+        Router::new()
+            .fallback(async || Problem::NotFound)
+            .layer(middleware::from_fn_with_state(self.clone(), dress::dress))
+    }
+
     /// The routes of all pages and of what they load.
     pub fn routes(self) -> Router {
         Router::new()

@@ -112,7 +112,7 @@ async fn start_and_watch(
     let files = starter.files;
     let stack = starter.start(children).await?;
     let channel = accounts::sign_in(&stack).await?;
-    accounts::tell_doors(args.ports, &stack, &channel).await?;
+    accounts::tell_doors(&stack, &channel).await?;
     let people = accounts::make(files, &stack, &channel)
         .await
         .context("cannot make the accounts")?;

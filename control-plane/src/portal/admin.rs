@@ -67,7 +67,7 @@ pub(super) fn routes() -> Router<Portal> {
         .route("/admin/signing-keys/rotate", post(signing_keys::rotate))
         .route("/admin/audit", get(audit::list))
         .route("/admin/settings", get(settings::open).post(settings::save))
-        .route("/admin/", get(async || Problem::NotFound))
+        .route("/admin/", get(async || See::page("/admin").answer()))
         .route("/admin/{*rest}", get(async || Problem::NotFound))
 }
 

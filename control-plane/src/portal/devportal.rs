@@ -105,7 +105,10 @@ pub(super) fn routes() -> Router<Portal> {
             get(subscription::ask_to_leave).post(subscription::leave),
         )
         .route(SIGN_UP, get(sign_up::ask).post(sign_up::sign_up))
-        .route("/devportal/", get(async || Problem::NotFound))
+        .route(
+            "/devportal/",
+            get(async || See::page("/devportal").answer()),
+        )
         .route("/devportal/{*rest}", get(async || Problem::NotFound))
 }
 

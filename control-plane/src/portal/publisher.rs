@@ -45,7 +45,10 @@ pub(super) fn routes() -> Router<Portal> {
             get(create::ask).post(create::take),
         )
         .nest("/publisher/apis/{api}", of_one())
-        .route("/publisher/", get(async || Problem::NotFound))
+        .route(
+            "/publisher/",
+            get(async || See::page("/publisher").answer()),
+        )
         .route("/publisher/{*rest}", get(async || Problem::NotFound))
 }
 

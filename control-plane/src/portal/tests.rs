@@ -75,7 +75,9 @@ impl Stage {
         let fleet = Fleet::new(clock.clone());
         let portal = Portal::new(service.clone(), fleet, rotation, key_manager);
         let peer = Peer(IpAddr::from([192, 0, 2, 7]));
-        let door = people::routes(portal.routes(), Duration::from_secs(30)).layer(Extension(peer));
+        let nowhere = portal.nowhere();
+        let limit = Duration::from_secs(30);
+        let door = people::routes(portal.routes(), nowhere, limit).layer(Extension(peer));
         Self {
             service,
             clock,
@@ -138,6 +140,7 @@ impl Browser<'_> {
 
     async fn send(&mut self, method: Method, path: &str, body: Body) -> Page {
         let mut request = Request::builder().method(&method).uri(path);
+        request = request.header(header::ACCEPT, "text/html,application/xhtml+xml,*/*;q=0.8");
         if method == Method::POST {
             request = request.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
         }

@@ -11,7 +11,10 @@ use tokio::{
     net::TcpStream,
     process::{Child, Command},
 };
-use xtask::redis::{self, Reply};
+use xtask::{
+    client,
+    redis::{self, Reply},
+};
 
 /// A running `up`.
 pub(crate) struct Up {
@@ -67,6 +70,20 @@ impl Up {
         let address = address.trim_start_matches("ws://").parse().unwrap();
         let upgrade = Upgrade::to("/echowebsocket/1.0").bearer(token);
         upgrade.open(address).await.echo("hello").await;
+    }
+
+    /// The demo's page in the developer portal, as a stranger reads it.
+    async fn page_of_the_demo(&self) -> String {
+        let (url, ca_cert) = (self.text("/admin/url"), self.text("/admin/ca_cert"));
+        let page = async |path: &str| client::get(url, ca_cert.as_ref(), path).await.unwrap().body;
+        let catalogue = page("/devportal/apis").await;
+        let link = catalogue.split("/devportal/apis/").nth(1);
+        let id = link.and_then(|rest| rest.split(['"', '/']).next());
+        page(&format!(
+            "/devportal/apis/{}",
+            id.expect("an API is listed")
+        ))
+        .await
     }
 
     pub(crate) async fn stop(mut self, signal: Signal) -> std::process::ExitStatus {
@@ -137,6 +154,23 @@ async fn up_echoes_at_once_finds_its_data_again_and_forgets_it_when_asked() {
         "it was to be forgotten"
     );
     assert!(fresh.stop(Signal::TERM).await.success());
+}
+
+#[tokio::test]
+async fn the_portals_show_where_the_gateway_listens_after_each_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut before = String::new();
+    for start in ["first", "second"] {
+        let up = Up::start(folder.path(), &["--ports", "auto"]).await;
+        let shown = up.text("/demo/url").replace("127.0.0.1", "localhost");
+        assert_ne!(shown, before, "the ports are others");
+        assert!(
+            up.page_of_the_demo().await.contains(&shown),
+            "{start}: {shown}"
+        );
+        before = shown;
+        assert!(up.stop(Signal::INT).await.success());
+    }
 }
 
 /// The client id in an access token.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use anyhow::Context as _;
 use serde::Serialize;
 use tidegate_proto::admin::v1::{
-    CreateUserRequest, Environment, Role, SignInRequest, UpdateEnvironmentRequest, User,
+    CreateUserRequest, GetEnvironmentRequest, Role, SignInRequest, UpdateEnvironmentRequest, User,
     gateway_service_client::GatewayServiceClient, session_service_client::SessionServiceClient,
     user_service_client::UserServiceClient,
 };
@@ -14,7 +14,6 @@ use tonic::Code;
 
 use super::{
     files::{Files, random_password},
-    ports::Choice,
     stack::Stack,
 };
 use crate::client::{self, Bearer, Channel};
@@ -92,32 +91,32 @@ pub(super) async fn make(
     Ok(accounts)
 }
 
-/// Tells where clients reach the gateways, where that is not at the documented ports: the portals show it, and connect.
-pub(super) async fn tell_doors(
-    ports: Choice,
-    stack: &Stack,
-    channel: &Channel,
-) -> anyhow::Result<()> {
-    let Some(node) = stack.nodes.first().filter(|_| ports == Choice::Auto) else {
+/// Tells where clients reach the first gateway: the portals show it, and connect. An environment that somebody has given
+/// addresses beyond this machine keeps them.
+pub(super) async fn tell_doors(stack: &Stack, channel: &Channel) -> anyhow::Result<()> {
+    let Some(node) = stack.nodes.first() else {
         return Ok(());
     };
-    let environment = Environment {
-        name: "environments/default".to_owned(),
-        ws_url: format!("ws://localhost:{}", node.ws.port()),
-        wss_url: node
-            .wss
-            .map_or_else(String::new, |wss| format!("wss://localhost:{}", wss.port())),
-        ..Environment::default()
-    };
+    let mut gateways = GatewayServiceClient::new(channel.clone());
+    let name = "environments/default".to_owned();
+    let request = GetEnvironmentRequest { name };
+    let mut environment = gateways.get_environment(request).await?.into_inner();
+    let ws_url = format!("ws://localhost:{}", node.ws.port());
+    let wss_url = node
+        .wss
+        .map_or_else(String::new, |wss| format!("wss://localhost:{}", wss.port()));
+    let is_told = environment.ws_url == ws_url && environment.wss_url == wss_url;
+    if is_told || !environment.ws_url.starts_with("ws://localhost:") {
+        return Ok(());
+    }
+    (environment.ws_url, environment.wss_url) = (ws_url, wss_url);
     let request = UpdateEnvironmentRequest {
         environment: Some(environment),
         update_mask: Some(prost_types::FieldMask {
             paths: vec!["ws_url".to_owned(), "wss_url".to_owned()],
         }),
     };
-    GatewayServiceClient::new(channel.clone())
-        .update_environment(request)
-        .await?;
+    gateways.update_environment(request).await?;
     Ok(())
 }
 

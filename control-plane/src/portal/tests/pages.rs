@@ -146,7 +146,8 @@ async fn what_is_nowhere_is_told_in_the_frame() {
     let stage = Stage::new().await;
     let mut browser = stage.signed_in("carl").await;
     for path in [
-        "/publisher/",
+        "/nowhere",
+        "//elsewhere.example/",
         "/publisher/nowhere",
         "/publisher/apis/x/y/z",
         "/devportal/nowhere",
@@ -158,6 +159,9 @@ async fn what_is_nowhere_is_told_in_the_frame() {
             page.has("There is nothing here") && page.has("Sign out"),
             "{path}"
         );
+    }
+    for room in ["/publisher", "/devportal", "/admin"] {
+        assert_eq!(browser.get(&format!("{room}/")).await.location(), room);
     }
     let page = browser
         .send(Method::DELETE, "/publisher/apis", super::Body::empty())
