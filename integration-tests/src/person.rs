@@ -1,7 +1,7 @@
 //! Somebody at a browser: what a person does with the portals in one call each, in the words of the pages. Fails the test
 //! with what the page shows.
 
-use std::{collections::BTreeSet, sync::Mutex, time::Instant};
+use std::{collections::BTreeSet, path::Path, sync::Mutex, time::Instant};
 
 use tidegate_proto::admin::v1::{SignOutRequest, session_service_client::SessionServiceClient};
 use xtask::{
@@ -208,6 +208,28 @@ impl Person {
         good(self.page.tick(label, None).await);
     }
 
+    /// Chooses a file for a field.
+    ///
+    /// # Panics
+    /// When it is not there.
+    pub async fn attach(&self, label: &str, file: &Path) {
+        self.note(label);
+        good(self.page.attach(label, file).await);
+    }
+
+    /// Presses what copies, and gives what the clipboard would hold.
+    ///
+    /// # Panics
+    /// When it does not copy.
+    pub async fn copies(&self, near: &str) -> String {
+        // The machine's clipboard belongs to whoever works at it.
+        const CATCH: &str = "navigator.clipboard.writeText = async (text) => { window.tidegateCopied = text; }; null";
+        good(self.page.evaluate::<Option<u8>>(CATCH).await);
+        self.press_near("Copy", near).await;
+        self.sees("Copied").await;
+        good(self.page.evaluate("window.tidegateCopied").await)
+    }
+
     /// Waits until the page says these words.
     ///
     /// # Panics
@@ -281,13 +303,7 @@ impl Person {
             if overflow > 0 {
                 faults.push(format!("at {width} it is {overflow} pixels too wide"));
             }
-            // Colours are those of the theme at every width.
-            let themes = if width == WIDTHS[0] {
-                &Theme::ALL[..]
-            } else {
-                &Theme::ALL[..1]
-            };
-            for &theme in themes {
+            for theme in Theme::ALL {
                 good(self.page.theme(theme).await);
                 for fault in self.axe().await {
                     faults.push(format!("at {width}, {}: {fault}", theme.as_str()));

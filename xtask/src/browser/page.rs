@@ -1,7 +1,7 @@
 //! A page as its user meets it: things are named by what stands on them, waited for until they are there, and pressed
 //! with a real pointer and keyboard.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use anyhow::{Context as _, bail, ensure};
 use serde::de::DeserializeOwned;
@@ -390,6 +390,24 @@ impl Page {
             }
             self.call("Input.dispatchKeyEvent", event).await?;
         }
+        Ok(())
+    }
+
+    /// Chooses a file of this machine for the field with this label.
+    ///
+    /// # Errors
+    /// When there is no such field, or it takes no files.
+    pub async fn attach(&self, label: &str, file: &Path) -> anyhow::Result<()> {
+        let asked = json!({ "expression": format!("{PERSON}.field({})", json!(label)) });
+        let found = self
+            .until(&format!("the field {label:?}"), async || {
+                let answer = self.call("Runtime.evaluate", asked.clone()).await?;
+                let id = answer["result"]["objectId"].as_str();
+                Ok(id.map(str::to_owned))
+            })
+            .await?;
+        let chosen = json!({ "objectId": found, "files": [file] });
+        self.call("DOM.setFileInputFiles", chosen).await?;
         Ok(())
     }
 

@@ -108,6 +108,7 @@
       field.dispatchEvent(new Event('change', { bubbles: true }));
       return true;
     },
+    field: (name) => pick('field', name),
     value: (name, near) => pick('field', name, near)?.value ?? null,
     isTicked: (name, near) => pick('field', name, near)?.checked ?? null,
     // What is said to be wrong with a field, where those are told who do not see it.

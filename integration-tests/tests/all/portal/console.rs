@@ -1,7 +1,12 @@
 //! The live console through a real gateway: text and bytes, what is shown and filtered, a plan that is used up, a gateway
 //! that goes away, and where the token is not.
 
-use tidegate_integration_tests::{backend::Backend, person::Person};
+use serde_json::Value;
+use tidegate_integration_tests::{
+    backend::{Backend, Peer},
+    person::Person,
+    wire::Frame,
+};
 use tidegate_proto::admin::v1::{Allowance, Counts, Limits, OnLimit};
 
 use super::{House, SUBSCRIBER};
@@ -128,4 +133,53 @@ async fn the_console_marks_what_a_plan_refuses() {
     subscriber.fill("Access token", "not-a-token").await;
     subscriber.press("Connect").await;
     subscriber.sees("Not connected: the gateway refused").await;
+}
+
+#[tokio::test]
+async fn the_console_keeps_the_newest_rows_and_saves_them() {
+    const SENT: usize = 600;
+    let house = House::with(1).await;
+    let backend = Backend::scripted(|mut peer: Peer| async move {
+        for number in 1..=SENT {
+            peer.send(&Frame::text(&format!("number {number}."))).await;
+        }
+        peer.next().await;
+    })
+    .await;
+    let api = house.admin.publish("many", &backend.url()).await;
+    house.subscriber.subscribe(&api, "Unlimited").await;
+    let id = api.name.trim_start_matches("apis/");
+
+    let mut subscriber = house.person(SUBSCRIBER).await;
+    subscriber.go(&format!("/devportal/apis/{id}")).await;
+    let address = subscriber.copies("Addresses").await;
+    assert!(address.starts_with("ws://localhost:") && address.ends_with("/many/1.0"));
+    subscriber.follow("Console").await;
+    subscriber.follow("Get a token").await;
+    subscriber.press("Connect").await;
+    subscriber.sees(&format!("number {SENT}.")).await;
+    // That of the connection itself, twice, and what came first.
+    subscriber.sees("500 rows, 102 older ones dropped").await;
+    let shown = rows(&subscriber).await;
+    assert!(shown.contains("number 101.") && !shown.contains("number 100."));
+
+    // What the browser would write to disk.
+    const CATCH: &str =
+        "URL.createObjectURL = (blob) => { window.tidegateSaved = blob.text(); return '#'; }; null";
+    let caught: Option<u8> = subscriber.page.evaluate(CATCH).await.unwrap();
+    assert_eq!(caught, None);
+    subscriber.press("Save").await;
+    let saved: String = subscriber
+        .page
+        .evaluate("window.tidegateSaved")
+        .await
+        .unwrap();
+    let saved: Vec<Value> = saved
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(saved.len(), 500);
+    assert_eq!(saved[0]["text"], "number 101.");
+    assert_eq!(saved[0]["kind"], "received");
+    assert_eq!(saved[499]["size"], 11);
 }

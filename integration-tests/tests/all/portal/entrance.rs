@@ -60,3 +60,37 @@ async fn people_sign_in_to_where_they_were_going_and_are_offered_what_their_role
         }
     }
 }
+
+#[tokio::test]
+async fn strangers_sign_up_where_an_admin_lets_them() {
+    let house = House::with(0).await;
+    let mut stranger = house.stranger().await;
+    stranger.go("/devportal/apis").await;
+    assert!(!stranger.is_offered("Sign up").await);
+    stranger.go("/devportal/sign-up").await;
+    stranger.judges("no sign-up").await;
+
+    let mut admin = house.person("admin").await;
+    admin.go("/admin/settings").await;
+    admin
+        .tick("Strangers may sign up as developers, with the role subscriber")
+        .await;
+    admin.follow("Save").await;
+
+    stranger.go("/devportal/apis").await;
+    stranger.follow("Sign up").await;
+    stranger.fill("User name", "nora").await;
+    stranger.fill("Password", "long enough").await;
+    stranger.fill("Password again", "long enouhg").await;
+    stranger.follow_near("Sign up", "Password again").await;
+    assert!(!stranger.fault("Password again").await.is_empty());
+    assert_eq!(stranger.value("User name").await, "nora");
+    stranger.judges("a refused sign-up").await;
+    stranger.fill("Password", "long enough").await;
+    stranger.fill("Password again", "long enough").await;
+    stranger.follow_near("Sign up", "Password again").await;
+    // Signed in at once, as a subscriber.
+    assert!(stranger.is_offered("nora").await);
+    assert!(stranger.is_offered("Applications").await);
+    assert!(!stranger.is_offered("Publisher").await);
+}

@@ -1,8 +1,11 @@
 //! Forms as people treat them: filled in wrongly, sent twice, left lying until the session is over, gone back to, edited
 //! by two at once, and filled with what is no name.
 
+use std::fs;
+
 use tidegate_integration_tests::{control_plane::PASSWORD, person::Person};
 use tidegate_proto::admin::v1::ListApisRequest;
+use xtask::browser::Picture;
 
 use super::{CREATOR, House, PUBLISHER, SUBSCRIBER};
 
@@ -238,4 +241,50 @@ async fn what_people_write_is_shown_as_they_wrote_it_and_never_runs() {
         };
         assert_eq!(load.urls.iter().find(|url| !is_ours(url)), None);
     }
+}
+
+#[tokio::test]
+async fn a_picture_is_taken_from_a_file_and_anything_else_is_refused() {
+    let house = House::with(0).await;
+    let api = house.admin.publish("pictured", "ws://127.0.0.1:9").await;
+    let id = api.name.trim_start_matches("apis/");
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, bytes: &[u8]| {
+        let path = folder.path().join(name);
+        fs::write(&path, bytes).unwrap();
+        path
+    };
+    let script = file("picture.png", SCRIPT.as_bytes());
+    let heavy = file("heavy.png", &vec![0; 600 * 1024]);
+
+    let mut publisher = house.person(PUBLISHER).await;
+    publisher.go(&format!("/publisher/apis/{id}/info")).await;
+    // Any picture will do: one of the page itself.
+    let picture = Picture {
+        quality: 50,
+        height_max: 100,
+    };
+    let picture = file(
+        "picture.webp",
+        &publisher.page.picture(picture).await.unwrap(),
+    );
+    for refused in [&script, &heavy] {
+        publisher.attach("File", refused).await;
+        publisher.follow("Set the picture").await;
+        let fault = publisher.fault("File").await;
+        assert!(!fault.is_empty(), "{}", refused.display());
+    }
+    publisher.judges("a refused picture").await;
+    publisher.attach("File", &picture).await;
+    publisher.follow("Set the picture").await;
+
+    let shown = "document.querySelector('main img')?.naturalWidth > 0";
+    publisher.page.until_true(shown).await.unwrap();
+    let mut stranger = house.stranger().await;
+    stranger.go("/devportal/apis").await;
+    stranger.page.until_true(shown).await.unwrap();
+    publisher.follow("Take it away").await;
+    stranger.page.reload().await.unwrap();
+    let gone = "!document.querySelector('main img')";
+    stranger.page.until_true(gone).await.unwrap();
 }
