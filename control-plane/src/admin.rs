@@ -161,7 +161,9 @@ fn reflection() -> Result<tonic_reflection::server::Builder<'static>, Reflection
         // Either version by itself would name only itself.
         .include_reflection_service(false)
         .register_encoded_file_descriptor_set(tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET)
-        .register_encoded_file_descriptor_set(tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET))
+        .register_encoded_file_descriptor_set(tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET)
+        // The details of errors, which clients could not name otherwise.
+        .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET))
 }
 
 /// A protobuf duration; what is longer than protobuf can say is not set.

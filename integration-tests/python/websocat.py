@@ -1,6 +1,8 @@
 """As much of `websocat` as the documents use: lines from stdin go out as messages, messages come back as lines.
 
-    websocat.py [-H 'Name: value']... [-k] [-n] [-1] URL
+    websocat.py [-H='Name: value']... [-k] [-n] [-1] URL
+
+As with the real one, a `-H` without `=` takes every word that follows, the address too.
 
 A gateway that was told of an API a moment ago may not have it yet; a person would not be as fast, so a refusal is tried
 again for a few seconds.
@@ -14,7 +16,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 ARGUMENTS = argparse.ArgumentParser()
-ARGUMENTS.add_argument("-H", "--header", action="append", default=[])
+ARGUMENTS.add_argument("-H", "--header", action="extend", nargs="+", default=[])
 ARGUMENTS.add_argument("-k", "--insecure", action="store_true")
 ARGUMENTS.add_argument("-1", "--one-message", action="store_true")
 ARGUMENTS.add_argument("-n", "--no-close", action="store_true")

@@ -9,6 +9,7 @@ use prost_reflect::{
     prost::Message as _,
     prost_types::{FileDescriptorProto, FileDescriptorSet},
 };
+use serde_json::Value;
 use tonic::{
     Request, Status,
     client::Grpc,
@@ -200,10 +201,9 @@ async fn call(channel: Channel, name: &str, line: &Line) -> anyhow::Result<Strin
     );
 
     let json = line.json()?;
-    let mut reader = serde_json::Deserializer::from_str(&json);
-    let message = DynamicMessage::deserialize(method.input(), &mut reader)
+    let tree = as_it_reads(serde_json::from_str(&json)?)?;
+    let message = DynamicMessage::deserialize(method.input(), tree)
         .with_context(|| format!("error getting request data for {name} from {json}"))?;
-    reader.end()?;
     let mut request = Request::new(message);
     for (name, value) in &line.headers {
         let name: AsciiMetadataKey = name.parse().context("a header's name is wrong")?;
@@ -221,6 +221,19 @@ async fn call(channel: Channel, name: &str, line: &Line) -> anyhow::Result<Strin
             status.message()
         ),
     }
+}
+
+/// A mask is a message to it as any other, and no string, as the JSON of Protocol Buffers has it.
+fn as_it_reads(mut tree: Value) -> anyhow::Result<Value> {
+    if let Some(mask) = tree.get_mut("update_mask") {
+        let paths = mask.get("paths").and_then(Value::as_array);
+        let paths = paths.with_context(|| {
+            format!("bad input: expecting start of JSON object: '{{' ; instead got {mask}")
+        })?;
+        let paths: Vec<_> = paths.iter().filter_map(Value::as_str).collect();
+        *mask = paths.join(",").into();
+    }
+    Ok(tree)
 }
 
 /// The messages of a method, as reflection describes them.

@@ -49,7 +49,8 @@ pub struct Args {
     /// Print one line of JSON on stdout when all is ready; logs go to stderr.
     #[arg(long)]
     pub json: bool,
-    /// Which ports to listen on: the documented ones, or free ones.
+    /// Which ports to listen on: the documented ones, or free ones. The issuer of tokens has the port in its name, so that
+    /// with free ports a token is good until the next start.
     #[arg(long, value_enum, default_value_t = Choice::Fixed)]
     pub ports: Choice,
     /// Start what was built last.

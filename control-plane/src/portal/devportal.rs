@@ -4,7 +4,7 @@ mod catalogue;
 mod api;
 mod documents;
 mod own;
-mod limits;
+pub(super) mod limits;
 mod address;
 mod snippets;
 mod tokens;

@@ -1,9 +1,9 @@
 //! The Redis in which the data planes of an `up` share their quotas: somebody's, or a redis-server of our own that lives
 //! and dies with the rest.
 
-use std::{path::PathBuf, str::FromStr};
+use std::{net::TcpStream as StdStream, path::PathBuf, str::FromStr};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use tokio::{io::BufReader, net::TcpStream};
 
 use super::{
@@ -61,8 +61,37 @@ impl Redis {
             Self::Url(url) => url.clone(),
             Self::Auto => return own(files),
         };
+        // A gateway would go on without it, and say so in its log only.
+        let hosts = hosts(&url);
+        ensure!(
+            hosts.iter().any(|host| StdStream::connect(host).is_ok()),
+            "nobody listens at {} (`--redis`): start a Redis there, or let `--redis auto` start one",
+            hosts.join(", ")
+        );
         Ok(Shared { url, own: None })
     }
+}
+
+/// The servers that a URL names, each with its port.
+fn hosts(url: &str) -> Vec<String> {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("redis", url));
+    let port = if scheme.contains("sentinel") {
+        26379
+    } else {
+        6379
+    };
+    let authority = rest.split(['/', '?']).next().unwrap_or_default();
+    let hosts = authority.rsplit('@').next().unwrap_or_default().split(',');
+    let with_port = |host: &str| {
+        // The last part of an IPv6 address is no port.
+        let name = host.rsplit(']').next().unwrap_or_default();
+        if name.contains(':') {
+            host.to_owned()
+        } else {
+            format!("{host}:{port}")
+        }
+    };
+    hosts.map(with_port).collect()
 }
 
 fn own(files: &Files) -> anyhow::Result<Shared> {
@@ -97,7 +126,19 @@ impl Own {
 
 #[cfg(test)]
 mod tests {
-    use super::Redis;
+    use super::{Redis, hosts};
+
+    #[test]
+    fn a_url_names_its_servers() {
+        for (url, named) in [
+            ("redis://:p@h", &["h:6379"][..]),
+            ("rediss://u:p@h:1/2?x", &["h:1"]),
+            ("redis://[::1]/", &["[::1]:6379"]),
+            ("redis+sentinel://a,b:2/master", &["a:26379", "b:2"]),
+        ] {
+            assert_eq!(hosts(url), named);
+        }
+    }
 
     #[test]
     fn redis_is_a_url_or_auto() {

@@ -100,7 +100,7 @@ pub(super) fn people(stack: &Stack, people: &[Account], demo: Option<&Demo>, fil
         println!("Paste one of these, type a word, and it comes back:");
         println!();
         println!(
-            "  websocat -H 'Authorization: Bearer {}' {}",
+            "  websocat -H='Authorization: Bearer {}' {}",
             demo.gold_token, demo.url
         );
         println!();

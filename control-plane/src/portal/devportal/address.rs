@@ -20,7 +20,8 @@ pub(super) struct Door {
     pub(super) opens_from_page: bool,
 }
 
-/// The addresses of an API, secure ones first in each environment.
+/// The addresses of an API, in each environment the secure one first: but on this machine, where nobody listens in and
+/// nobody but the gateway vouches for its certificate, so that clients would refuse it.
 pub(super) fn doors(api: &Listing) -> Vec<Door> {
     let of = |(kind, url): (&str, &Option<String>), environment: &str, name: &str| {
         let url = url.clone()?;
@@ -37,7 +38,10 @@ pub(super) fn doors(api: &Listing) -> Vec<Door> {
             "" => name,
             display => display,
         };
-        let kinds = [("wss", &urls.wss), ("ws", &urls.ws)];
+        let mut kinds = [("wss", &urls.wss), ("ws", &urls.ws)];
+        if urls.ws.as_deref().is_some_and(|url| is_loopback(host(url))) {
+            kinds.reverse();
+        }
         kinds
             .map(|kind| of(kind, shown, name))
             .into_iter()

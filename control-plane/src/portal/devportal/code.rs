@@ -110,7 +110,7 @@ fn answer(
         doors: doors.iter().map(label).collect(),
         topics: api.topics.iter().map(template).collect(),
         parameters: parameters.map(str::to_owned).collect(),
-        curl: snippets::token(&portal.key_manager.token_endpoint(), client_id),
+        curl: snippets::token(&portal.key_manager.token_endpoint(), client_id, None),
         snippets,
         token,
         form,

@@ -122,12 +122,13 @@ fn show_secret(
     made: NewKey,
 ) -> Answer {
     let endpoint = portal.key_manager.token_endpoint();
+    let secret = made.secret.expose().to_owned();
     let page = Made {
         frame,
         application,
-        curl: snippets::token(&endpoint, made.key.client_id.as_str()),
+        curl: snippets::token(&endpoint, made.key.client_id.as_str(), Some(&secret)),
         key: made.key,
-        secret: made.secret.expose().to_owned(),
+        secret,
     };
     page.frame.show(&page)
 }

@@ -1,11 +1,11 @@
 //! What a plan allows, in words.
 
-use tidegate_proto::quota::{Allowance, Burst, Limits, Window};
+use tidegate_proto::quota::{Allowance, Burst, Counts, Limits, Window};
 
 use crate::domain::usage::Unit;
 
 /// Each limit as a phrase: `50,000 messages a day`.
-pub(super) fn words(limits: &Limits) -> Vec<String> {
+pub(in crate::portal) fn words(limits: &Limits) -> Vec<String> {
     let mut words = Vec::new();
     if let Some(Allowance { amount, window }) = limits.messages {
         words.push(allowance(Unit::Messages, amount.get(), window));
@@ -31,8 +31,14 @@ pub(super) fn words(limits: &Limits) -> Vec<String> {
             Window::SECOND,
         ));
     }
-    if words.is_empty() {
-        words.push("No limit".to_owned());
+    let counts_traffic =
+        limits.messages.is_some() || limits.bytes.is_some() || limits.burst.is_some();
+    match limits.counts {
+        _ if words.is_empty() => words.push("No limit".to_owned()),
+        _ if !counts_traffic => {}
+        Counts::Both => words.push("counted both ways".to_owned()),
+        Counts::Client => words.push("counting only what clients send".to_owned()),
+        Counts::Backend => words.push("counting only what clients receive".to_owned()),
     }
     words
 }
@@ -123,9 +129,15 @@ mod tests {
             "10 MiB every 2 hours",
             "1 session open at a time",
             "3 new sessions a second",
+            "counted both ways",
         ];
         assert_eq!(words(&limits), told);
         assert_eq!(words(&Limits::default()), ["No limit"]);
+        let sessions = Limits {
+            sessions: NonZeroU32::new(2),
+            ..Limits::default()
+        };
+        assert_eq!(words(&sessions), ["2 sessions open at a time"]);
     }
 
     #[test]

@@ -35,7 +35,8 @@ socket.onclose = (event) => console.log("closed", event.code, event.reason);
         "node",
         "Node",
         "npm install ws",
-        r#"import WebSocket from "ws";
+        r#"// talk.mjs
+import WebSocket from "ws";
 
 const socket = new WebSocket("$URL", {
   headers: { Authorization: "Bearer $TOKEN" },
@@ -98,7 +99,7 @@ func main() {
     (
         "rust",
         "Rust",
-        "cargo add futures-util tokio --features tokio/full && cargo add tokio-tungstenite --features rustls-tls-webpki-roots",
+        "cargo add futures-util tokio --features tokio/full && cargo add tokio-tungstenite --features native-tls",
         r#"use futures_util::{SinkExt, StreamExt};
 use tokio_tungstenite::{
     connect_async,
@@ -162,10 +163,11 @@ pub(super) fn connect(door: &Door, path: &str, token: &str, sends: bool) -> Vec<
     snippets.collect()
 }
 
-/// How an application gets a token.
-pub(super) fn token(endpoint: &str, client_id: &str) -> String {
+/// How an application gets a token; the secret is shown where it is known.
+pub(super) fn token(endpoint: &str, client_id: &str, secret: Option<&str>) -> String {
+    let secret = secret.unwrap_or("YOUR_CLIENT_SECRET");
     format!(
-        "curl -sS '{endpoint}' \\\n  -u '{client_id}:YOUR_CLIENT_SECRET' \\\n  -d grant_type=client_credentials\n"
+        "curl -sS '{endpoint}' \\\n  -u '{client_id}:{secret}' \\\n  -d grant_type=client_credentials\n"
     )
 }
 
@@ -210,8 +212,9 @@ mod tests {
 
     #[test]
     fn a_token_is_asked_for_where_tokens_are() {
-        let text = token("https://localhost:9443/oauth2/token", "abc");
+        let text = token("https://localhost:9443/oauth2/token", "abc", None);
         assert!(text.contains("'https://localhost:9443/oauth2/token'"));
         assert!(text.contains("-u 'abc:YOUR_CLIENT_SECRET'"));
+        assert!(token("https://x", "abc", Some("s")).contains("-u 'abc:s'"));
     }
 }

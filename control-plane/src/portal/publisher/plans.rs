@@ -12,7 +12,10 @@ use super::{
 };
 use crate::{
     domain::{actor::Actor, api::Api, plan::Plan, user::Permission},
-    portal::{Answer, Form, Frame, Notice, Portal, Posted, Problem, See, SignedIn, fields::Fields},
+    portal::{
+        Answer, Form, Frame, Notice, Portal, Posted, Problem, See, SignedIn, devportal::limits,
+        fields::Fields,
+    },
     service::apis::ApiInput,
 };
 

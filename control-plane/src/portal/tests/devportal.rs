@@ -393,7 +393,7 @@ async fn the_console_may_connect_to_the_gateways_that_its_page_may_open_and_to_n
     let mut browser = stage.browser();
     let page = browser.get(&format!("/devportal/apis/{api}/console")).await;
     let policy = page.header("content-security-policy");
-    let connect = "connect-src 'self' wss://localhost:8099 ws://localhost:9099;";
+    let connect = "connect-src 'self' ws://localhost:9099 wss://localhost:8099;";
     assert!(policy.contains(connect), "{policy}");
     assert!(page.has("data-code=\"4003\"") && page.has("<noscript>"));
     let page = browser.get(&format!("/devportal/apis/{api}/code")).await;
