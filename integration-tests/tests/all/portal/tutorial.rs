@@ -2,14 +2,17 @@
 //! drift apart: the steps are the page's headings in their order, and whatever is bold in a step, and every value in its
 //! tables, must have been used.
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{collections::BTreeSet, fs, path::Path, process::Stdio};
 
-use serde_json::Value;
 use tidegate_integration_tests::{
     client::Upgrade,
     person::{self, Person},
     process::{self, Process},
-    wait,
+    python, wait,
+};
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    process::Command,
 };
 
 use crate::up::Up;
@@ -199,6 +202,10 @@ async fn use_it(page: &mut Page, people: &People<'_>) {
     subscriber.follow("Dashboard").await;
     subscriber.follow("Create production key").await;
     subscriber.sees("Client secret").await;
+    let mut line = Command::new("bash");
+    line.arg("-c").arg(code(&subscriber, "curl").await);
+    line.env("CURL_CA_BUNDLE", people.up.text("/admin/ca_cert"));
+    assert!(first_line(line).await.contains("access_token"));
     subscriber.follow("I have copied it").await;
     page.done(&subscriber);
 
@@ -211,21 +218,42 @@ async fn use_it(page: &mut Page, people: &People<'_>) {
     subscriber.follow("Get a token").await;
     subscriber.tick("wscat").await;
     subscriber.sees("wscat -c").await;
-    let token = subscriber.page.evaluate::<Value>(TOKEN).await.unwrap();
+    let line = code(&subscriber, "wscat").await;
+    let (_, token) = line.split_once("Bearer ").unwrap();
+    let token = token.trim_end().trim_end_matches('\'');
     let address = people
         .up
         .text("/data_planes/0/ws")
         .trim_start_matches("ws://");
-    let upgrade = Upgrade::to("/echowebsocket/1.0").bearer(token.as_str().unwrap());
+    let upgrade = Upgrade::to("/echowebsocket/1.0").bearer(token);
     let mut client = upgrade.open(address.parse().unwrap()).await;
     client.echo("hello").await;
     client.close().await;
+    let mut program = Command::new(python::interpreter());
+    let text = code(&subscriber, "from websockets").await;
+    program.args(["-u", "-c", &text]);
+    assert_eq!(first_line(program).await, "hello");
     page.done(&subscriber);
 }
 
-/// The token in the line for wscat.
-const TOKEN: &str = r"[...document.querySelectorAll('pre')].map((pre) => pre.textContent)
-    .find((text) => text.includes('wscat')).match(/Bearer ([\w.-]+)/)[1]";
+/// The code on the page that begins with these words.
+async fn code(person: &Person, words: &str) -> String {
+    let texts = "[...document.querySelectorAll('pre')].map((pre) => pre.textContent)";
+    let texts: Vec<String> = person.page.evaluate(texts).await.unwrap();
+    let found = texts.iter().find(|text| text.starts_with(words));
+    found
+        .unwrap_or_else(|| panic!("no {words} in {texts:?}"))
+        .clone()
+}
+
+/// What a program writes first; it may go on for ever.
+async fn first_line(mut program: Command) -> String {
+    program.stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut child = program.kill_on_drop(true).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let line = wait::within("the code does something", lines.next_line()).await;
+    line.unwrap().expect("the code writes a line")
+}
 
 async fn subscribe(subscriber: &mut Person, api: &str) {
     subscriber.fill("Search", "echoweb").await;
