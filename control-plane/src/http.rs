@@ -68,7 +68,7 @@ pub struct Limits {
     pub connections: usize,
     /// Open connections from one address.
     pub connections_per_address: usize,
-    /// For the TLS handshake, and then for the head of each request.
+    /// For the TLS handshake, then until there is a first request, and for the head of each further one in HTTP/1.1.
     pub handshake: Duration,
     /// How long a connection may live before it is told to go; `None` where long streams are the purpose.
     pub age: Option<Duration>,
@@ -234,7 +234,10 @@ impl Connection {
         let router = self.router;
         let admission = Admission::default();
         let admitted = admission.0.clone();
+        let asked = CancellationToken::new();
+        let first = asked.clone();
         let service = hyper::service::service_fn(move |mut request: http::Request<Incoming>| {
+            first.cancel();
             let extensions = request.extensions_mut();
             extensions.insert(Peer(accept::subscriber(peer.ip())));
             extensions.insert(admission.clone());
@@ -249,6 +252,15 @@ impl Connection {
                 None => std::future::pending().await,
             }
         };
+        // The protocol's own timer begins with the first byte of HTTP/1.1, and there is none in HTTP/2.
+        let unasked = async {
+            if timeout(self.limits.handshake, asked.cancelled())
+                .await
+                .is_ok()
+            {
+                std::future::pending().await
+            }
+        };
         let overstayed = async {
             match self.limits.admission {
                 Some(within) if timeout(within, admitted.cancelled()).await.is_err() => {}
@@ -259,6 +271,10 @@ impl Connection {
             biased;
             () = stopping.cancelled() => None,
             () = aged => None,
+            () = unasked => {
+                tracing::debug!(door, %peer, "nothing was asked on the connection");
+                return;
+            }
             () = overstayed => {
                 // Nothing of a stranger's is waited for.
                 tracing::debug!(door, %peer, "nobody on the connection was admitted");

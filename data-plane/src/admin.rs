@@ -8,7 +8,7 @@ use std::{net::SocketAddr, sync::Arc};
 use axum::{
     Json, Router,
     extract::State,
-    http::{StatusCode, header},
+    http::{HeaderMap, StatusCode, header},
     response::IntoResponse,
     routing::{get, post},
 };
@@ -130,7 +130,13 @@ async fn status(State(operators): State<Operators>) -> impl IntoResponse {
 }
 
 /// Answers at once; `/readyz` fails from now on, and the process ends when its sessions have.
-async fn drain(State(operators): State<Operators>) -> StatusCode {
+///
+/// Any page that is open in a browser on the machine can send a request here, and the browser says so; no operator's tool
+/// has an origin.
+async fn drain(State(operators): State<Operators>, headers: HeaderMap) -> StatusCode {
+    if headers.contains_key(header::ORIGIN) {
+        return StatusCode::FORBIDDEN;
+    }
     operators.leave.cancel();
     StatusCode::ACCEPTED
 }

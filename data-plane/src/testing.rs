@@ -365,8 +365,14 @@ impl Node {
 
     /// Asks the operators' door.
     pub(crate) async fn operators(&self, request: &str) -> Answer {
+        self.operators_with(request, "").await
+    }
+
+    /// Asks the operators' door with more header lines.
+    pub(crate) async fn operators_with(&self, request: &str, lines: &str) -> Answer {
         let mut io = TcpStream::connect(self.addresses.admin).await.unwrap();
-        let request = format!("{request} HTTP/1.1\r\nHost: node\r\nConnection: close\r\n\r\n");
+        let request =
+            format!("{request} HTTP/1.1\r\nHost: node\r\nConnection: close\r\n{lines}\r\n");
         io.write_all(request.as_bytes()).await.unwrap();
         read_answer(&mut io).await
     }

@@ -121,6 +121,23 @@ async fn a_request_head_that_trickles_in_is_cut() {
 }
 
 #[tokio::test]
+async fn a_connection_on_which_nothing_is_asked_is_cut() {
+    let opened = open(limits()).await;
+    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    let settings = b"\0\0\0\x04\0\0\0\0\0";
+    for (alpn, said_by_client) in [
+        ("http/1.1", Vec::new()),
+        ("h2", Vec::new()),
+        ("h2", preface[..10].to_vec()),
+        ("h2", [&preface[..], settings].concat()),
+    ] {
+        let mut stream = connect(&opened, &[alpn]).await.unwrap();
+        stream.write_all(&said_by_client).await.unwrap();
+        rest(&mut stream).await;
+    }
+}
+
+#[tokio::test]
 async fn one_connection_too_many_is_closed_and_a_free_place_is_given_again() {
     let opened = open(Limits {
         connections: 1,

@@ -96,6 +96,9 @@ async fn ask(State(portal): State<Portal>, visitor: Visitor) -> Answer {
 }
 
 async fn sign_in(State(portal): State<Portal>, posted: PostedByAnyone) -> Answer {
+    let kept = posted.fields.all(KEPT).next();
+    let kept = kept.map(|kept| Fields::of_form(kept.as_bytes()).ok_or(Problem::TooLarge));
+    let kept = kept.transpose()?;
     let name = posted.fields.text("username").trim();
     let password = Secret::new(posted.fields.text("password").to_owned());
     let peer = posted.visitor.peer();
@@ -110,8 +113,7 @@ async fn sign_in(State(portal): State<Portal>, posted: PostedByAnyone) -> Answer
     let token = signed_in.token;
     let actor = Actor::of(&signed_in.user);
     let next = posted.fields.text(NEXT);
-    let mut response = if posted.fields.has(KEPT) {
-        let typed = Fields::decode(posted.fields.text(KEPT).as_bytes());
+    let mut response = if let Some(typed) = kept {
         let visitor = posted.visitor.signed_in(actor.clone(), token.clone());
         resume(&visitor, &destination(next, &actor), &typed)?
     } else {

@@ -4,6 +4,10 @@
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fields(Vec<(String, String)>);
 
+/// The fields of a form: the largest, an API policy with every group and every condition that it may have, has fewer. A
+/// form of nothing but empty ones makes a page that is twenty times as long.
+pub const MOST: usize = 10_000;
+
 // === impl Fields ===
 
 impl Fields {
@@ -22,6 +26,13 @@ impl Fields {
             .fold(Self::new(), |fields, (name, value)| {
                 fields.with(name, value)
             })
+    }
+
+    /// Reads a form as [`Self::decode`] does; `None` when it has more than [`MOST`] fields.
+    #[must_use]
+    pub fn of_form(body: &[u8]) -> Option<Self> {
+        let more = body.iter().filter(|&&byte| byte == b'&').count();
+        (more < MOST).then(|| Self::decode(body))
     }
 
     /// Writes what [`Self::decode`] reads.

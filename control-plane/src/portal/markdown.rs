@@ -24,6 +24,9 @@ static CLEAN: LazyLock<Builder<'static>> = LazyLock::new(|| {
 const OPTIONS: Options = Options::ENABLE_TABLES.union(Options::ENABLE_STRIKETHROUGH);
 /// Headings begin below those of the page.
 const LEVELS_DOWN: u8 = 2;
+/// How deep elements may be in one another. Cleaning looks at all that are open for each that is opened, so that a text
+/// of nothing but `>` would keep a thread busy for minutes.
+const DEEPEST: usize = 32;
 
 /// Renders and cleans.
 #[must_use]
@@ -46,7 +49,7 @@ pub fn html(text: &str) -> Html {
         other => other,
     });
     let mut unclean = String::with_capacity(text.len() * 3 / 2);
-    pulldown_cmark::html::push_html(&mut unclean, events);
+    pulldown_cmark::html::push_html(&mut unclean, shallow(events));
     Html(CLEAN.clean(&unclean).to_string())
 }
 
@@ -78,6 +81,28 @@ pub fn plain(text: &str, most: usize) -> String {
     }
 }
 
+/// Without the elements that are too deep; what they say stays. Elements are opened and closed in pairs, so that of a pair
+/// both are left out.
+fn shallow<'a>(events: impl Iterator<Item = Event<'a>>) -> impl Iterator<Item = Event<'a>> {
+    let mut depth = 0;
+    events.filter_map(move |event| match event {
+        Event::Start(_) => {
+            depth += 1;
+            (depth <= DEEPEST).then_some(event)
+        }
+        Event::End(_) => {
+            depth -= 1;
+            // A break, so that two texts do not become one word.
+            Some(if depth < DEEPEST {
+                event
+            } else {
+                Event::SoftBreak
+            })
+        }
+        other => Some(other),
+    })
+}
+
 fn lower(level: pulldown_cmark::HeadingLevel) -> pulldown_cmark::HeadingLevel {
     use pulldown_cmark::HeadingLevel::H6;
     pulldown_cmark::HeadingLevel::try_from(usize::from(level as u8 + LEVELS_DOWN)).unwrap_or(H6)
@@ -85,7 +110,7 @@ fn lower(level: pulldown_cmark::HeadingLevel) -> pulldown_cmark::HeadingLevel {
 
 #[cfg(test)]
 mod tests {
-    use super::{html, plain};
+    use super::{DEEPEST, html, plain};
 
     #[test]
     fn a_teaser_is_the_text_without_its_marks() {
@@ -131,5 +156,22 @@ mod tests {
         }
         let link = html("[x](https://good.example)").to_string();
         assert!(link.contains("nofollow"), "{link}");
+    }
+
+    #[test]
+    fn what_is_nested_deeper_than_anybody_reads_is_shown_without_its_nesting() {
+        for (nest, tag) in [
+            (">", "<blockquote>"),
+            ("> - ", "<blockquote>"),
+            ("1. ", "<ol>"),
+        ] {
+            let shown = html(&format!("{}deep\n\nafter", nest.repeat(1000))).to_string();
+            let depth = shown.matches(tag).count();
+            assert!((5..=DEEPEST).contains(&depth), "{nest}: {depth}");
+            assert!(shown.contains("deep"), "{nest}");
+            assert!(shown.ends_with("<p>after</p>\n"), "{nest}");
+        }
+        let table = html("| a |\n|---|\n| *b* |").to_string();
+        assert!(table.contains("<td><em>b</em></td>"), "{table}");
     }
 }

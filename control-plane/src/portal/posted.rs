@@ -215,7 +215,7 @@ impl Read {
         let body = axum::body::to_bytes(request.into_body(), plain).await;
         let body = body.map_err(|_| Problem::TooLarge)?;
         Ok(Self {
-            fields: Fields::decode(&body),
+            fields: Fields::of_form(&body).ok_or(Problem::TooLarge)?,
             files: Vec::new(),
         })
     }

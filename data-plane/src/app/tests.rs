@@ -36,6 +36,14 @@ async fn a_node_that_is_told_to_leave_is_not_ready_takes_nobody_in_and_closes_it
 }
 
 #[tokio::test]
+async fn a_page_in_a_browser_on_the_machine_cannot_tell_the_node_to_leave() {
+    let node = node(&[]).await;
+    let page = "Origin: https://elsewhere.example\r\n";
+    assert_eq!(node.operators_with("POST /drain", page).await.status, 403);
+    assert_eq!(node.operators("GET /readyz").await.status, 200);
+}
+
+#[tokio::test]
 async fn a_drain_does_not_wait_for_clients_that_do_not_answer() {
     let mut node = node(&["drain.seconds=0.2", "relay.close_seconds=60"]).await;
     let (_client, _) = node.open().await;

@@ -50,7 +50,7 @@ pub fn find(places: Places<'_>) -> Result<Cow<'_, str>, Reason> {
                 let token = token.as_ref().map_err(|&reason| reason)?;
                 Some(Cow::Borrowed(token.expose()))
             }
-            None => query_token(places.query.unwrap_or_default())
+            None => query_token(places.query.unwrap_or_default())?
                 .map(|value| decode(value).ok_or(Reason::CredentialInvalid))
                 .transpose()?,
         },
@@ -97,9 +97,14 @@ pub fn strip_query(query: Option<&str>) -> Option<Cow<'_, str>> {
     (!kept.is_empty()).then(|| Cow::Owned(kept.join("&")))
 }
 
-fn query_token(query: &str) -> Option<&str> {
-    let pair = query.split('&').find(|pair| is_credential(pair))?;
-    Some(pair.split_once('=').map_or("", |(_, value)| value))
+fn query_token(query: &str) -> Result<Option<&str>, Reason> {
+    let mut pairs = query.split('&').filter(|pair| is_credential(pair));
+    let pair = pairs.next();
+    // As with two headers.
+    if pairs.next().is_some() {
+        return Err(Reason::CredentialInvalid);
+    }
+    Ok(pair.map(|pair| pair.split_once('=').map_or("", |(_, value)| value)))
 }
 
 /// A backend decodes names, so a name in disguise is a credential, too.

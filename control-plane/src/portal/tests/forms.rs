@@ -11,6 +11,7 @@ use tower::ServiceExt as _;
 use super::{Browser, Fields, PASSWORD, Stage, cookie, csrf, token_of};
 use crate::portal::{
     Answer, Form, Frame, Notice, Portal, Posted, See, SignedIn, dress,
+    fields::MOST,
     posted::{FORM_BYTES, RESUMED},
 };
 
@@ -219,6 +220,18 @@ async fn a_form_that_is_too_large_or_no_form_is_refused() {
     let token = browser.get(PATH).await.token();
     let large = Fields::new().with("name", "x".repeat(FORM_BYTES));
     let page = browser.post(PATH, &token, large).await;
+    assert_eq!(page.status, StatusCode::PAYLOAD_TOO_LARGE);
+    let many = Fields::new().with_all("a", (0..=MOST).map(|_| ""));
+    let page = browser.post(PATH, &token, many.clone()).await;
+    assert_eq!(page.status, StatusCode::PAYLOAD_TOO_LARGE);
+    let mut stranger = stage.browser();
+    let token = stranger.get("/sign-in").await.token();
+    let kept = Fields::new()
+        .with("username", "carl")
+        .with("password", PASSWORD)
+        .with("next", PATH)
+        .with("kept", many.encode());
+    let page = stranger.post("/sign-in", &token, kept).await;
     assert_eq!(page.status, StatusCode::PAYLOAD_TOO_LARGE);
     let request = Request::post(PATH)
         .header(header::CONTENT_TYPE, "application/json")

@@ -42,6 +42,21 @@ fn a_token_is_found_in_the_header_before_the_query() {
         (&[], Some("xaccess_token=q"), Err(Reason::CredentialMissing)),
         (&[], Some("access_token="), Err(Reason::CredentialMissing)),
         (&[], Some("access_token=%F"), Err(Reason::CredentialInvalid)),
+        (
+            &[],
+            Some("access_token=a&access_token=b"),
+            Err(Reason::CredentialInvalid),
+        ),
+        (
+            &[],
+            Some("access_token=a&access%5Ftoken=a"),
+            Err(Reason::CredentialInvalid),
+        ),
+        (
+            &["Bearer h"],
+            Some("access_token=a&access_token=b"),
+            Ok("h"),
+        ),
         (&["Bearer"], None, Err(Reason::CredentialMissing)),
         (&["Bearerx y"], None, Err(Reason::CredentialMissing)),
         (&[], None, Err(Reason::CredentialMissing)),
