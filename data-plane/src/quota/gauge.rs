@@ -132,7 +132,7 @@ impl Gauge {
         }
     }
 
-    /// A seat for a session that is there already, whatever the limit: the ledger is told and not asked.
+    /// A seat whatever the limit, for a session that is there already or is only counted: the ledger is told and not asked.
     #[must_use]
     pub fn join(self: &Arc<Self>) -> Seat {
         self.sit(&mut self.state())
