@@ -108,8 +108,10 @@ impl Account {
         };
     }
 
-    /// The terms have changed: what was refused may be granted now.
+    /// The terms have changed: what was refused may be granted now, and what is on its way was granted under the old ones.
+    /// It is taken for lost, and the next ask says that it is not held.
     pub(super) fn reopen(&mut self) {
+        self.flying = None;
         if self.phase == Phase::Spent {
             self.phase = Phase::Open;
         }
