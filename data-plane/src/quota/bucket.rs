@@ -86,7 +86,7 @@ pub enum Take {
         /// After which time there may be more.
         retry: Duration,
     },
-    /// More is asked for than a whole window has.
+    /// More is asked for than a whole window has, or than one grant can bring.
     TooLarge,
     /// The ledger cannot be asked, and nothing may pass without it.
     Unavailable,
@@ -290,7 +290,7 @@ impl Bucket {
             return Take::Taken;
         }
         let limit = self.limit.load(Ordering::Relaxed);
-        if amount > limit {
+        if amount > limit.min(GRANT_MAX) {
             return Take::TooLarge;
         }
         let retry = Duration::from_millis(account.ends.since(now).max(1));

@@ -52,6 +52,13 @@ impl World {
             self.answer(ask.seq, answer);
         }
     }
+
+    /// Whether one that asked for so much has it granted.
+    fn is_granted(&mut self, amount: u64) -> bool {
+        assert_eq!(self.take(amount), Take::Waiting);
+        self.exchange();
+        self.take(amount) == Take::Taken
+    }
 }
 
 fn per_minute(limit: u64) -> Counter {
@@ -72,4 +79,12 @@ fn what_was_asked_for_under_a_larger_limit_is_not_spent_under_a_smaller_one() {
         world.exchange();
     }
     assert_eq!(passed, 4);
+}
+
+#[test]
+fn a_message_that_no_grant_can_cover_uses_nothing_up() {
+    let mut world = World::new((1 << 53) - 1);
+    assert_eq!(world.take(1 << 50), Take::TooLarge);
+    assert!(world.is_granted(1 << 46));
+    assert!(world.is_granted(1));
 }
