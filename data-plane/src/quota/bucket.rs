@@ -294,8 +294,10 @@ impl Bucket {
             return Take::TooLarge;
         }
         let retry = Duration::from_millis(account.ends.since(now).max(1));
-        if self.link.is_away() || account.ails {
-            self.call();
+        if self.is_alone(&account) {
+            if now >= account.silent {
+                self.call();
+            }
             return self.take_alone(&account, amount, limit, retry);
         }
         if account.phase == Phase::Spent && account.refused <= amount {
@@ -326,6 +328,11 @@ impl Bucket {
         drop(account);
         self.call();
         Take::Waiting
+    }
+
+    /// Whether the ledger cannot be asked about this counter.
+    fn is_alone(&self, account: &Account) -> bool {
+        self.link.is_away() || account.ails
     }
 
     /// Decides without the ledger.
