@@ -52,12 +52,12 @@ impl Bucket {
 
     /// Whether the ledger has said something about the current window, or cannot be asked.
     fn is_known(&self, now: Tick) -> bool {
-        if self.count_only.load(Ordering::Relaxed) || self.link.is_away() || self.link.is_local() {
+        if self.count_only.load(Ordering::Relaxed) || self.link.is_local() {
             return true;
         }
         let mut account = self.account();
         self.roll(&mut account, now);
-        account.phase != Phase::Unknown
+        account.phase != Phase::Unknown || self.is_alone(&account)
     }
 
     /// Wakes all who wait.

@@ -1,11 +1,12 @@
 //! One counter and the words that it exchanges with a ledger: what becomes of those that come late, and of silence.
 
 use std::{
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    task::{Wake, Waker},
+    task::{Context, Wake, Waker},
 };
 
 use tidegate_proto::quota::{Window, WithoutLedger};
@@ -97,6 +98,17 @@ fn what_was_asked_for_under_a_larger_limit_is_not_spent_under_a_smaller_one() {
         world.exchange();
     }
     assert_eq!(passed, 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_for_word_of_a_counter_that_the_ledger_cannot_keep() {
+    let world = World::new(4);
+    let mut known = pin!(world.bucket.known());
+    let mut cx = Context::from_waker(Waker::noop());
+    assert!(known.as_mut().poll(&mut cx).is_pending());
+    let ask = world.ask(Tick::now()).unwrap();
+    world.bucket.ails(ask.seq, Tick::now().plus(500));
+    assert!(known.poll(&mut cx).is_ready());
 }
 
 #[test]
