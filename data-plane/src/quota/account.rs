@@ -233,12 +233,14 @@ impl Account {
         }
     }
 
-    /// Whether it is worth waiting for what others may give back.
+    /// Whether it is worth waiting for what others may give back: not in the end of a window, nor ever in a short one, where
+    /// what they do not use goes with it.
     pub(super) fn hopes(&self, now: Tick) -> bool {
+        let in_time = self.ends.since(now) > IDLE;
         let lately = self
             .spent_since
             .is_some_and(|since| now.since(since) < HOPE);
-        self.phase == Phase::Spent && self.loose > 0 && lately
+        self.phase == Phase::Spent && self.loose > 0 && lately && in_time
     }
 
     /// Below which rest of the last grant the next is asked for; 0 once there is nothing to be had.

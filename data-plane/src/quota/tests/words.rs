@@ -126,7 +126,7 @@ fn what_was_given_back_while_the_ledger_was_silent_it_hears_of_afterwards() {
 }
 
 /// A counter of which the ledger has nothing left, although others have not spent all they hold.
-fn spent_but_for_what_others_hold() -> World {
+fn spent_but_for_what_others_hold(lasts: u64) -> World {
     let mut world = World::new(10);
     assert!(world.is_granted(4));
     assert_eq!(world.take(4), Take::Waiting);
@@ -137,15 +137,23 @@ fn spent_but_for_what_others_hold() -> World {
         loose: 5,
         nodes: 2,
         now: NOW.unix(),
-        lasts: 30_000,
+        lasts,
     };
     world.answer(ask.seq, Answer::Granted(nothing));
     world
 }
 
 #[test]
+fn nobody_hopes_for_what_others_cannot_give_back_before_the_window_ends() {
+    let world = spent_but_for_what_others_hold(30_000);
+    assert_eq!(world.take(4), Take::Waiting);
+    let world = spent_but_for_what_others_hold(900);
+    assert!(matches!(world.take(4), Take::Exhausted { .. }));
+}
+
+#[test]
 fn a_ledger_that_does_not_answer_is_not_asked_again_at_once() {
-    let world = spent_but_for_what_others_hold();
+    let world = spent_but_for_what_others_hold(30_000);
     assert_eq!(world.take(4), Take::Waiting);
     let later = NOW.plus_millis(500).tick(0);
     let ask = world.ask(later).unwrap();
@@ -159,7 +167,7 @@ fn a_ledger_that_does_not_answer_is_not_asked_again_at_once() {
 
 #[test]
 fn who_waits_without_a_ledger_is_not_woken_time_and_again() {
-    let world = spent_but_for_what_others_hold();
+    let world = spent_but_for_what_others_hold(30_000);
     world.link.set_away(true);
     let later = NOW.plus_millis(5_000).tick(0);
     assert_eq!(world.bucket.take(4, later), Take::Unavailable);
