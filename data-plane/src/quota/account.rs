@@ -73,8 +73,8 @@ pub(super) struct Account {
     patience: u64,
     /// What was unspent when the ledger was last told.
     told_unspent: u64,
-    /// When the ledger last answered.
-    heard: Tick,
+    /// When the ledger last said how the window stands.
+    pub(super) heard: Tick,
 }
 
 /// What is to be asked.
