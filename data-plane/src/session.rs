@@ -34,6 +34,7 @@ use crate::{
     quota::{
         Quotas,
         levels::Level,
+        limiter::{Limiter, Tier},
         meter::{Meter, Terms},
     },
     record::{Record, SessionId},
@@ -83,6 +84,9 @@ struct Opened {
     meter: Meter<Held>,
     kept: Kept,
 }
+
+/// How long a handshake waits for the ledger to say what is left, where nothing else depends on it.
+const WORD: Duration = Duration::from_millis(100);
 
 /// What undoes a session when it is over, in this order.
 struct Kept {
@@ -255,9 +259,20 @@ async fn reach(
         // Much may change while a backend thinks, and what changed counts before what it says.
         biased;
         reason = permit.session().until_told() => return Err(reason.into()),
-        connected = connect(gateway, &ask, record) => connected?,
+        (connected, ()) = async {
+            tokio::join!(connect(gateway, &ask, record), heard(permit.session()))
+        } => connected?,
     };
     Ok((permit, upstream))
+}
+
+/// Waits a little for the ledger's word on the plan, so that the client is told what is really left.
+async fn heard(session: &Session) {
+    let limiter = session.limited().limiter();
+    if let Some(plan) = plan(&limiter) {
+        // Where it does not come in time, what is told is what this node knows.
+        drop(tokio::time::timeout(WORD, plan.heard()).await);
+    }
 }
 
 async fn connect(gateway: &Gateway, ask: &Ask<'_>, record: &Record) -> Result<Upstream, Refusal> {
@@ -275,12 +290,15 @@ async fn refuse(gateway: &Gateway, io: Socket, refusal: &Refusal, record: &mut R
     answer::refuse(io, refusal, record.session(), gateway.head.deadline).await;
 }
 
+fn plan(limiter: &Limiter) -> Option<&Tier> {
+    let mut tiers = limiter.tiers().iter();
+    tiers.find(|tier| tier.level() == Level::Subscription)
+}
+
 /// What is left of the plan's message limit of which the least is left.
 fn allowance(session: &Session) -> Option<Allowance> {
     let limiter = session.limited().limiter();
-    let mut tiers = limiter.tiers().iter();
-    let plan = tiers.find(|tier| tier.level() == Level::Subscription)?;
-    let (window, view) = plan.tightest()?;
+    let (window, view) = plan(&limiter)?.tightest()?;
     Some(Allowance {
         plan: session.principal().plan.name.to_string(),
         limit: view.limit,

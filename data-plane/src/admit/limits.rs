@@ -3,7 +3,7 @@
 //!
 //! All levels let it in, or none is charged. Waits for the ledger, but no longer than its patience.
 
-use std::{future::poll_fn, num::NonZeroU32, sync::Arc, task::Poll, time::Duration};
+use std::{future::poll_fn, sync::Arc, task::Poll, time::Duration};
 
 use tidegate_proto::{quota::OnLimit, reason::Reason};
 
@@ -82,11 +82,9 @@ async fn seat(tier: &Tier) -> Result<Option<Seat>, Refusal> {
     let (Some(gauge), Some(limit)) = (tier.sessions(), limits.sessions) else {
         return Ok(None);
     };
-    let limit = if limits.count_only {
-        NonZeroU32::MAX
-    } else {
-        limit
-    };
+    if limits.count_only {
+        return Ok(Some(gauge.join()));
+    }
     match gauge.enter(limit, limits.without_ledger).await {
         Ok(seat) => Ok(Some(seat)),
         Err(NoSeat::Full) => Err(Reason::SessionLimit.into()),

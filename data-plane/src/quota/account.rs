@@ -57,6 +57,8 @@ pub(super) struct Account {
     pub(super) tell: bool,
     /// The ledger answers, but not about this counter.
     pub(super) ails: bool,
+    /// The ledger did not answer: not before this is it asked again.
+    pub(super) silent: Tick,
     /// The last window of which the ledger has heard, or that was left for a later one.
     confirmed: Option<u64>,
     seq: u64,
@@ -71,8 +73,8 @@ pub(super) struct Account {
     patience: u64,
     /// What was unspent when the ledger was last told.
     told_unspent: u64,
-    /// When the ledger last answered.
-    heard: Tick,
+    /// When the ledger last said how the window stands.
+    pub(super) heard: Tick,
 }
 
 /// What is to be asked.
@@ -100,6 +102,7 @@ impl Account {
             epoch: Some(epoch),
             need: self.need,
             ails: self.ails,
+            silent: self.silent,
             confirmed: self.confirmed.max(left),
             seq: self.seq,
             last_grant: self.last_grant,
@@ -108,8 +111,10 @@ impl Account {
         };
     }
 
-    /// The terms have changed: what was refused may be granted now.
+    /// The terms have changed: what was refused may be granted now, and what is on its way was granted under the old ones.
+    /// It is taken for lost, and the next ask says that it is not held.
     pub(super) fn reopen(&mut self) {
+        self.flying = None;
         if self.phase == Phase::Spent {
             self.phase = Phase::Open;
         }
@@ -120,7 +125,7 @@ impl Account {
 
     /// Whether it is time to ask again.
     pub(super) fn may_ask(&self, now: Tick) -> bool {
-        now >= self.again && (self.phase != Phase::Spent || self.loose > 0)
+        now >= self.again.max(self.silent) && (self.phase != Phase::Spent || self.loose > 0)
     }
 
     /// What to ask, if there is anything to ask or to tell.
@@ -133,7 +138,7 @@ impl Account {
         now: Tick,
     ) -> Option<Words> {
         let epoch = self.epoch?;
-        if self.flying.is_some() {
+        if self.flying.is_some() || now < self.silent {
             return None;
         }
         let wants = (self.need > 0 || is_low) && self.may_ask(now);
@@ -180,6 +185,14 @@ impl Account {
         Some(wanted)
     }
 
+    /// The ask got no answer: whatever it said, the next will say, but not before `again`.
+    pub(super) fn unanswered(&mut self, seq: u64, again: Tick) {
+        if self.settle(seq).is_some() {
+            self.tell = true;
+            self.silent = again;
+        }
+    }
+
     /// The ledger has written down what it was told, and will say more at `again`.
     pub(super) fn learning(&mut self, again: Tick) {
         self.confirmed = self.epoch;
@@ -220,12 +233,14 @@ impl Account {
         }
     }
 
-    /// Whether it is worth waiting for what others may give back.
+    /// Whether it is worth waiting for what others may give back: not in the end of a window, nor ever in a short one, where
+    /// what they do not use goes with it.
     pub(super) fn hopes(&self, now: Tick) -> bool {
+        let in_time = self.ends.since(now) > IDLE;
         let lately = self
             .spent_since
             .is_some_and(|since| now.since(since) < HOPE);
-        self.phase == Phase::Spent && self.loose > 0 && lately
+        self.phase == Phase::Spent && self.loose > 0 && lately && in_time
     }
 
     /// Below which rest of the last grant the next is asked for; 0 once there is nothing to be had.
@@ -250,16 +265,29 @@ impl Account {
         used.max(self.heard).plus(IDLE)
     }
 
-    /// When to look again without being called.
-    pub(super) fn next_visit(&self, left: u64, waits: bool, used: Tick, now: Tick) -> Option<Tick> {
+    /// When those who wait are to look again: when the window turns or, where the ledger can be asked and others may give
+    /// back, before.
+    pub(super) fn turn(&self, is_alone: bool) -> Tick {
+        if self.phase == Phase::Spent && self.loose > 0 && !is_alone {
+            self.again.min(self.ends)
+        } else {
+            self.ends
+        }
+    }
+
+    /// When to look again without being called; `turn` where somebody waits.
+    pub(super) fn next_visit(
+        &self,
+        left: u64,
+        turn: Option<Tick>,
+        used: Tick,
+        now: Tick,
+    ) -> Option<Tick> {
         let has_to_tell = left > 0 || self.told_unspent != left;
-        let idle = has_to_tell.then(|| self.idle_at(used).max(now.plus(1)));
-        let turn = waits.then(|| {
-            let asks = self.phase == Phase::Spent && self.loose > 0;
-            let again = if asks { self.again } else { self.ends };
-            again.min(self.ends).plus(1).max(now.plus(1))
-        });
-        let need = (self.need > 0 && self.flying.is_none()).then(|| self.again.max(now.plus(1)));
-        [idle, turn, need].into_iter().flatten().min()
+        let idle = has_to_tell.then(|| self.idle_at(used));
+        let need = (self.need > 0 && self.flying.is_none()).then_some(self.again);
+        let next = [idle, turn.map(|at| at.plus(1)), need];
+        let next = next.into_iter().flatten().min();
+        next.map(|at| at.max(self.silent).max(now.plus(1)))
     }
 }

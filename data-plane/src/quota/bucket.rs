@@ -86,7 +86,7 @@ pub enum Take {
         /// After which time there may be more.
         retry: Duration,
     },
-    /// More is asked for than a whole window has.
+    /// More is asked for than a whole window has, or than one grant can bring.
     TooLarge,
     /// The ledger cannot be asked, and nothing may pass without it.
     Unavailable,
@@ -290,12 +290,14 @@ impl Bucket {
             return Take::Taken;
         }
         let limit = self.limit.load(Ordering::Relaxed);
-        if amount > limit {
+        if amount > limit.min(GRANT_MAX) {
             return Take::TooLarge;
         }
         let retry = Duration::from_millis(account.ends.since(now).max(1));
-        if self.link.is_away() || account.ails {
-            self.call();
+        if self.is_alone(&account) {
+            if now >= account.silent {
+                self.call();
+            }
             return self.take_alone(&account, amount, limit, retry);
         }
         if account.phase == Phase::Spent && account.refused <= amount {
@@ -326,6 +328,11 @@ impl Bucket {
         drop(account);
         self.call();
         Take::Waiting
+    }
+
+    /// Whether the ledger cannot be asked about this counter.
+    fn is_alone(&self, account: &Account) -> bool {
+        self.link.is_away() || account.ails
     }
 
     /// Decides without the ledger.

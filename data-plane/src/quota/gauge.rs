@@ -132,7 +132,7 @@ impl Gauge {
         }
     }
 
-    /// A seat for a session that is there already, whatever the limit: the ledger is told and not asked.
+    /// A seat whatever the limit, for a session that is there already or is only counted: the ledger is told and not asked.
     #[must_use]
     pub fn join(self: &Arc<Self>) -> Seat {
         self.sit(&mut self.state())
@@ -272,7 +272,8 @@ impl Gauge {
     /// Everything is to be told to the ledger anew.
     pub(super) fn tell_again(self: &Arc<Self>) {
         let mut state = self.state();
-        if state.taken > 0 {
+        // Also that the last session has left, where that was not heard.
+        if state.taken > 0 || state.told != state.taken {
             state.told = u64::MAX;
             self.call(&mut state);
         }

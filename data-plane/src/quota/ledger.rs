@@ -311,8 +311,7 @@ fn answer(said: &[u64]) -> Answer {
 /// What is wrong, and what to do.
 fn explain(error: &RedisError) -> LedgerError {
     let detail = error.to_string();
-    let code = error.code().unwrap_or_default();
-    LedgerError(match code {
+    LedgerError(match code(error, &detail) {
         "NOAUTH" | "WRONGPASS" => {
             format!("Redis wants another password: check the one in `ledger.url` ({detail})")
         }
@@ -338,6 +337,17 @@ fn explain(error: &RedisError) -> LedgerError {
     })
 }
 
+/// The code of an error. Redis before 7 puts that of what went wrong within a script behind words of its own.
+fn code<'a>(error: &'a RedisError, detail: &str) -> &'a str {
+    let code = error.code().unwrap_or_default();
+    if code != "ERR" {
+        return code;
+    }
+    let within = ["READONLY", "OOM", "WRONGTYPE", "NOPERM"];
+    let mut within = within.into_iter();
+    within.find(|code| detail.contains(code)).unwrap_or(code)
+}
+
 fn check_version(info: &Value) -> Result<(), LedgerError> {
     let text = format!("{info:?}");
     let version = text.split("redis_version:").nth(1).map(|rest| {
@@ -359,3 +369,6 @@ fn check_version(info: &Value) -> Result<(), LedgerError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -120,6 +120,9 @@ impl Limiter {
     }
 }
 
+/// How old the ledger's word on what is left may be where a client is told of it, in milliseconds.
+const FRESH: u64 = 1_000;
+
 /// How many counters of messages and bytes a level can have.
 const ALL: usize = 3;
 
@@ -183,6 +186,13 @@ impl Tier {
     /// The counters that a message needs something of.
     pub fn needed(&self) -> impl Iterator<Item = &Arc<Bucket>> {
         self.messages.iter().chain([&self.bytes]).flatten()
+    }
+
+    /// Waits until what the message limit shows is the ledger's word, and not an old one.
+    pub async fn heard(&self) {
+        if let [Some(messages), _] = &self.messages {
+            messages.heard(Tick::now().minus(FRESH)).await;
+        }
     }
 
     /// What is left of the message limit of which the least is left.

@@ -132,6 +132,9 @@ impl Limited {
         let (mut kept, left): (Seats, Seats) = mem::take(&mut seated.seats)
             .into_iter()
             .partition(|(key, _)| stays(key));
+        // Whoever judged the session at the same time may have been first.
+        let is_kept = |key: &GaugeKey| kept.iter().any(|(held, _)| held == key);
+        let (twice, fresh): (Seats, Seats) = fresh.into_iter().partition(|(key, _)| is_kept(key));
         kept.extend(fresh);
         *seated = Seated {
             edition,
@@ -139,7 +142,7 @@ impl Limited {
         };
         self.limiter.store(Arc::new(limiter));
         drop(seated);
-        drop(left);
+        drop((left, twice));
         // After the store: whoever sees the new number sees the new limits.
         self.version.fetch_add(1, Ordering::Release);
         self.waker.wake();

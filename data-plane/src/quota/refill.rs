@@ -192,7 +192,7 @@ impl Refill {
         };
         if failing {
             // Tried again when it answers at all.
-            flying.iter().for_each(Flying::unanswered);
+            unanswered(&flying);
             return Ok(());
         }
         let (sent, began) = (Tick::now(), Instant::now());
@@ -200,11 +200,11 @@ impl Refill {
         let replies = match exchanged {
             Ok(Ok(replies)) => replies,
             Ok(Err(error)) => {
-                flying.iter().for_each(Flying::unanswered);
+                unanswered(&flying);
                 return Err(error);
             }
             Err(_) => {
-                flying.iter().for_each(Flying::unanswered);
+                unanswered(&flying);
                 return Err(LedgerError::silent(self.timeout));
             }
         };
@@ -220,15 +220,16 @@ impl Refill {
                     gauge.answered(flying.seq, answer, now)
                 }
                 (_, Reply::Failed(fault)) => {
+                    let again = now.plus(millis(HELLO));
                     match &flying.party {
-                        Party::Bucket(bucket) => bucket.ails(flying.seq),
+                        Party::Bucket(bucket) => bucket.ails(flying.seq, again),
                         Party::Gauge(gauge) => gauge.ails(flying.seq),
                     }
                     *ailed = Some(now);
                     if self.link.set_fault(&fault) {
                         tracing::warn!(fault, "a counter cannot be kept in the ledger");
                     }
-                    Some(now.plus(millis(HELLO)))
+                    Some(again)
                 }
                 _ => None,
             };
@@ -302,13 +303,12 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-// === impl Flying ===
-
-impl Flying {
-    fn unanswered(&self) {
-        match &self.party {
-            Party::Bucket(bucket) => bucket.unanswered(self.seq),
-            Party::Gauge(gauge) => gauge.unanswered(self.seq),
+fn unanswered(flying: &[Flying]) {
+    let now = Tick::now();
+    for Flying { party, seq } in flying {
+        match party {
+            Party::Bucket(bucket) => bucket.unanswered(*seq, now),
+            Party::Gauge(gauge) => gauge.unanswered(*seq),
         }
     }
 }

@@ -5,6 +5,7 @@
 mod counters;
 mod counting;
 mod seats;
+mod words;
 
 use std::{sync::Arc, time::Duration};
 

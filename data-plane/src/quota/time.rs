@@ -51,6 +51,12 @@ impl Tick {
         Self(self.0.saturating_add(millis))
     }
 
+    /// So many milliseconds earlier, but not before the beginning.
+    #[must_use]
+    pub const fn minus(self, millis: u64) -> Self {
+        Self(self.0.saturating_sub(millis))
+    }
+
     /// How many milliseconds after `earlier` this is; 0 when it is before.
     #[must_use]
     pub const fn since(self, earlier: Self) -> u64 {

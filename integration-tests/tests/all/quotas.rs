@@ -13,6 +13,7 @@ mod faults;
 mod policies;
 mod usage;
 mod scripts;
+mod units;
 
 use std::{
     collections::HashMap,

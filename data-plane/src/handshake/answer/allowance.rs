@@ -28,6 +28,9 @@ const RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const STATE: HeaderName = HeaderName::from_static("ratelimit");
 
+/// The largest integer of structured fields (RFC 9651, 3.3.1).
+const INTEGER_MAX: u64 = 999_999_999_999_999;
+
 // === impl Allowance ===
 
 impl Allowance {
@@ -37,12 +40,13 @@ impl Allowance {
         let reset = self.resets_in.as_millis().div_ceil(1000);
         let name = quoted(&self.plan);
         let window = self.window_seconds;
+        let (q, r) = (limit.min(INTEGER_MAX), remaining.min(INTEGER_MAX));
         for (field, text) in [
             (LIMIT, limit.to_string()),
             (REMAINING, remaining.to_string()),
             (RESET, reset.to_string()),
-            (POLICY, format!("{name};q={limit};w={window}")),
-            (STATE, format!("{name};r={remaining};t={reset}")),
+            (POLICY, format!("{name};q={q};w={window}")),
+            (STATE, format!("{name};r={r};t={reset}")),
         ] {
             if let Ok(value) = HeaderValue::try_from(text) {
                 headers.insert(field, value);
@@ -73,6 +77,25 @@ mod tests {
     use http::HeaderMap;
 
     use super::Allowance;
+
+    #[test]
+    fn what_is_too_large_for_a_structured_field_is_told_as_the_largest() {
+        let allowance = Allowance {
+            plan: "Huge".to_owned(),
+            limit: (1 << 53) - 1,
+            window_seconds: 60,
+            remaining: (1 << 53) - 1,
+            resets_in: Duration::from_secs(1),
+        };
+        let mut headers = HeaderMap::new();
+        allowance.announce(&mut headers);
+        assert_eq!(headers["ratelimit"], "\"Huge\";r=999999999999999;t=1");
+        assert_eq!(
+            headers["ratelimit-policy"],
+            "\"Huge\";q=999999999999999;w=60"
+        );
+        assert_eq!(headers["x-ratelimit-limit"], "9007199254740991");
+    }
 
     #[test]
     fn a_limit_is_told_in_both_ways_and_in_place_of_the_backends() {

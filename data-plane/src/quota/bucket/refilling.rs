@@ -13,6 +13,9 @@ use crate::quota::{
     time::{COARSENESS, Tick},
 };
 
+/// For how long a ledger that did not answer is not asked again, in milliseconds, unless it is heard of before.
+const SILENCE: u64 = 50;
+
 // === impl Bucket ===
 
 impl Bucket {
@@ -22,7 +25,9 @@ impl Bucket {
         let mut account = self.account();
         let before = account.epoch;
         self.roll(&mut account, now);
-        if before != account.epoch || (account.phase == Phase::Spent && account.may_ask(now)) {
+        let is_alone = self.is_alone(&account);
+        let asks_anew = account.phase == Phase::Spent && account.may_ask(now) && !is_alone;
+        if before != account.epoch || asks_anew {
             // Those who wait show their messages again, which says what is needed.
             drop(account);
             self.wake();
@@ -47,7 +52,8 @@ impl Bucket {
         }
         let ask = self.ask(&mut account, now);
         let left = self.purse.load(Ordering::Acquire) & AMOUNT_MASK;
-        let next = account.next_visit(left, waits, self.last_used(), now);
+        let turn = waits.then(|| account.turn(is_alone));
+        let next = account.next_visit(left, turn, self.last_used(), now);
         (ask, next)
     }
 
@@ -66,7 +72,8 @@ impl Bucket {
         let waits = !self.waiters().is_empty();
         let left = self.purse.load(Ordering::Acquire) & AMOUNT_MASK;
         let asks_again = is_final && account.need > 0;
-        let next = account.next_visit(left, waits, self.last_used(), now);
+        let turn = waits.then(|| account.turn(self.link.is_away()));
+        let next = account.next_visit(left, turn, self.last_used(), now);
         drop(account);
         if is_final {
             self.wake();
@@ -78,15 +85,14 @@ impl Bucket {
     }
 
     /// The ask of this number got no answer.
-    pub(in crate::quota) fn unanswered(&self, seq: u64) {
-        // Whatever it wanted, the next will want.
-        let _ = self.account().settle(seq);
+    pub(in crate::quota) fn unanswered(&self, seq: u64, now: Tick) {
+        self.account().unanswered(seq, now.plus(SILENCE));
     }
 
     /// The ledger cannot keep this counter, though it answers: it goes by its own policy until it can.
-    pub(in crate::quota) fn ails(&self, seq: u64) {
+    pub(in crate::quota) fn ails(&self, seq: u64, again: Tick) {
         let mut account = self.account();
-        let _ = account.settle(seq);
+        account.unanswered(seq, again);
         account.ails = true;
         drop(account);
         self.wake();
@@ -95,9 +101,9 @@ impl Bucket {
     /// Everything is to be told to the ledger anew.
     pub(in crate::quota) fn tell_again(self: &Arc<Self>) {
         let mut account = self.account();
-        let holds = account.granted > 0 || self.over.load(Ordering::Acquire) > 0;
-        if account.epoch.is_some() && (holds || account.need > 0) {
-            account.tell |= holds;
+        account.silent = Tick::default();
+        account.tell |= account.granted > 0 || self.over.load(Ordering::Acquire) > 0;
+        if account.epoch.is_some() && (account.tell || account.need > 0) {
             drop(account);
             self.call();
         }

@@ -10,7 +10,10 @@ use std::{
 };
 
 use super::Bucket;
-use crate::quota::{account::Phase, time::Tick};
+use crate::quota::{
+    account::{Account, Phase},
+    time::Tick,
+};
 
 /// Those who wait, by the number of their place.
 #[derive(Debug, Default)]
@@ -29,20 +32,34 @@ pub struct Place {
 // === impl Bucket ===
 
 impl Bucket {
-    /// Waits until the ledger has said something about the current window, or cannot be asked.
+    /// Waits until the ledger has said something about the current window, or cannot be asked. Asks for something to spend.
     pub async fn known(self: &Arc<Self>) {
+        let asks = |account: &mut Account| account.need = account.need.max(1);
+        self.until(|account| account.phase != Phase::Unknown, asks)
+            .await;
+    }
+
+    /// Waits until the ledger has said something about the current window since then, or cannot be asked. Asks for nothing.
+    pub async fn heard(self: &Arc<Self>, since: Tick) {
+        let asks = |account: &mut Account| account.tell = true;
+        self.until(|account| account.heard >= since, asks).await;
+    }
+
+    async fn until(
+        self: &Arc<Self>,
+        is_enough: impl Fn(&Account) -> bool,
+        asks: impl Fn(&mut Account),
+    ) {
         let mut place = None;
         poll_fn(|cx| {
-            if self.is_known(Tick::now()) {
+            if self.has_said(&is_enough) {
                 return Poll::Ready(());
             }
             Place::wait_at(&mut place, self, cx.waker());
-            let mut account = self.account();
-            account.need = account.need.max(1);
-            drop(account);
+            asks(&mut self.account());
             self.call();
             // An answer in between woke nobody.
-            if self.is_known(Tick::now()) {
+            if self.has_said(&is_enough) {
                 return Poll::Ready(());
             }
             Poll::Pending
@@ -50,14 +67,14 @@ impl Bucket {
         .await;
     }
 
-    /// Whether the ledger has said something about the current window, or cannot be asked.
-    fn is_known(&self, now: Tick) -> bool {
-        if self.count_only.load(Ordering::Relaxed) || self.link.is_away() || self.link.is_local() {
+    /// Whether the ledger has said enough about the current window, or cannot be asked.
+    fn has_said(&self, is_enough: impl Fn(&Account) -> bool) -> bool {
+        if self.count_only.load(Ordering::Relaxed) || self.link.is_local() {
             return true;
         }
         let mut account = self.account();
-        self.roll(&mut account, now);
-        account.phase != Phase::Unknown
+        self.roll(&mut account, Tick::now());
+        is_enough(&account) || self.is_alone(&account)
     }
 
     /// Wakes all who wait.

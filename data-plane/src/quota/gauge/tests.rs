@@ -9,19 +9,30 @@ use std::{
 };
 
 use tidegate_proto::quota::WithoutLedger;
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::{self, UnboundedReceiver};
 
 use super::{Gauge, NoSeat};
-use crate::quota::{key::GaugeKey, levels::Level, link::Link, time::Tick};
+use crate::quota::{
+    key::GaugeKey,
+    levels::Level,
+    link::{Link, Visit},
+    rules::Seats,
+    time::Tick,
+};
 
 fn gauge() -> Arc<Gauge> {
-    let (queue, _) = mpsc::unbounded_channel();
+    called().0
+}
+
+/// A gauge, and the visits that it calls for.
+fn called() -> (Arc<Gauge>, UnboundedReceiver<Visit>) {
+    let (queue, visits) = mpsc::unbounded_channel();
     let link = Link::new(0, 1, Duration::from_secs(1), false, queue);
     let key = GaugeKey {
         level: Level::Subscription,
         subject: "1.0".into(),
     };
-    Arc::new(Gauge::new(&key, Arc::new(link)))
+    (Arc::new(Gauge::new(&key, Arc::new(link))), visits)
 }
 
 #[tokio::test(start_paused = true)]
@@ -53,6 +64,22 @@ async fn the_ledger_is_told_of_a_session_that_is_there_already() {
     assert_eq!((ask.taken, ask.want), (2, 0));
     gauge.unanswered(ask.seq);
     drop(seats);
+    let (ask, _) = gauge.visit(Tick::now());
+    assert_eq!(ask.unwrap().taken, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ledger_that_was_silent_hears_that_the_last_session_has_left() {
+    let (gauge, mut visits) = called();
+    let seat = gauge.join();
+    let (ask, _) = gauge.visit(Tick::now());
+    gauge.answered(ask.unwrap().seq, Seats::Granted(0), Tick::now());
+    drop(seat);
+    let (ask, _) = gauge.visit(Tick::now());
+    gauge.unanswered(ask.unwrap().seq);
+    while visits.try_recv().is_ok() {}
+    gauge.tell_again();
+    assert!(visits.try_recv().is_ok(), "it calls nobody");
     let (ask, _) = gauge.visit(Tick::now());
     assert_eq!(ask.unwrap().taken, 0);
 }

@@ -3,13 +3,15 @@
 //! `redis://` and `rediss://` as every Redis client has them; `redis+sentinel://[user:password@]host:port,…/master` and
 //! `redis+cluster://[user:password@]host:port,…`, with `rediss+` for TLS.
 
-use std::{fmt, sync::Arc};
+use std::{borrow::Cow, fmt, sync::Arc};
 
 use redis::{
     Client, ConnectionAddr, IntoConnectionInfo as _, RedisResult, TlsCertificates, TlsMode,
     cluster::{ClusterClient, ClusterClientBuilder},
     sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType},
 };
+
+use crate::auth::credential;
 
 /// A Redis that was named, in one of its forms.
 pub enum Target {
@@ -28,7 +30,7 @@ pub struct InvalidTarget(String);
 
 /// What stands in the URL of a group of servers.
 struct Group<'a> {
-    user: Option<(&'a str, &'a str)>,
+    user: Option<(Cow<'a, str>, Cow<'a, str>)>,
     hosts: Vec<(String, u16)>,
     path: &'a str,
 }
@@ -103,7 +105,7 @@ fn cluster(
         .map(|(host, port)| format!("{scheme}://{host}:{port}"));
     let nodes: RedisResult<Vec<_>> = urls.map(|url| url.into_connection_info()).collect();
     let mut builder = ClusterClientBuilder::new(nodes.map_err(|error| unusable(&error))?);
-    if let Some((user, password)) = group.user {
+    if let Some((user, password)) = &group.user {
         if !user.is_empty() {
             builder = builder.username(user);
         }
@@ -131,9 +133,8 @@ fn sentinel(
     }
     let hosts = group.hosts.clone();
     let master = group.path.to_owned();
-    let user = group
-        .user
-        .map(|(user, password)| (user.to_owned(), password.to_owned()));
+    let user = group.user.as_ref();
+    let user = user.map(|(user, password)| (user.to_string(), password.to_string()));
     let build = move || {
         let addresses = hosts
             .iter()
@@ -163,7 +164,10 @@ fn sentinel(
 impl<'a> Group<'a> {
     fn parse(rest: &'a str, usual: u16) -> Result<Self, InvalidTarget> {
         let (user, rest) = match rest.rsplit_once('@') {
-            Some((user, rest)) => (Some(user.split_once(':').unwrap_or(("", user))), rest),
+            Some((user, rest)) => {
+                let (user, password) = user.split_once(':').unwrap_or(("", user));
+                (Some((plain(user)?, plain(password)?)), rest)
+            }
             None => (None, rest),
         };
         let (hosts, path) = rest.split_once('/').unwrap_or((rest, ""));
@@ -188,13 +192,19 @@ impl<'a> Group<'a> {
     }
 }
 
+/// A user or a password, as other forms of the URL have it.
+fn plain(text: &str) -> Result<Cow<'_, str>, InvalidTarget> {
+    let broken = || InvalidTarget("has a `%` without its two digits before the `@`".to_owned());
+    credential::decode(text).ok_or_else(broken)
+}
+
 fn unusable(error: &redis::RedisError) -> InvalidTarget {
     InvalidTarget(format!("cannot be used: {error}"))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Target;
+    use super::{Group, Target};
 
     #[test]
     fn every_form_of_redis_is_understood() {
@@ -215,6 +225,21 @@ mod tests {
         ));
         let cluster = Target::parse("redis+cluster://a:6379,b", None).unwrap();
         assert!(cluster.is_cluster());
+    }
+
+    #[test]
+    fn what_no_url_may_hold_is_written_with_percent_signs_in_every_form() {
+        let group = Group::parse("us%3Aer:p%40ss%2F@a:26379/main", 1).unwrap();
+        let user = group
+            .user
+            .map(|(user, password)| (user.into_owned(), password.into_owned()));
+        assert_eq!(user, Some(("us:er".to_owned(), "p@ss/".to_owned())));
+        let broken = Target::parse("redis+cluster://:geheim%4@a:1", None).unwrap_err();
+        let broken = broken.to_string();
+        assert!(
+            broken.contains("`%`") && !broken.contains("geheim"),
+            "{broken}"
+        );
     }
 
     #[test]

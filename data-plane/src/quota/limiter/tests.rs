@@ -101,7 +101,7 @@ async fn each_unit_refuses_by_itself() {
         by(Limits {
             burst: Some(Burst {
                 messages: amount(2),
-                per: BurstPer::Second,
+                per: BurstPer::Minute,
             }),
             messages: per_minute(5),
             ..Limits::default()

@@ -190,6 +190,27 @@ async fn limits_of_an_older_configuration_do_not_come_back() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_session_that_is_judged_twice_at_once_takes_one_place() {
+    let world = World::new(messages(1, OnLimit::Drop), Terms::default());
+    let limits = Limits {
+        sessions: std::num::NonZeroU32::new(5),
+        ..Limits::default()
+    };
+    let limiters = [2, 2].map(|edition| limiter(&world.quotas, edition, limits.clone()));
+    // Both see that it has none yet.
+    let judged = limiters.map(|limiter| {
+        let fresh = crate::admit::limits::stay(&limiter, &world.limited);
+        (limiter, fresh)
+    });
+    for (limiter, fresh) in judged {
+        world.limited.change(Edition::new(2), limiter, fresh);
+    }
+    let limiter = world.limited.limiter();
+    let gauge = limiter.tiers()[0].sessions().unwrap();
+    assert_eq!(gauge.taken(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_session_ends_with_the_code_of_its_level_and_the_time_to_retry() {
     for (close, code) in [
         (CloseCode::Throttled, None),

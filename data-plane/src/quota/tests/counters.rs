@@ -270,7 +270,7 @@ impl World {
                 }
             }
             Step::Visit { node } => drop(self.visit(node % NODES)),
-            Step::GiveUp { node } => self.nodes[node % NODES].give_up(),
+            Step::GiveUp { node } => self.nodes[node % NODES].give_up(self.now),
             Step::Settle { node } => self.nodes[node % NODES].bucket.settle(),
             Step::Away { node, away } => drop(self.nodes[node % NODES].link.set_away(away)),
             Step::Crash { node } => {
@@ -358,7 +358,7 @@ impl World {
     }
 
     fn serve(&mut self, at: usize, amount: u64, times: u64) {
-        self.nodes[at].give_up();
+        self.nodes[at].give_up(self.now);
         for _ in 0..times {
             if self.take(at, amount, 0) == Take::Taken {
                 continue;
@@ -494,7 +494,7 @@ impl World {
         for at in 0..NODES {
             let node = &mut self.nodes[at];
             if node.tells_at.take_if(|at| *at <= until).is_some() {
-                node.give_up();
+                node.give_up(self.now);
                 node.bucket.tell_again();
                 if self.visit(at)
                     && let Some(asked) = self.asks.pop()
@@ -562,9 +562,9 @@ impl World {
 // === impl Node ===
 
 impl Node {
-    fn give_up(&mut self) {
+    fn give_up(&mut self, now: Micros) {
         if let Some((seq, _)) = self.flying.take() {
-            self.bucket.unanswered(seq);
+            self.bucket.unanswered(seq, now.tick(self.ahead));
         }
     }
 

@@ -69,6 +69,9 @@ async fn what_passed_was_used_and_what_was_refused_was_not() {
         let quotas = Quotas::in_process(&Tasks::current());
         let id = SubscriptionId::generate();
         assert_eq!(quotas.used(), HashMap::new());
+        // In the last moments of a window, also of a second, nothing can be spent.
+        let begun = quotas.ledger_millis() % 60_000;
+        tokio::time::advance(Duration::from_millis(60_000 - begun)).await;
         let limits = Limits {
             count_only,
             ..limits(25)

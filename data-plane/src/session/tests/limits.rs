@@ -88,6 +88,30 @@ async fn sessions_that_must_end_do_not_wait_for_a_ledger_that_others_need() {
 }
 
 #[tokio::test]
+async fn sessions_that_are_only_counted_wait_for_no_ledger_and_are_not_refused_by_it() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("ledger.url=redis://{}", silent.local_addr().unwrap());
+    let patience = "ledger.patience_seconds=0.1";
+    let sets = [url.as_str(), patience];
+    let mut node = Node::start(&format!("ws://{}", echo_backend().await), &sets).await;
+    node.reconfigure(|body| {
+        if let Body::Plan(plan) = body {
+            plan.limits = Some(v1::Limits {
+                sessions: 1,
+                connections_per_second: 1,
+                count_only: true,
+                without_ledger: v1::WithoutLedger::Deny.into(),
+                ..limits(0)
+            });
+        }
+        true
+    });
+    node.limits_settled().await;
+    let (_first, _) = node.open().await;
+    node.open().await;
+}
+
+#[tokio::test]
 async fn too_many_new_sessions_in_a_second_get_429_with_the_time_to_wait() {
     let node = limited(v1::Limits {
         connections_per_second: 1,

@@ -18,7 +18,7 @@ use super::{PATH, Site, messages};
 
 impl Site {
     /// Waits until every gateway runs what the control plane holds, and has accepted all of it.
-    async fn until_applied(&self) {
+    pub(super) async fn until_applied(&self) {
         let applied = async || {
             let nodes = self.admin.nodes().await;
             let rejections = nodes.iter().flat_map(|node| &node.rejections);
