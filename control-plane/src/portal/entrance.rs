@@ -143,22 +143,23 @@ fn refused(portal: &Portal, posted: &PostedByAnyone, error: ServiceError) -> Ans
     show(posted.frame("Sign in"), form, sign_up(portal), status)
 }
 
-async fn sign_out(State(portal): State<Portal>, posted: Result<Posted, Problem>) -> Answer {
-    let posted = match posted {
-        // Whose session is over is signed out already.
-        Err(Problem::Resume(_)) => return Ok(left().response()),
-        posted => posted?,
-    };
-    if let Some(token) = posted.session() {
+async fn sign_out(
+    State(portal): State<Portal>,
+    visitor: Visitor,
+    posted: Result<Posted, Problem>,
+) -> Answer {
+    match posted {
+        // A form of ours from an earlier session means the one that there is now as well, if there is one.
+        Ok(_) | Err(Problem::Resume(_)) => {}
+        Err(problem) => return Err(problem),
+    }
+    if let Some(token) = visitor.session() {
         portal.service.sign_out(token).await?;
     }
-    let mut response = left().response();
+    let done = Notice::done("You are signed out.");
+    let mut response = See::page("/").saying(done).response();
     cookie::clear(response.headers_mut(), cookie::SESSION);
     Ok(response)
-}
-
-fn left() -> See {
-    See::page("/").saying(Notice::done("You are signed out."))
 }
 
 /// The sign-in page for a form that came too late, with what was typed in it.
