@@ -70,6 +70,7 @@ pub mod problem;
 pub mod list;
 pub mod moment;
 pub mod markdown;
+mod nodes;
 mod dress;
 mod entrance;
 mod account;
