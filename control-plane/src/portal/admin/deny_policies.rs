@@ -7,7 +7,7 @@ use askama::Template;
 use axum::extract::{Path, State};
 use tidegate_proto::ids::DenyPolicyId;
 
-use super::{civil, not_deleted, resumed_delete};
+use super::{civil, resumed_delete};
 use crate::{
     domain::{
         actor::Actor,
@@ -201,7 +201,7 @@ pub(super) async fn delete(
         Err(error) => {
             let policy = portal.service.get_deny_policy(&posted.actor, id)?;
             let mut form = Form::edits(fields(&policy), policy.etag);
-            not_deleted(&mut form, error)?;
+            form.refuse_deletion(error)?;
             existing(&portal, (&posted.actor, &posted), form, policy)
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use askama::Template;
 use axum::extract::{Path, State};
 
-use super::{limits, not_deleted, resumed_delete};
+use super::{limits, resumed_delete};
 use crate::{
     domain::plan::Plan,
     portal::{
@@ -134,7 +134,7 @@ pub(super) async fn delete(
         Err(error) => {
             let plan = portal.service.get_plan(&posted.actor, &name)?;
             let mut form = Form::edits(fields(&plan), plan.etag);
-            not_deleted(&mut form, error)?;
+            form.refuse_deletion(error)?;
             show(posted.frame(plan.name.to_string()), form, Some(plan))
         }
     }

@@ -6,7 +6,7 @@ use askama::Template;
 use axum::extract::{Path, State};
 use tidegate_kit::secret::Secret;
 
-use super::{not_deleted, resumed_delete};
+use super::resumed_delete;
 use crate::{
     domain::user::{Role, Roles, User},
     portal::{
@@ -231,7 +231,7 @@ pub(super) async fn delete(
         Err(error) => {
             let user = portal.service.get_user(&posted.actor, &name)?;
             let mut form = Form::edits(fields(&user), user.etag);
-            not_deleted(&mut form, error)?;
+            form.refuse_deletion(error)?;
             let own = posted.actor.is(user.id);
             show(
                 posted.frame(user.name.to_string()),

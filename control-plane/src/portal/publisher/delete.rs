@@ -42,25 +42,23 @@ pub(super) async fn take(
     let mut form = posted.form();
     if !posted.is_resumed() {
         let api = portal.service.get_api(&posted.actor, id)?;
+        let etag = form.etag().to_owned();
         if posted.fields.text("confirm").trim() == api.name.as_str() {
-            match portal
-                .service
-                .delete_api(&posted.actor, id, form.etag())
-                .await
-            {
+            match portal.service.delete_api(&posted.actor, id, &etag).await {
                 Ok(()) => {
                     let text = format!("{} {} is deleted.", title(&api), api.version);
                     return See::page("/publisher/apis")
                         .saying(Notice::done(text))
                         .answer();
                 }
-                Err(error) => form.refuse(error, &[])?,
+                Err(error) => {
+                    let now = portal.service.get_api(&posted.actor, id)?;
+                    form = Form::edits(posted.fields.clone(), now.etag);
+                    form.refuse_deletion(error)?;
+                }
             }
         } else {
             form.fault("confirm", format!("must be exactly `{}`", api.name));
-        }
-        if form.conflict {
-            form.meanwhile(Fields::new(), api.etag);
         }
     }
     show(
