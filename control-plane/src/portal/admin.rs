@@ -20,7 +20,7 @@ use axum::{
     routing::{get, post},
 };
 
-use super::{Answer, Notice, Portal, Problem, See, SignedIn, room::Place};
+use super::{Portal, Problem, See, SignedIn, room::Place};
 use crate::domain::user::Permission;
 
 /// The side navigation.
@@ -159,10 +159,4 @@ const fn place(name: &'static str, path: &'static str, needs: Permission) -> Pla
         path,
         needs: Some(needs),
     }
-}
-
-/// For whoever had to sign in again on the way to deleting something: looks at it once more.
-fn resumed_delete(path: String) -> Answer {
-    let notice = Notice::info("You are signed in again. Nothing is deleted yet.");
-    See::page(path).saying(notice).answer()
 }

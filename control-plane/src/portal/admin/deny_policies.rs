@@ -7,7 +7,7 @@ use askama::Template;
 use axum::extract::{Path, State};
 use tidegate_proto::ids::DenyPolicyId;
 
-use super::{civil, resumed_delete};
+use super::civil;
 use crate::{
     domain::{
         actor::Actor,
@@ -186,7 +186,7 @@ pub(super) async fn delete(
 ) -> Answer {
     let id = parse(&id)?;
     if posted.is_resumed() {
-        return resumed_delete(edit_path(id));
+        return See::press_again(edit_path(id)).answer();
     }
     let etag = posted.form().etag().to_owned();
     match portal

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use askama::Template;
 use axum::extract::{Path, State};
 
-use super::resumed_delete;
 use crate::{
     domain::{endpoint::EndpointUrl, environment::Environment, user::Permission},
     portal::{Answer, Form, Frame, Notice, Portal, Posted, See, SignedIn, fields::Fields},
@@ -91,7 +90,7 @@ pub(super) async fn delete(
     posted: Posted,
 ) -> Answer {
     if posted.is_resumed() {
-        return resumed_delete(edit_path(&name));
+        return See::press_again(edit_path(&name)).answer();
     }
     let etag = posted.form().etag().to_owned();
     let deleted = portal

@@ -273,7 +273,7 @@ pub(super) async fn delete(
 ) -> Answer {
     let path = format!("{LIST}/{application}");
     if posted.is_resumed() {
-        return See::page(format!("{path}/delete")).answer();
+        return See::press_again(format!("{path}/delete")).answer();
     }
     let actor = &posted.actor;
     let application = portal.service.get_application(actor, id(&application)?)?;

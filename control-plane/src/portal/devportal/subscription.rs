@@ -150,7 +150,7 @@ pub(super) async fn leave(
 ) -> Answer {
     let page = format!("/devportal/subscriptions/{subscription}");
     if posted.is_resumed() {
-        return See::page(format!("{page}/leave")).answer();
+        return See::press_again(format!("{page}/leave")).answer();
     }
     let actor = &posted.actor;
     let subscription = portal.service.get_subscription(actor, id(&subscription)?)?;

@@ -138,12 +138,6 @@ pub(super) fn back<T>(
     See::page(path).saying(notice).answer()
 }
 
-/// Goes back from a button whose user had to sign in on the way.
-pub(super) fn press_again(path: String) -> Answer {
-    let text = "You are signed in again. Nothing was done yet: press the button once more.";
-    See::page(path).saying(Notice::info(text)).answer()
-}
-
 /// Why a button did nothing, in sentences.
 fn refused(error: ServiceError) -> Result<String, Problem> {
     let mut form = Form::new();

@@ -6,7 +6,7 @@ use askama::Template;
 use axum::extract::{Path, State};
 use tidegate_proto::ids::{ApiId, RevisionId};
 
-use super::around::{Around, back, path, press_again};
+use super::around::{Around, back, path};
 use crate::{
     discovery::fleet::{NodeView, Progress},
     domain::{
@@ -86,7 +86,7 @@ pub(super) async fn deploy(
 ) -> Answer {
     let here = path(id, "deployments");
     if posted.is_resumed() {
-        return press_again(here);
+        return See::press_again(here).answer();
     }
     let environments = environments(&posted);
     let did = portal
@@ -108,7 +108,7 @@ pub(super) async fn undeploy(
 ) -> Answer {
     let here = path(id, "deployments");
     if posted.is_resumed() {
-        return press_again(here);
+        return See::press_again(here).answer();
     }
     let environments = environments(&posted);
     let did = portal
@@ -130,7 +130,7 @@ pub(super) async fn restore(
 ) -> Answer {
     let here = path(id, "deployments");
     if posted.is_resumed() {
-        return press_again(here);
+        return See::press_again(here).answer();
     }
     let etag = posted.form().etag().to_owned();
     let did = portal
@@ -148,7 +148,7 @@ pub(super) async fn delete(
 ) -> Answer {
     let here = path(id, "deployments");
     if posted.is_resumed() {
-        return press_again(here);
+        return See::press_again(here).answer();
     }
     let did = portal
         .service

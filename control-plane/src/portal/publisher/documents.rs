@@ -6,7 +6,7 @@ use askama::Template;
 use axum::extract::{Path, State};
 use tidegate_proto::ids::{ApiId, DocumentId};
 
-use super::around::{Around, back, needs, path, plain, press_again};
+use super::around::{Around, back, needs, path, plain};
 use crate::{
     domain::{
         actor::{Actor, Visitor},
@@ -166,7 +166,7 @@ pub(super) async fn delete(
 ) -> Answer {
     let here = path(id, "documents");
     if posted.is_resumed() {
-        return press_again(here);
+        return See::press_again(here).answer();
     }
     let etag = posted.form().etag().to_owned();
     let did = portal

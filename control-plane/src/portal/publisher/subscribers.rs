@@ -6,7 +6,7 @@ use askama::Template;
 use axum::extract::{Path, State};
 use tidegate_proto::ids::{ApiId, SubscriptionId};
 
-use super::around::{Around, back, needs, path, press_again};
+use super::around::{Around, back, needs, path};
 use crate::{
     domain::{
         subscription::{Subscription, SubscriptionState},
@@ -14,7 +14,7 @@ use crate::{
         user::Permission,
     },
     portal::{
-        Answer, Frame, Portal, Posted, Problem, SignedIn,
+        Answer, Frame, Portal, Posted, Problem, See, SignedIn,
         list::{Filter, PAGE, Pager},
         moment,
     },
@@ -94,7 +94,7 @@ pub(super) async fn set(
 ) -> Answer {
     let here = path(id, "subscribers");
     if posted.is_resumed() {
-        return press_again(here);
+        return See::press_again(here).answer();
     }
     let wanted = posted.fields.text("state");
     let states = SubscriptionState::ALL.into_iter();
