@@ -5,6 +5,7 @@ use askama::Template;
 use axum::{
     Router,
     extract::State,
+    response::Response,
     routing::{get, post},
 };
 use http::StatusCode;
@@ -103,10 +104,6 @@ async fn sign_in(State(portal): State<Portal>, posted: PostedByAnyone) -> Answer
         Ok(signed_in) => signed_in,
         Err(error) => return refused(&portal, &posted, error),
     };
-    // A session that is left behind would go on for hours.
-    if let Some(before) = posted.visitor.session() {
-        portal.service.sign_out(before).await?;
-    }
     let token = signed_in.token;
     let actor = Actor::of(&signed_in.user);
     let next = posted.fields.text(NEXT);
@@ -117,13 +114,23 @@ async fn sign_in(State(portal): State<Portal>, posted: PostedByAnyone) -> Answer
     } else {
         See::page(destination(next, &actor)).response()
     };
-    cookie::write(
-        response.headers_mut(),
-        cookie::SESSION,
-        token.expose(),
-        None,
-    );
+    enter(&portal, &posted.visitor, &token, &mut response).await?;
     Ok(response)
+}
+
+/// Gives a browser its session, in the place of the one that it had: left behind, that would go on for hours.
+pub(super) async fn enter(
+    portal: &Portal,
+    visitor: &Visitor,
+    token: &Secret,
+    response: &mut Response,
+) -> Result<(), Problem> {
+    if let Some(before) = visitor.session() {
+        portal.service.sign_out(before).await?;
+    }
+    let headers = response.headers_mut();
+    cookie::write(headers, cookie::SESSION, token.expose(), None);
+    Ok(())
 }
 
 fn refused(portal: &Portal, posted: &PostedByAnyone, error: ServiceError) -> Answer {
