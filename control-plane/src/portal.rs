@@ -71,6 +71,7 @@ pub mod list;
 pub mod moment;
 pub mod markdown;
 mod nodes;
+mod words;
 mod dress;
 mod entrance;
 mod account;

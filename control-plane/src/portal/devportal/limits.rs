@@ -2,7 +2,7 @@
 
 use tidegate_proto::quota::{Allowance, Burst, Limits, Window};
 
-use crate::domain::usage::Unit;
+use crate::{domain::usage::Unit, portal::words::number};
 
 /// Each limit as a phrase: `50,000 messages a day`.
 pub(super) fn words(limits: &Limits) -> Vec<String> {
@@ -81,26 +81,13 @@ fn bytes(amount: u64) -> String {
     }
 }
 
-/// A number with its thousands apart.
-pub(super) fn number(of: u64) -> String {
-    let digits = of.to_string();
-    let mut text = String::with_capacity(digits.len() * 4 / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use std::num::NonZeroU32;
 
     use tidegate_proto::quota::{Allowance, Amount, Limits, Window};
 
-    use super::{number, words};
+    use super::words;
 
     #[test]
     fn limits_are_told_as_people_say_them() {
@@ -126,17 +113,5 @@ mod tests {
         ];
         assert_eq!(words(&limits), told);
         assert_eq!(words(&Limits::default()), ["No limit"]);
-    }
-
-    #[test]
-    fn thousands_stand_apart() {
-        for (of, text) in [
-            (0, "0"),
-            (999, "999"),
-            (1000, "1,000"),
-            (1_234_567, "1,234,567"),
-        ] {
-            assert_eq!(number(of), text);
-        }
     }
 }

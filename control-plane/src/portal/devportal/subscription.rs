@@ -14,7 +14,10 @@ use crate::{
         usage::{QuotaUsage, Unit},
         user::Permission,
     },
-    portal::{Answer, Form, Frame, Notice, Portal, Posted, Problem, See, SignedIn, fields::Fields},
+    portal::{
+        Answer, Form, Frame, Notice, Portal, Posted, Problem, See, SignedIn, fields::Fields,
+        words::number,
+    },
     service::{
         error::ServiceError,
         subscriptions::{Parties, SubscriptionUpdate},
@@ -207,12 +210,8 @@ impl Show {
 
     fn sessions(&self, open: &u64) -> String {
         match self.usage.plan.limits.sessions {
-            Some(limit) => format!(
-                "{} of {}",
-                limits::number(*open),
-                limits::number(limit.get().into())
-            ),
-            None => limits::number(*open),
+            Some(limit) => format!("{} of {}", number(*open), number(limit.get().into())),
+            None => number(*open),
         }
     }
 }

@@ -17,6 +17,7 @@ use crate::{
         Answer, Frame, Portal, Posted, Problem, See, SignedIn,
         list::{Filter, PAGE, Pager},
         moment,
+        words::number,
     },
     service::{listing::ListQuery, usage::EnvironmentUsage},
 };
@@ -148,9 +149,9 @@ impl Subscribers {
         };
         let window = moment::length(quota.window.duration());
         let window = window.unwrap_or_else(|| format!("{} s", quota.window.seconds()));
-        let limit = grouped(quota.limit);
+        let limit = number(quota.limit);
         match &quota.current {
-            Some(now) => format!("{} of {limit} {unit} in {window}", grouped(now.used)),
+            Some(now) => format!("{} of {limit} {unit} in {window}", number(now.used)),
             None => format!("at most {limit} {unit} in {window}"),
         }
     }
@@ -172,29 +173,5 @@ const fn told(state: SubscriptionState) -> (&'static str, &'static str) {
         SubscriptionState::Active => ("good", "Active"),
         SubscriptionState::Blocked => ("bad", "Blocked"),
         SubscriptionState::ProductionBlocked => ("warn", "Production blocked"),
-    }
-}
-
-/// A number with its thousands apart.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() * 4 / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push('\u{202f}');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::grouped;
-
-    #[test]
-    fn thousands_stand_apart() {
-        let told = [0, 999, 1000, 1_234_567].map(|it| grouped(it).replace('\u{202f}', " "));
-        assert_eq!(told, ["0", "999", "1 000", "1 234 567"]);
     }
 }
