@@ -19,6 +19,7 @@ use crate::{
         html::Html,
         list::{PAGE, Pager},
         markdown,
+        words::document_kind,
     },
     service::{
         documents::{DocumentInput, DocumentUpdate},
@@ -229,22 +230,11 @@ fn input(fields: &Fields) -> DocumentInput {
     }
 }
 
-/// A kind in words.
-const fn words(kind: DocumentKind) -> &'static str {
-    match kind {
-        DocumentKind::HowTo => "How-to",
-        DocumentKind::Samples => "Samples and SDKs",
-        DocumentKind::PublicForum => "Public forum",
-        DocumentKind::SupportForum => "Support forum",
-        DocumentKind::Other => "Other",
-    }
-}
-
 // === impl Documents ===
 
 impl Documents {
     fn kind(&self, document: &Document) -> &'static str {
-        words(document.kind)
+        document_kind(document.kind)
     }
 
     /// Where a link leads; `None` for a text.
@@ -265,7 +255,9 @@ impl Documents {
 impl Page {
     fn kinds(&self) -> Vec<(&'static str, &'static str)> {
         let kinds = DocumentKind::ALL.into_iter();
-        kinds.map(|kind| (kind.as_str(), words(kind))).collect()
+        kinds
+            .map(|kind| (kind.as_str(), document_kind(kind)))
+            .collect()
     }
 
     fn has_text(&self) -> bool {
