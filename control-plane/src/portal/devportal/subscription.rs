@@ -122,7 +122,7 @@ pub(super) async fn ask_to_leave(
     signed_in: SignedIn,
     Path(subscription): Path<String>,
 ) -> Answer {
-    super::demand_subscriber(&signed_in)?;
+    signed_in.demands(Permission::Subscribe)?;
     let subscription = portal
         .service
         .get_subscription(&signed_in.actor, id(&subscription)?)?;

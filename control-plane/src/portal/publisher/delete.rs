@@ -5,7 +5,7 @@ use axum::extract::{Path, State};
 use tidegate_proto::ids::ApiId;
 
 use super::{
-    around::{Around, needs, title},
+    around::{Around, title},
     edit::DESIGN,
 };
 use crate::{
@@ -26,7 +26,7 @@ pub(super) async fn ask(
     signed_in: SignedIn,
     Path(id): Path<ApiId>,
 ) -> Answer {
-    needs(&signed_in.actor, DESIGN)?;
+    signed_in.demands(DESIGN)?;
     let api = portal.service.get_api(&signed_in.actor, id)?;
     let form = Form::edits(Fields::new(), api.etag);
     let frame = signed_in.frame("Delete the API");
@@ -38,7 +38,7 @@ pub(super) async fn take(
     Path(id): Path<ApiId>,
     posted: Posted,
 ) -> Answer {
-    needs(&posted.actor, DESIGN)?;
+    posted.signed_in().demands(DESIGN)?;
     let mut form = posted.form();
     if !posted.is_resumed() {
         let api = portal.service.get_api(&posted.actor, id)?;

@@ -6,7 +6,7 @@ use askama::Template;
 use axum::extract::{Path, State};
 use tidegate_proto::ids::{ApiId, DocumentId};
 
-use super::around::{Around, back, needs, path, plain};
+use super::around::{Around, back, path, plain};
 use crate::{
     domain::{
         actor::{Actor, Visitor},
@@ -62,7 +62,7 @@ pub(super) async fn list(
     signed_in: SignedIn,
     Path(id): Path<ApiId>,
 ) -> Answer {
-    needs(&signed_in.actor, Permission::WriteDocuments)?;
+    signed_in.demands(Permission::WriteDocuments)?;
     let api = portal.service.get_api(&signed_in.actor, id)?;
     let query = signed_in.query();
     let listed = ListQuery {
@@ -85,7 +85,7 @@ pub(super) async fn ask_new(
     signed_in: SignedIn,
     Path(id): Path<ApiId>,
 ) -> Answer {
-    needs(&signed_in.actor, Permission::WriteDocuments)?;
+    signed_in.demands(Permission::WriteDocuments)?;
     let frame = signed_in.frame("New document");
     let form = Form::of(Fields::new().with("kind", DocumentKind::HowTo.as_str()));
     show(&portal, &signed_in.actor, frame, id, None, form)
@@ -117,7 +117,7 @@ pub(super) async fn ask(
     signed_in: SignedIn,
     Path((id, document)): Path<(ApiId, DocumentId)>,
 ) -> Answer {
-    needs(&signed_in.actor, Permission::WriteDocuments)?;
+    signed_in.demands(Permission::WriteDocuments)?;
     let visitor = Visitor::SignedIn(signed_in.actor.clone());
     let document = portal.service.get_document(&visitor, id, document)?;
     let form = Form::edits(of(&document), document.etag);

@@ -6,7 +6,7 @@ use askama::Template;
 use axum::extract::{Path, State};
 use tidegate_proto::ids::{ApiId, SubscriptionId};
 
-use super::around::{Around, back, needs, path};
+use super::around::{Around, back, path};
 use crate::{
     domain::{
         subscription::{Subscription, SubscriptionState},
@@ -47,7 +47,7 @@ pub(super) async fn list(
     Path(id): Path<ApiId>,
 ) -> Answer {
     let actor = &signed_in.actor;
-    needs(actor, Permission::ManageSubscriptions)?;
+    signed_in.demands(Permission::ManageSubscriptions)?;
     let api = portal.service.get_api(actor, id)?;
     let query = signed_in.query();
     let filter = Filter::new()
