@@ -44,6 +44,26 @@ impl Stage {
 }
 
 #[tokio::test]
+async fn whom_a_deny_policy_is_about_is_found_among_many() {
+    let stage = Stage::new().await;
+    for n in 0..501 {
+        stage.published(&format!("Echo-{n:03}"), "").await;
+    }
+    let mut ada = stage.signed_in("ada").await;
+    let form = "/admin/deny-policies/create?kind=api";
+    let page = ada.get(form).await;
+    is_small(&page, "the form");
+    assert!(page.has("301 more are found by name"));
+    let page = ada.get(&format!("{form}&q=echo-500")).await;
+    assert!(page.has("Echo-500 1.0") && !page.has("Echo-499 1.0"));
+    assert!(
+        ada.get(&format!("{form}&q=nobody"))
+            .await
+            .has("Nothing fits")
+    );
+}
+
+#[tokio::test]
 async fn of_many_gateways_those_that_need_a_look_come_first_and_the_rest_is_counted() {
     let stage = Stage::new().await;
     stage.published("Echo", "").await;
