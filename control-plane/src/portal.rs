@@ -70,6 +70,8 @@ pub mod problem;
 pub mod list;
 pub mod moment;
 pub mod markdown;
+mod nodes;
+mod words;
 mod dress;
 mod entrance;
 mod account;

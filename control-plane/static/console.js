@@ -109,7 +109,9 @@ function show(entry) {
 function showAll() {
   // Rows that are only shown again are nothing to read out.
   page.log.setAttribute('aria-live', 'off');
-  page.rows.replaceChildren(...entries.filter(matches).map(row));
+  // What came since the pause waits for its end, whatever is filtered meanwhile.
+  const open = paused ? entries.slice(0, Math.max(0, frozen - dropped)) : entries;
+  page.rows.replaceChildren(...open.filter(matches).map(row));
   page.log.scrollTop = page.log.scrollHeight;
   requestAnimationFrame(() => page.log.setAttribute('aria-live', 'polite'));
   count();

@@ -18,10 +18,15 @@ for (const kind of ['click', 'focusin']) {
 }
 
 // Where one is stands in sight, where tabs or a side navigation are a row that scrolls.
-for (const here of document.querySelectorAll('.tabs [aria-current], .side [aria-current]')) {
-  const row = here.closest('ul');
-  row.scrollLeft = here.offsetLeft - row.offsetLeft - (row.clientWidth - here.offsetWidth) / 2;
+function orient() {
+  for (const here of document.querySelectorAll('.tabs [aria-current], .side [aria-current]')) {
+    const row = here.closest('ul');
+    row.scrollLeft = here.offsetLeft - row.offsetLeft - (row.clientWidth - here.offsetWidth) / 2;
+  }
 }
+orient();
+// Telephones are turned, and windows made narrow.
+addEventListener('resize', orient);
 
 // A form that was refused says so to those who do not see it.
 document.querySelector('[data-focus]')?.focus();
@@ -44,11 +49,6 @@ addEventListener('pageshow', () => {
     form.querySelector('[aria-busy]')?.removeAttribute('aria-busy');
   }
 });
-
-// The tab that one is at is in sight where not all of them are.
-const tabs = document.querySelector('.tabs ul');
-const here = tabs?.querySelector('[aria-current]');
-if (here) tabs.scrollLeft = here.offsetLeft - tabs.offsetLeft - 16;
 
 // Copy buttons, where the browser can copy.
 if (navigator.clipboard) {

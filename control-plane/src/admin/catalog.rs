@@ -6,7 +6,7 @@ use tidegate_proto::admin::v1::{
 };
 use tonic::{Request, Response, Status, async_trait};
 
-use super::{Admin, apis::message, convert, names, plans, status};
+use super::{Admin, apis::message, convert, names, paging, plans, status};
 use crate::service::{
     catalog::{GatewayUrls, Listing},
     listing::ListQuery,
@@ -43,10 +43,11 @@ impl CatalogService for Admin {
             .service
             .list_catalog(&visitor, &query)
             .map_err(status::of)?;
+        let page = paging::answer(page, |listing| catalog_api(listing.clone()));
         Ok(Response::new(ListCatalogApisResponse {
-            apis: page.items.into_iter().map(catalog_api).collect(),
+            apis: page.messages,
             next_page_token: page.next_page_token,
-            total_size: convert::size(page.total_size),
+            total_size: page.total_size,
         }))
     }
 }

@@ -10,7 +10,7 @@ use tidegate_proto::{
 };
 use tonic::{Request, Response, Status, async_trait};
 
-use super::{Admin, convert, names, status};
+use super::{Admin, convert, names, paging, status};
 use crate::{
     domain::{
         actor::Visitor,
@@ -81,10 +81,11 @@ impl DocumentService for Admin {
             },
             ..message(document, &visitor)
         };
+        let page = paging::answer(page, |it| short(it));
         Ok(Response::new(ListDocumentsResponse {
-            documents: page.items.iter().map(|it| short(it)).collect(),
+            documents: page.messages,
             next_page_token: page.next_page_token,
-            total_size: convert::size(page.total_size),
+            total_size: page.total_size,
         }))
     }
 

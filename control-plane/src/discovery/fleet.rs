@@ -231,6 +231,18 @@ impl Fleet {
         })
     }
 
+    /// Enters a node that said this, for tests of those who show nodes.
+    #[cfg(test)]
+    pub(crate) fn enter(&self, view: NodeView) {
+        let key = (view.environment.clone(), view.name.clone());
+        let entry = Entry {
+            view,
+            stream: 0,
+            replaced: CancellationToken::new(),
+        };
+        self.lock().by_name.insert(key, entry);
+    }
+
     fn now(&self) -> Timestamp {
         Timestamp::from_millis(self.0.clock.now_millis())
     }

@@ -58,7 +58,7 @@ async fn change_password(State(portal): State<Portal>, posted: Posted) -> Answer
 
 async fn sign_out_everywhere(State(portal): State<Portal>, posted: Posted) -> Answer {
     if posted.is_resumed() {
-        return See::page(PATH).answer();
+        return See::press_again(PATH).answer();
     }
     let name = posted.actor.name.to_string();
     portal

@@ -20,8 +20,8 @@ use axum::{
     routing::{get, post},
 };
 
-use super::{Answer, Form, Notice, Portal, Problem, See, SignedIn, room::Place};
-use crate::{domain::user::Permission, service::error::ServiceError};
+use super::{Portal, Problem, See, SignedIn, room::Place};
+use crate::domain::user::Permission;
 
 /// The side navigation.
 pub(super) const PLACES: &[Place] = &[
@@ -159,21 +159,4 @@ const fn place(name: &'static str, path: &'static str, needs: Permission) -> Pla
         path,
         needs: Some(needs),
     }
-}
-
-/// Notes why something is not deleted, in the form of the page that it still has.
-fn not_deleted(form: &mut Form, error: ServiceError) -> Result<(), Problem> {
-    if let ServiceError::Aborted(_) = error {
-        form.complain(
-            "Somebody else changed this meanwhile. Look at it again before you delete it.",
-        );
-        return Ok(());
-    }
-    form.refuse(error, &[])
-}
-
-/// For whoever had to sign in again on the way to deleting something: looks at it once more.
-fn resumed_delete(path: String) -> Answer {
-    let notice = Notice::info("You are signed in again. Nothing is deleted yet.");
-    See::page(path).saying(notice).answer()
 }

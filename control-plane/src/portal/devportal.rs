@@ -18,8 +18,8 @@ mod sign_up;
 
 use axum::{Router, routing::get};
 
-use super::{Portal, Problem, See, SignedIn, Visitor, room::Place};
-use crate::{domain::user::Permission, service::error::ServiceError};
+use super::{Portal, Problem, See, SignedIn, room::Place};
+use crate::domain::user::Permission;
 
 pub(super) use sign_up::PATH as SIGN_UP;
 
@@ -110,17 +110,6 @@ pub(super) fn routes() -> Router<Portal> {
             get(async || See::page("/devportal").answer()),
         )
         .route("/devportal/{*rest}", get(async || Problem::NotFound))
-}
-
-/// Keeps those who cannot have applications away from forms about them, in the words of the use cases.
-fn demand_subscriber(visitor: &Visitor) -> Result<(), Problem> {
-    if visitor.may(Permission::Subscribe) {
-        return Ok(());
-    }
-    let roles = Permission::Subscribe.roles().iter();
-    let roles: Vec<_> = roles.map(|role| role.as_str()).collect();
-    let needs = format!("the role {}", roles.join(" or "));
-    Err(ServiceError::PermissionDenied(needs).into())
 }
 
 /// Reads the id in a path.

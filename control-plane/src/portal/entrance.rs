@@ -5,6 +5,7 @@ use askama::Template;
 use axum::{
     Router,
     extract::State,
+    response::Response,
     routing::{get, post},
 };
 use http::StatusCode;
@@ -106,10 +107,6 @@ async fn sign_in(State(portal): State<Portal>, posted: PostedByAnyone) -> Answer
         Ok(signed_in) => signed_in,
         Err(error) => return refused(&portal, &posted, error),
     };
-    // A session that is left behind would go on for hours.
-    if let Some(before) = posted.visitor.session() {
-        portal.service.sign_out(before).await?;
-    }
     let token = signed_in.token;
     let actor = Actor::of(&signed_in.user);
     let next = posted.fields.text(NEXT);
@@ -119,13 +116,23 @@ async fn sign_in(State(portal): State<Portal>, posted: PostedByAnyone) -> Answer
     } else {
         See::page(destination(next, &actor)).response()
     };
-    cookie::write(
-        response.headers_mut(),
-        cookie::SESSION,
-        token.expose(),
-        None,
-    );
+    enter(&portal, &posted.visitor, &token, &mut response).await?;
     Ok(response)
+}
+
+/// Gives a browser its session, in the place of the one that it had: left behind, that would go on for hours.
+pub(super) async fn enter(
+    portal: &Portal,
+    visitor: &Visitor,
+    token: &Secret,
+    response: &mut Response,
+) -> Result<(), Problem> {
+    if let Some(before) = visitor.session() {
+        portal.service.sign_out(before).await?;
+    }
+    let headers = response.headers_mut();
+    cookie::write(headers, cookie::SESSION, token.expose(), None);
+    Ok(())
 }
 
 fn refused(portal: &Portal, posted: &PostedByAnyone, error: ServiceError) -> Answer {
@@ -145,22 +152,23 @@ fn refused(portal: &Portal, posted: &PostedByAnyone, error: ServiceError) -> Ans
     show(posted.frame("Sign in"), form, sign_up(portal), status)
 }
 
-async fn sign_out(State(portal): State<Portal>, posted: Result<Posted, Problem>) -> Answer {
-    let posted = match posted {
-        // Whose session is over is signed out already.
-        Err(Problem::Resume(_)) => return Ok(left().response()),
-        posted => posted?,
-    };
-    if let Some(token) = posted.session() {
+async fn sign_out(
+    State(portal): State<Portal>,
+    visitor: Visitor,
+    posted: Result<Posted, Problem>,
+) -> Answer {
+    match posted {
+        // A form of ours from an earlier session means the one that there is now as well, if there is one.
+        Ok(_) | Err(Problem::Resume(_)) => {}
+        Err(problem) => return Err(problem),
+    }
+    if let Some(token) = visitor.session() {
         portal.service.sign_out(token).await?;
     }
-    let mut response = left().response();
+    let done = Notice::done("You are signed out.");
+    let mut response = See::page("/").saying(done).response();
     cookie::clear(response.headers_mut(), cookie::SESSION);
     Ok(response)
-}
-
-fn left() -> See {
-    See::page("/").saying(Notice::done("You are signed out."))
 }
 
 /// The sign-in page for a form that came too late, with what was typed in it.

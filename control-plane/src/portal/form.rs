@@ -157,6 +157,21 @@ impl Form {
         Ok(())
     }
 
+    /// Takes in why a use case has refused to delete something, as [`Form::refuse`] does; but of a conflict there is
+    /// nothing to choose from: the form is made anew, against what is there now.
+    ///
+    /// # Errors
+    /// What no change of the form would mend.
+    pub fn refuse_deletion(&mut self, error: ServiceError) -> Result<(), Problem> {
+        if let ServiceError::Aborted(_) = error {
+            self.complain(
+                "Somebody else changed this meanwhile. Look at it again before you delete it.",
+            );
+            return Ok(());
+        }
+        self.refuse(error, &[])
+    }
+
     /// After a conflict: what the object is now. Both are shown; sending the form again is deliberate then.
     pub fn meanwhile(&mut self, fields: Fields, etag: impl ToString) {
         self.theirs = Some(fields);

@@ -44,12 +44,6 @@ impl Filter {
         self.compare(field, "=", text)
     }
 
-    /// Those whose field is not the text.
-    #[must_use]
-    pub fn is_not(self, field: &str, text: &str) -> Self {
-        self.compare(field, "!=", text)
-    }
-
     /// Those whose field is that time or later.
     #[must_use]
     pub fn not_before(self, field: &str, at: Timestamp) -> Self {

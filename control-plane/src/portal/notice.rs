@@ -104,6 +104,12 @@ impl See {
         Self { path, notice: None }
     }
 
+    /// Leads back to the page of a button whose user had to sign in on the way.
+    pub fn press_again(path: impl Into<String>) -> Self {
+        let text = "You are signed in again. Nothing was done yet: press the button once more.";
+        Self::page(path).saying(Notice::info(text))
+    }
+
     /// With something that the page says first.
     #[must_use]
     pub fn saying(mut self, notice: Notice) -> Self {

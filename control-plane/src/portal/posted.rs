@@ -34,15 +34,11 @@ pub struct PostedByAnyone {
     pub fields: Fields,
 }
 
-/// A file of a form. Nothing about it is checked: its kind is what the browser says.
+/// A file of a form. Nothing about it is checked; what it is called and said to be is not believed, nor kept.
 #[derive(Clone, Debug)]
 pub struct Upload {
     /// The input's name.
     pub field: String,
-    /// What the file was called where it came from.
-    pub name: String,
-    /// What kind it is said to be of.
-    pub kind: String,
     /// What is in it; never empty.
     pub content: Bytes,
 }
@@ -231,22 +227,16 @@ impl Read {
                 return Ok(read);
             };
             let field = part.name().unwrap_or_default().to_owned();
-            let file = part.file_name().map(str::to_owned);
-            let kind = part.content_type().unwrap_or_default().to_owned();
+            let is_file = part.file_name().is_some();
             let content = part.bytes().await.map_err(|_| Problem::TooLarge)?;
-            match file {
-                None => {
+            match is_file {
+                false => {
                     let value = String::from_utf8_lossy(&content).into_owned();
                     read.fields = read.fields.with(field, value);
                 }
                 // A browser sends an empty file where none was chosen.
-                Some(_) if content.is_empty() => {}
-                Some(name) => read.files.push(Upload {
-                    field,
-                    name,
-                    kind,
-                    content,
-                }),
+                true if content.is_empty() => {}
+                true => read.files.push(Upload { field, content }),
             }
         }
         Err(Problem::TooLarge)

@@ -13,6 +13,7 @@ mod admin;
 mod entrance;
 mod forms;
 mod pages;
+mod many;
 mod publisher;
 
 use super::{Portal, cookie, csrf, fields::Fields};
@@ -34,6 +35,7 @@ const PASSWORD: &str = "everybody's long password";
 struct Stage {
     service: Service,
     clock: Clock,
+    fleet: Fleet,
     door: Router,
 }
 
@@ -73,7 +75,7 @@ impl Stage {
         rotation.look().await.unwrap();
         let key_manager = KeyManager::new(service.clone(), &OauthConfig::default()).unwrap();
         let fleet = Fleet::new(clock.clone());
-        let portal = Portal::new(service.clone(), fleet, rotation, key_manager);
+        let portal = Portal::new(service.clone(), fleet.clone(), rotation, key_manager);
         let peer = Peer(IpAddr::from([192, 0, 2, 7]));
         let nowhere = portal.nowhere();
         let limit = Duration::from_secs(30);
@@ -81,6 +83,7 @@ impl Stage {
         Self {
             service,
             clock,
+            fleet,
             door,
         }
     }

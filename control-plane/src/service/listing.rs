@@ -169,6 +169,13 @@ pub(super) fn page<'a, T: 'a>(
     Ok(page)
 }
 
+/// What a query wants a field to be, where it names that: what an index has is not looked for among all. A filter that does
+/// not read is [`page`]'s to refuse.
+pub(super) fn wanted<T>(query: &ListQuery, schema: &Schema<T>, field: &str) -> Option<String> {
+    let filter = Filter::parse(&query.filter, schema.filter).ok()?;
+    filter.equal(field).map(str::to_owned)
+}
+
 /// How many items a page has at most.
 pub(super) fn page_size(asked: i32) -> Result<usize, Rule> {
     match usize::try_from(asked) {

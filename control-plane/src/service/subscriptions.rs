@@ -146,18 +146,7 @@ impl Service {
     ) -> Result<Page<Arc<Subscription>>, ServiceError> {
         demand_any(actor)?;
         let state = self.state();
-        match actor.user {
-            _ if actor.may(Permission::ManageSubscriptions) => {
-                listing::page(state.subscriptions().values(), query, &SCHEMA)
-            }
-            Some(user) => {
-                let own = state
-                    .applications_of(user)
-                    .flat_map(|application| state.subscriptions_of(application.id));
-                listing::page(own, query, &SCHEMA)
-            }
-            None => listing::page([].iter(), query, &SCHEMA),
-        }
+        listing::page(candidates(&state, actor, query), query, &SCHEMA)
     }
 
     /// Changes the plan of a subscription.
@@ -298,6 +287,32 @@ const SCHEMA: Schema<Subscription> = Schema {
     },
     id: |subscription| subscription.id.to_string(),
 };
+
+/// The subscriptions that the actor may see, of those that a query can find: by an index where there is one, since there may
+/// be a hundred thousand, and pages ask for those of one application or API.
+pub(super) fn candidates<'a>(
+    state: &'a State,
+    actor: &'a Actor,
+    query: &ListQuery,
+) -> Box<dyn Iterator<Item = &'a Arc<Subscription>> + 'a> {
+    let all = actor.may(Permission::ManageSubscriptions);
+    let application = listing::wanted(query, &SCHEMA, "application");
+    if let Some(application) = application.and_then(|id| id.parse().ok()) {
+        let is_seen = all || owned(state, actor, application).is_ok();
+        let found = is_seen.then(|| state.subscriptions_of(application));
+        return Box::new(found.into_iter().flatten());
+    }
+    if !all {
+        let own = actor.user.into_iter();
+        let own = own.flat_map(|user| state.applications_of(user));
+        return Box::new(own.flat_map(|application| state.subscriptions_of(application.id)));
+    }
+    let api = listing::wanted(query, &SCHEMA, "api");
+    match api.and_then(|id| id.parse().ok()) {
+        Some(api) => Box::new(state.subscribers_of(api)),
+        None => Box::new(state.subscriptions().values()),
+    }
+}
 
 /// Subscribers handle their own subscriptions, publishers see all.
 pub(super) fn demand_any(actor: &Actor) -> Result<(), ServiceError> {

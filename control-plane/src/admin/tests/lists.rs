@@ -2,8 +2,8 @@
 
 use prost::Message as _;
 use tidegate_proto::admin::v1::{
-    Api, CreateRevisionRequest, ListApisRequest, ListAuditEntriesRequest, ListPlansRequest,
-    ListRevisionsRequest, Topic,
+    Api, CreateRevisionRequest, ListApisRequest, ListAuditEntriesRequest, ListCatalogApisRequest,
+    ListPlansRequest, ListRevisionsRequest, Topic,
 };
 
 use super::{Caller, Stage, echo, faults};
@@ -217,10 +217,10 @@ async fn no_page_is_larger_than_what_clients_take_without_being_asked() {
             context: format!("/api{n}"),
             ..large.clone()
         };
-        apis.push(admin.create(api, false).await.unwrap().name);
+        apis.push(admin.create(api, true).await.unwrap().name);
     }
     let parent = apis[0].clone();
-    for _ in 0..5 {
+    for _ in 0..4 {
         let request = CreateRevisionRequest {
             parent: parent.clone(),
             revision: None,
@@ -248,6 +248,9 @@ async fn no_page_is_larger_than_what_clients_take_without_being_asked() {
     assert_eq!(names, apis);
     assert!(sizes.iter().all(|&size| size < CLIENTS_TAKE), "{sizes:?}");
     assert!(sizes.len() > 1);
+    let (sizes, names) = sizes!(catalog.list_catalog_apis(ListCatalogApisRequest {}), apis);
+    assert_eq!(names, apis);
+    assert!(sizes.iter().all(|&size| size < CLIENTS_TAKE), "{sizes:?}");
     let (sizes, names) = sizes!(
         apis.list_revisions(ListRevisionsRequest {
             parent: parent.clone()

@@ -9,7 +9,7 @@ use askama::Template;
 use axum::extract::{Path, State};
 
 use self::groups::{Groups, KINDS, Place};
-use super::{limits, not_deleted, resumed_delete};
+use super::limits;
 use crate::{
     domain::policy::{ApiPolicy, Per},
     portal::{
@@ -151,7 +151,7 @@ pub(super) async fn delete(
     posted: Posted,
 ) -> Answer {
     if posted.is_resumed() {
-        return resumed_delete(edit_path(&name));
+        return See::press_again(edit_path(&name)).answer();
     }
     let etag = posted.form().etag().to_owned();
     let deleted = portal
@@ -167,7 +167,7 @@ pub(super) async fn delete(
             let fields = fields(&policy);
             let groups = Groups::read(&fields);
             let mut form = Form::edits(fields, policy.etag);
-            not_deleted(&mut form, error)?;
+            form.refuse_deletion(error)?;
             let frame = posted.frame(policy.name.to_string());
             show(frame, form, &groups, Some(policy))
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use askama::Template;
 use axum::extract::{Path, State};
 
-use super::{limits, not_deleted, resumed_delete};
+use super::limits;
 use crate::{
     domain::policy::ApplicationPolicy,
     portal::{
@@ -130,7 +130,7 @@ pub(super) async fn delete(
     posted: Posted,
 ) -> Answer {
     if posted.is_resumed() {
-        return resumed_delete(edit_path(&name));
+        return See::press_again(edit_path(&name)).answer();
     }
     let etag = posted.form().etag().to_owned();
     let deleted = portal
@@ -146,7 +146,7 @@ pub(super) async fn delete(
                 .service
                 .get_application_policy(&posted.actor, &name)?;
             let mut form = Form::edits(fields(&policy), policy.etag);
-            not_deleted(&mut form, error)?;
+            form.refuse_deletion(error)?;
             show(posted.frame(policy.name.to_string()), form, Some(policy))
         }
     }

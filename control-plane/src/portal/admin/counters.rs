@@ -105,7 +105,7 @@ pub(super) async fn reset(
         }
     );
     if posted.is_resumed() {
-        return See::page(back).answer();
+        return See::press_again(back).answer();
     }
     let (service, actor) = (&portal.service, &posted.actor);
     let what = match kind.as_str() {

@@ -7,7 +7,7 @@ use askama::Template;
 use axum::extract::{Path, State};
 use tidegate_proto::ids::DenyPolicyId;
 
-use super::{civil, not_deleted, resumed_delete};
+use super::civil;
 use crate::{
     domain::{
         actor::Actor,
@@ -50,6 +50,8 @@ struct PolicyPage {
     kind: &'static str,
     /// What may be chosen: values and labels.
     options: Vec<(String, String)>,
+    /// How many more there are to choose from, found by name.
+    more: usize,
     action: String,
 }
 
@@ -63,8 +65,10 @@ const LIST: &str = "/admin/deny-policies";
 const CREATE: &str = "/admin/deny-policies/create";
 /// How many stand on a page.
 const PAGE_SIZE: i32 = 30;
-/// How many are offered for choice.
-const CHOICES: i32 = 500;
+/// How many are offered for choice at once.
+const CHOICES: i32 = 200;
+/// What those that are offered have in their names.
+const SEARCH: &str = "q";
 /// Kinds of targets: what the address says, and what people read.
 const KINDS: [(&str, &str); 4] = [
     ("address", "Addresses"),
@@ -104,7 +108,7 @@ pub(super) async fn ask(State(portal): State<Portal>, signed_in: SignedIn) -> An
     let query = signed_in.query();
     let kind = kind_of(query.text("kind"));
     let fields = Fields::new().with("kind", kind);
-    let given = query.only(|name| name == kind);
+    let given = query.only(|name| name == kind || name == SEARCH);
     let fields = given
         .iter()
         .fold(fields, |it, (name, value)| it.with(name, value));
@@ -186,7 +190,7 @@ pub(super) async fn delete(
 ) -> Answer {
     let id = parse(&id)?;
     if posted.is_resumed() {
-        return resumed_delete(edit_path(id));
+        return See::press_again(edit_path(id)).answer();
     }
     let etag = posted.form().etag().to_owned();
     match portal
@@ -201,7 +205,7 @@ pub(super) async fn delete(
         Err(error) => {
             let policy = portal.service.get_deny_policy(&posted.actor, id)?;
             let mut form = Form::edits(fields(&policy), policy.etag);
-            not_deleted(&mut form, error)?;
+            form.refuse_deletion(error)?;
             existing(&portal, (&posted.actor, &posted), form, policy)
         }
     }
@@ -212,44 +216,42 @@ const NEW: &str = "New deny policy";
 /// Shows the form of one that is made.
 fn new(portal: &Portal, actor: &Actor, frame: Frame, form: Form) -> Answer {
     let kind = kind_of(form.value("kind"));
-    let all = ListQuery {
+    let named = |field| ListQuery {
         page_size: CHOICES,
+        filter: Filter::new().contains(field, form.value(SEARCH)).text(),
         ..ListQuery::default()
     };
-    let options = match kind {
+    let (options, total): (Vec<_>, _) = match kind {
         "api" => {
-            let apis = portal.service.list_apis(actor, &all)?.items;
+            let page = portal.service.list_apis(actor, &named("api_name"))?;
             let option = |api: &Arc<Api>| {
                 let label = format!("{} {} · {}", api.name, api.version, api.base_path());
                 (api.id.to_string(), label)
             };
-            apis.iter().map(option).collect()
+            (page.items.iter().map(option).collect(), page.total_size)
         }
         "application" => {
-            let applications = portal.service.list_applications(actor, &all)?.items;
+            let named = named("display_name");
+            let page = portal.service.list_applications(actor, &named)?;
             let option = |it: &Arc<Application>| {
-                (
-                    it.id.to_string(),
-                    format!("{} · {}", it.name, it.owner_name),
-                )
+                let label = format!("{} · {}", it.name, it.owner_name);
+                (it.id.to_string(), label)
             };
-            applications.iter().map(option).collect()
+            (page.items.iter().map(option).collect(), page.total_size)
         }
         "user" => {
-            let users = portal.service.list_users(actor, &all)?.items;
-            let option = |user: &Arc<User>| {
-                let name = user.name.to_string();
-                (name.clone(), name)
-            };
-            users.iter().map(option).collect()
+            let page = portal.service.list_users(actor, &named("name"))?;
+            let option = |user: &Arc<User>| (user.name.to_string(), user.name.to_string());
+            (page.items.iter().map(option).collect(), page.total_size)
         }
-        _ => Vec::new(),
+        _ => (Vec::new(), 0),
     };
     show(PolicyPage {
         frame,
         form,
         policy: None,
         kind,
+        more: total - options.len(),
         options,
         action: CREATE.to_owned(),
     })
@@ -269,6 +271,7 @@ fn existing(
         action: edit_path(policy.id),
         kind: "",
         options: Vec::new(),
+        more: 0,
         policy: Some((policy, told)),
     })
 }

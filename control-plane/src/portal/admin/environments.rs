@@ -5,7 +5,6 @@ use std::sync::Arc;
 use askama::Template;
 use axum::extract::{Path, State};
 
-use super::{not_deleted, resumed_delete};
 use crate::{
     domain::{endpoint::EndpointUrl, environment::Environment, user::Permission},
     portal::{Answer, Form, Frame, Notice, Portal, Posted, See, SignedIn, fields::Fields},
@@ -91,7 +90,7 @@ pub(super) async fn delete(
     posted: Posted,
 ) -> Answer {
     if posted.is_resumed() {
-        return resumed_delete(edit_path(&name));
+        return See::press_again(edit_path(&name)).answer();
     }
     let etag = posted.form().etag().to_owned();
     let deleted = portal
@@ -105,7 +104,7 @@ pub(super) async fn delete(
         Err(error) => {
             let found = portal.service.get_environment(&posted.actor, &name)?;
             let mut form = Form::edits(fields(&found), found.etag);
-            not_deleted(&mut form, error)?;
+            form.refuse_deletion(error)?;
             show(posted.frame(found.name.to_string()), form, Some(found))
         }
     }

@@ -8,11 +8,13 @@ use axum::extract::{Path, State};
 use tidegate_proto::revision::RevisionNumber;
 
 use crate::{
-    discovery::fleet::NodeView,
+    discovery::fleet::{NodeView, RejectionView},
     domain::{environment::Environment, time::Timestamp, user::Permission},
     portal::{
         Answer, Frame, Portal, Problem, SignedIn,
+        fields::Fields,
         list::{PAGE, Pager},
+        nodes,
     },
     service::listing::ListQuery,
 };
@@ -21,9 +23,18 @@ use crate::{
 #[template(path = "admin/gateways.html")]
 struct Gateways {
     frame: Frame,
-    environments: Vec<(Arc<Environment>, Vec<NodeView>)>,
+    query: Fields,
+    places: Vec<Place>,
     number: RevisionNumber,
     pager: Pager,
+}
+
+/// An environment and its nodes.
+struct Place {
+    environment: Arc<Environment>,
+    nodes: Vec<NodeView>,
+    /// How many nodes are not shown.
+    more: usize,
 }
 
 #[derive(Template)]
@@ -39,6 +50,11 @@ struct Node {
 const OLD: Duration = Duration::from_secs(30);
 /// How many environments stand on a page.
 const PAGE_SIZE: i32 = 20;
+/// How many rejections stand with a node in the list, and on its own page.
+const REJECTIONS_LISTED: usize = 2;
+const REJECTIONS_SHOWN: usize = 100;
+/// How much of a rejection's reason stands in the list.
+const REASON_CHARS: usize = 300;
 
 pub(super) async fn list(State(portal): State<Portal>, signed_in: SignedIn) -> Answer {
     let actor = &signed_in.actor;
@@ -51,14 +67,24 @@ pub(super) async fn list(State(portal): State<Portal>, signed_in: SignedIn) -> A
     };
     let page = portal.service.list_environments(actor, &listed)?;
     let pager = Pager::new("/admin/gateways", &query, &page);
-    let environments = page.items.into_iter().map(|environment| {
-        let nodes = portal.fleet.nodes(Some(&environment.name));
-        (environment, nodes)
+    let (number, now) = (portal.service.state().number(), signed_in.now());
+    let most = nodes::share(page.items.len());
+    let places = page.items.into_iter().map(|environment| {
+        let mut found = portal.fleet.nodes(Some(&environment.name));
+        found.retain(|node| node.name.contains(query.text("q").trim()));
+        let tone = |node: &NodeView| health(node, number, now).0;
+        let (nodes, more) = nodes::worst_first(found, most, tone);
+        Place {
+            environment,
+            nodes,
+            more,
+        }
     });
     let page = Gateways {
         frame: signed_in.frame("Gateways"),
-        environments: environments.collect(),
-        number: portal.service.state().number(),
+        places: places.collect(),
+        query,
+        number,
         pager,
     };
     page.frame.show(&page)
@@ -104,6 +130,25 @@ impl Gateways {
         health(node, self.number, self.frame.now())
     }
 
+    /// Whether one looks for nodes by name: where not all stand here, and where one has.
+    fn is_searched(&self) -> bool {
+        !self.query.text("q").is_empty() || self.places.iter().any(|place| place.more > 0)
+    }
+
+    /// As many of a node's rejections as stand in the list.
+    fn rejections<'a>(&self, node: &'a NodeView) -> &'a [RejectionView] {
+        &node.rejections[..node.rejections.len().min(REJECTIONS_LISTED)]
+    }
+
+    /// The beginning of a reason.
+    fn reason(&self, rejection: &RejectionView) -> String {
+        let mut reason: String = rejection.reason.chars().take(REASON_CHARS).collect();
+        if reason.len() < rejection.reason.len() {
+            reason.push('…');
+        }
+        reason
+    }
+
     /// Where one node is told about.
     fn path(&self, node: &NodeView) -> String {
         let name: String = form_urlencoded::byte_serialize(node.name.as_bytes()).collect();
@@ -115,6 +160,11 @@ impl Gateways {
 // === impl Node ===
 
 impl Node {
+    /// As many of its rejections as are shown.
+    fn rejections(&self) -> &[RejectionView] {
+        &self.node.rejections[..self.node.rejections.len().min(REJECTIONS_SHOWN)]
+    }
+
     fn health(&self) -> (&'static str, &'static str) {
         health(&self.node, self.number, self.frame.now())
     }

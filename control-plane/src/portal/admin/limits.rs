@@ -8,7 +8,7 @@ use tidegate_proto::quota::{
 };
 
 use crate::{
-    portal::fields::Fields,
+    portal::{fields::Fields, words::number as number_of},
     service::limits::{AllowanceInput, BurstInput, LimitsInput},
 };
 
@@ -231,7 +231,7 @@ pub(super) fn words(limits: &Limits) -> Vec<String> {
     if let Some(messages) = limits.messages {
         words.push(format!(
             "{} messages {}",
-            grouped(messages.amount.get()),
+            number_of(messages.amount.get()),
             window(messages.window.seconds())
         ));
     }
@@ -239,7 +239,7 @@ pub(super) fn words(limits: &Limits) -> Vec<String> {
         let amount = bytes.amount.get();
         let (unit, size) = largest(&BYTES, |size| amount.is_multiple_of(size));
         let unit = if unit == "B" { "bytes" } else { unit };
-        let amount = grouped(amount / size);
+        let amount = number_of(amount / size);
         words.push(format!(
             "{amount} {unit} {}",
             window(bytes.window.seconds())
@@ -248,15 +248,18 @@ pub(super) fn words(limits: &Limits) -> Vec<String> {
     if let Some(burst) = limits.burst {
         words.push(format!(
             "bursts of {} {}",
-            grouped(burst.messages.get()),
+            number_of(burst.messages.get()),
             window(burst.allowance().window.seconds())
         ));
     }
     if let Some(sessions) = limits.sessions {
-        words.push(format!("{} open sessions", grouped(sessions.get().into())));
+        words.push(format!(
+            "{} open sessions",
+            number_of(sessions.get().into())
+        ));
     }
     if let Some(connections) = limits.connections {
-        let count = grouped(connections.get().into());
+        let count = number_of(connections.get().into());
         words.push(format!("{count} new sessions a second"));
     }
     if words.is_empty() {
@@ -276,19 +279,6 @@ pub(super) fn manner(limits: &Limits) -> &'static str {
         OnLimit::Close(CloseCode::Throttled) => "session ends, 4003",
         OnLimit::Close(CloseCode::PolicyViolation) => "session ends, 1008",
     }
-}
-
-/// A number with its thousands set apart.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 fn window(seconds: u32) -> String {

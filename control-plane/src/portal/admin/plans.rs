@@ -5,7 +5,7 @@ use std::sync::Arc;
 use askama::Template;
 use axum::extract::{Path, State};
 
-use super::{limits, not_deleted, resumed_delete};
+use super::limits;
 use crate::{
     domain::plan::Plan,
     portal::{
@@ -119,7 +119,7 @@ pub(super) async fn delete(
     posted: Posted,
 ) -> Answer {
     if posted.is_resumed() {
-        return resumed_delete(edit_path(&name));
+        return See::press_again(edit_path(&name)).answer();
     }
     let etag = posted.form().etag().to_owned();
     match portal
@@ -134,7 +134,7 @@ pub(super) async fn delete(
         Err(error) => {
             let plan = portal.service.get_plan(&posted.actor, &name)?;
             let mut form = Form::edits(fields(&plan), plan.etag);
-            not_deleted(&mut form, error)?;
+            form.refuse_deletion(error)?;
             show(posted.frame(plan.name.to_string()), form, Some(plan))
         }
     }

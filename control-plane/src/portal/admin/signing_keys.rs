@@ -37,7 +37,7 @@ pub(super) async fn list(State(portal): State<Portal>, signed_in: SignedIn) -> A
 
 pub(super) async fn rotate(State(portal): State<Portal>, posted: Posted) -> Answer {
     if posted.is_resumed() {
-        return See::page(LIST).answer();
+        return See::press_again(LIST).answer();
     }
     let mut form = Form::new();
     match portal.rotation.rotate(&posted.actor).await {

@@ -6,7 +6,6 @@ use askama::Template;
 use axum::extract::{Path, State};
 use tidegate_kit::secret::Secret;
 
-use super::{not_deleted, resumed_delete};
 use crate::{
     domain::user::{Role, Roles, User},
     portal::{
@@ -200,7 +199,7 @@ pub(super) async fn sign_out(
     posted: Posted,
 ) -> Answer {
     if posted.is_resumed() {
-        return See::page(edit_path(&name)).answer();
+        return See::press_again(edit_path(&name)).answer();
     }
     portal
         .service
@@ -216,7 +215,7 @@ pub(super) async fn delete(
     posted: Posted,
 ) -> Answer {
     if posted.is_resumed() {
-        return resumed_delete(edit_path(&name));
+        return See::press_again(edit_path(&name)).answer();
     }
     let etag = posted.form().etag().to_owned();
     match portal
@@ -231,7 +230,7 @@ pub(super) async fn delete(
         Err(error) => {
             let user = portal.service.get_user(&posted.actor, &name)?;
             let mut form = Form::edits(fields(&user), user.etag);
-            not_deleted(&mut form, error)?;
+            form.refuse_deletion(error)?;
             let own = posted.actor.is(user.id);
             show(
                 posted.frame(user.name.to_string()),

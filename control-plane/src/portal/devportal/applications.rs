@@ -6,11 +6,12 @@ use std::sync::Arc;
 use askama::Template;
 use axum::extract::{Path, State};
 
-use super::{demand_subscriber, id, own, owner};
+use super::{id, own, owner};
 use crate::{
     domain::{
         application::{Application, ApplicationKey},
         subscription::Subscription,
+        user::Permission,
     },
     portal::{
         Answer, Form, Frame, Notice, Portal, Posted, See, SignedIn,
@@ -106,7 +107,7 @@ pub(super) async fn list(State(portal): State<Portal>, signed_in: SignedIn) -> A
 }
 
 pub(super) async fn ask(signed_in: SignedIn) -> Answer {
-    demand_subscriber(&signed_in)?;
+    signed_in.demands(Permission::Subscribe)?;
     let next = signed_in.query().only(|name| name == NEXT);
     show_new(signed_in.frame("Create application"), Form::of(next))
 }
@@ -273,7 +274,7 @@ pub(super) async fn delete(
 ) -> Answer {
     let path = format!("{LIST}/{application}");
     if posted.is_resumed() {
-        return See::page(format!("{path}/delete")).answer();
+        return See::press_again(format!("{path}/delete")).answer();
     }
     let actor = &posted.actor;
     let application = portal.service.get_application(actor, id(&application)?)?;

@@ -7,8 +7,8 @@ use axum::extract::{Path, State};
 
 use super::id;
 use crate::{
-    domain::document::{Document, DocumentContent, DocumentKind},
-    portal::{Answer, Frame, Portal, Visitor, html::Html, markdown},
+    domain::document::{Document, DocumentContent},
+    portal::{Answer, Frame, Portal, Visitor, html::Html, markdown, words::document_kind},
     service::{catalog::Listing, listing::ListQuery},
 };
 
@@ -79,17 +79,6 @@ pub(super) async fn read(
     page.frame.show(&page)
 }
 
-/// A kind of documents, for people.
-fn kind(of: DocumentKind) -> &'static str {
-    match of {
-        DocumentKind::HowTo => "How-to",
-        DocumentKind::Samples => "Samples",
-        DocumentKind::PublicForum => "Public forum",
-        DocumentKind::SupportForum => "Support forum",
-        DocumentKind::Other => "Other",
-    }
-}
-
 /// Where a document that is a link leads.
 fn link(document: &Document) -> Option<&str> {
     match &document.content {
@@ -102,7 +91,7 @@ fn link(document: &Document) -> Option<&str> {
 
 impl Documents {
     fn kind(&self, of: &Document) -> &'static str {
-        kind(of.kind)
+        document_kind(of.kind)
     }
 
     fn link<'a>(&self, document: &'a Document) -> Option<&'a str> {
@@ -114,7 +103,7 @@ impl Documents {
 
 impl Read {
     fn kind(&self) -> &'static str {
-        kind(self.document.kind)
+        document_kind(self.document.kind)
     }
 
     fn link(&self) -> Option<&str> {

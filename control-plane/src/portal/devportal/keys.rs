@@ -52,8 +52,7 @@ pub(super) async fn create(
 ) -> Answer {
     let page = format!("/devportal/applications/{application}");
     if posted.is_resumed() {
-        let notice = Notice::info("You are signed in again. Press the button once more.");
-        return See::page(page).saying(notice).answer();
+        return See::press_again(page).answer();
     }
     let key_type = match posted.fields.text("key_type") {
         "PRODUCTION" => KeyType::Production,
@@ -104,7 +103,7 @@ pub(super) async fn renew_secret(
 ) -> Answer {
     if posted.is_resumed() {
         let path = format!("/devportal/applications/{application}/keys/{key}/secret");
-        return See::page(path).answer();
+        return See::press_again(path).answer();
     }
     let actor = &posted.actor;
     let application = portal.service.get_application(actor, id(&application)?)?;
@@ -164,7 +163,7 @@ pub(super) async fn delete(
 ) -> Answer {
     let back = format!("/devportal/applications/{application}");
     if posted.is_resumed() {
-        return See::page(format!("{back}/keys/{key}/delete")).answer();
+        return See::press_again(format!("{back}/keys/{key}/delete")).answer();
     }
     portal
         .service

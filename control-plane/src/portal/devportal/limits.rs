@@ -2,7 +2,7 @@
 
 use tidegate_proto::quota::{Allowance, Burst, Counts, Limits, Window};
 
-use crate::domain::usage::Unit;
+use crate::{domain::usage::Unit, portal::words::number};
 
 /// Each limit as a phrase: `50,000 messages a day`.
 pub(in crate::portal) fn words(limits: &Limits) -> Vec<String> {
@@ -87,26 +87,13 @@ fn bytes(amount: u64) -> String {
     }
 }
 
-/// A number with its thousands apart.
-pub(super) fn number(of: u64) -> String {
-    let digits = of.to_string();
-    let mut text = String::with_capacity(digits.len() * 4 / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use std::num::NonZeroU32;
 
     use tidegate_proto::quota::{Allowance, Amount, Limits, Window};
 
-    use super::{number, words};
+    use super::words;
 
     #[test]
     fn limits_are_told_as_people_say_them() {
@@ -138,17 +125,5 @@ mod tests {
             ..Limits::default()
         };
         assert_eq!(words(&sessions), ["2 sessions open at a time"]);
-    }
-
-    #[test]
-    fn thousands_stand_apart() {
-        for (of, text) in [
-            (0, "0"),
-            (999, "999"),
-            (1000, "1,000"),
-            (1_234_567, "1,234,567"),
-        ] {
-            assert_eq!(number(of), text);
-        }
     }
 }

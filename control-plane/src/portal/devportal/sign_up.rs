@@ -6,7 +6,7 @@ use http::StatusCode;
 use tidegate_kit::secret::Secret;
 
 use crate::{
-    portal::{Answer, Form, Frame, Notice, Portal, PostedByAnyone, See, Visitor, cookie},
+    portal::{Answer, Form, Frame, Notice, Portal, PostedByAnyone, See, Visitor, entrance},
     service::error::{ServiceError, reason},
 };
 
@@ -75,8 +75,8 @@ pub(super) async fn sign_up(State(portal): State<Portal>, posted: PostedByAnyone
     match portal.service.sign_in(name, &password, peer).await {
         Ok(signed_in) => {
             let mut response = See::page("/devportal/apis").saying(notice).response();
-            let token = signed_in.token.expose();
-            cookie::write(response.headers_mut(), cookie::SESSION, token, None);
+            let token = &signed_in.token;
+            entrance::enter(&portal, &posted.visitor, token, &mut response).await?;
             Ok(response)
         }
         // The account is there all the same.

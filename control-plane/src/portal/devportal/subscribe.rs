@@ -4,11 +4,11 @@ use askama::Template;
 use axum::extract::{Path, State};
 
 use super::{
-    demand_subscriber, id, limits,
+    id, limits,
     own::{self, Own},
 };
 use crate::{
-    domain::subscription::Subscription,
+    domain::{subscription::Subscription, user::Permission},
     portal::{Answer, Form, Frame, Notice, Portal, Posted, See, SignedIn, fields::Fields},
     service::catalog::Listing,
 };
@@ -32,7 +32,7 @@ pub(super) async fn ask(
     signed_in: SignedIn,
     Path(api): Path<String>,
 ) -> Answer {
-    demand_subscriber(&signed_in)?;
+    signed_in.demands(Permission::Subscribe)?;
     let api = portal
         .service
         .get_from_catalog(&signed_in.reader(), id(&api)?)?;

@@ -14,7 +14,10 @@ use crate::{
         usage::{QuotaUsage, Unit},
         user::Permission,
     },
-    portal::{Answer, Form, Frame, Notice, Portal, Posted, Problem, See, SignedIn, fields::Fields},
+    portal::{
+        Answer, Form, Frame, Notice, Portal, Posted, Problem, See, SignedIn, fields::Fields,
+        words::number,
+    },
     service::{
         error::ServiceError,
         subscriptions::{Parties, SubscriptionUpdate},
@@ -119,7 +122,7 @@ pub(super) async fn ask_to_leave(
     signed_in: SignedIn,
     Path(subscription): Path<String>,
 ) -> Answer {
-    super::demand_subscriber(&signed_in)?;
+    signed_in.demands(Permission::Subscribe)?;
     let subscription = portal
         .service
         .get_subscription(&signed_in.actor, id(&subscription)?)?;
@@ -150,7 +153,7 @@ pub(super) async fn leave(
 ) -> Answer {
     let page = format!("/devportal/subscriptions/{subscription}");
     if posted.is_resumed() {
-        return See::page(format!("{page}/leave")).answer();
+        return See::press_again(format!("{page}/leave")).answer();
     }
     let actor = &posted.actor;
     let subscription = portal.service.get_subscription(actor, id(&subscription)?)?;
@@ -207,12 +210,8 @@ impl Show {
 
     fn sessions(&self, open: &u64) -> String {
         match self.usage.plan.limits.sessions {
-            Some(limit) => format!(
-                "{} of {}",
-                limits::number(*open),
-                limits::number(limit.get().into())
-            ),
-            None => limits::number(*open),
+            Some(limit) => format!("{} of {}", number(*open), number(limit.get().into())),
+            None => number(*open),
         }
     }
 }

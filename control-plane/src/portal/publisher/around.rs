@@ -115,16 +115,6 @@ pub(super) fn title(api: &Api) -> &str {
     }
 }
 
-/// Refuses a page that only offers what the actor may not do. Use cases refuse the deed itself.
-pub(super) fn needs(actor: &Actor, permission: Permission) -> Result<(), Problem> {
-    if actor.may(permission) {
-        return Ok(());
-    }
-    let roles: Vec<_> = permission.roles().iter().map(|it| it.as_str()).collect();
-    let needed = format!("the role {}", roles.join(" or "));
-    Err(Problem::Service(ServiceError::PermissionDenied(needed)))
-}
-
 /// Goes back from a button to the page that it is on, and says what it did or why it did not.
 pub(super) fn back<T>(
     path: String,
@@ -136,12 +126,6 @@ pub(super) fn back<T>(
         Err(error) => Notice::warning(refused(error)?),
     };
     See::page(path).saying(notice).answer()
-}
-
-/// Goes back from a button whose user had to sign in on the way.
-pub(super) fn press_again(path: String) -> Answer {
-    let text = "You are signed in again. Nothing was done yet: press the button once more.";
-    See::page(path).saying(Notice::info(text)).answer()
 }
 
 /// Why a button did nothing, in sentences.

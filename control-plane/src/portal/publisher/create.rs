@@ -6,7 +6,7 @@ use askama::Template;
 use axum::extract::State;
 
 use super::{
-    around::{needs, path, plain, title},
+    around::{path, plain, title},
     edit::{DESIGN, gather, plans},
 };
 use crate::{
@@ -34,7 +34,7 @@ struct Create {
 }
 
 pub(super) async fn ask(State(portal): State<Portal>, signed_in: SignedIn) -> Answer {
-    needs(&signed_in.actor, DESIGN)?;
+    signed_in.demands(DESIGN)?;
     let frame = signed_in.frame("Design a new WebSocket API");
     show(&portal, &signed_in.actor, frame, Form::new())
 }

@@ -5,7 +5,7 @@ use axum::extract::{Path, State};
 use tidegate_proto::ids::ApiId;
 
 use super::{
-    around::{Around, needs, title},
+    around::{Around, title},
     edit::DESIGN,
 };
 use crate::{
@@ -26,7 +26,7 @@ pub(super) async fn ask(
     signed_in: SignedIn,
     Path(id): Path<ApiId>,
 ) -> Answer {
-    needs(&signed_in.actor, DESIGN)?;
+    signed_in.demands(DESIGN)?;
     let api = portal.service.get_api(&signed_in.actor, id)?;
     let form = Form::edits(Fields::new(), api.etag);
     let frame = signed_in.frame("Delete the API");
@@ -38,29 +38,27 @@ pub(super) async fn take(
     Path(id): Path<ApiId>,
     posted: Posted,
 ) -> Answer {
-    needs(&posted.actor, DESIGN)?;
+    posted.signed_in().demands(DESIGN)?;
     let mut form = posted.form();
     if !posted.is_resumed() {
         let api = portal.service.get_api(&posted.actor, id)?;
+        let etag = form.etag().to_owned();
         if posted.fields.text("confirm").trim() == api.name.as_str() {
-            match portal
-                .service
-                .delete_api(&posted.actor, id, form.etag())
-                .await
-            {
+            match portal.service.delete_api(&posted.actor, id, &etag).await {
                 Ok(()) => {
                     let text = format!("{} {} is deleted.", title(&api), api.version);
                     return See::page("/publisher/apis")
                         .saying(Notice::done(text))
                         .answer();
                 }
-                Err(error) => form.refuse(error, &[])?,
+                Err(error) => {
+                    let now = portal.service.get_api(&posted.actor, id)?;
+                    form = Form::edits(posted.fields.clone(), now.etag);
+                    form.refuse_deletion(error)?;
+                }
             }
         } else {
             form.fault("confirm", format!("must be exactly `{}`", api.name));
-        }
-        if form.conflict {
-            form.meanwhile(Fields::new(), api.etag);
         }
     }
     show(

@@ -6,7 +6,7 @@ use askama::Template;
 use axum::extract::{Path, State};
 use tidegate_proto::ids::{ApiId, RevisionId};
 
-use super::around::{Around, back, path, press_again};
+use super::around::{Around, back, path};
 use crate::{
     discovery::fleet::{NodeView, Progress},
     domain::{
@@ -15,7 +15,7 @@ use crate::{
         revision::{Deployment, REVISIONS_MAX, Revision},
         user::Permission,
     },
-    portal::{Answer, Form, Frame, Notice, Portal, Posted, See, SignedIn},
+    portal::{Answer, Form, Frame, Notice, Portal, Posted, See, SignedIn, nodes},
     service::listing::ListQuery,
 };
 
@@ -37,6 +37,8 @@ struct Running {
     environment: Option<Arc<Environment>>,
     revision: Option<Arc<Revision>>,
     nodes: Vec<NodeView>,
+    /// How many nodes are not shown.
+    more: usize,
 }
 
 pub(super) async fn show(
@@ -84,7 +86,7 @@ pub(super) async fn deploy(
 ) -> Answer {
     let here = path(id, "deployments");
     if posted.is_resumed() {
-        return press_again(here);
+        return See::press_again(here).answer();
     }
     let environments = environments(&posted);
     let did = portal
@@ -106,7 +108,7 @@ pub(super) async fn undeploy(
 ) -> Answer {
     let here = path(id, "deployments");
     if posted.is_resumed() {
-        return press_again(here);
+        return See::press_again(here).answer();
     }
     let environments = environments(&posted);
     let did = portal
@@ -128,7 +130,7 @@ pub(super) async fn restore(
 ) -> Answer {
     let here = path(id, "deployments");
     if posted.is_resumed() {
-        return press_again(here);
+        return See::press_again(here).answer();
     }
     let etag = posted.form().etag().to_owned();
     let did = portal
@@ -146,7 +148,7 @@ pub(super) async fn delete(
 ) -> Answer {
     let here = path(id, "deployments");
     if posted.is_resumed() {
-        return press_again(here);
+        return See::press_again(here).answer();
     }
     let did = portal
         .service
@@ -173,17 +175,27 @@ fn answer(portal: &Portal, actor: &Actor, frame: Frame, id: ApiId, form: Form) -
     };
     let environments = portal.service.list_environments(actor, &all)?.items;
     let deployments = portal.service.list_deployments(actor, id)?;
-    let running = deployments.into_iter().map(|deployment| Running {
-        environment: environments
-            .iter()
-            .find(|it| it.name == deployment.environment)
-            .cloned(),
-        revision: revisions
-            .iter()
-            .find(|it| it.id == deployment.revision)
-            .cloned(),
-        nodes: portal.fleet.nodes(Some(&deployment.environment)),
-        deployment,
+    let most = nodes::share(deployments.len());
+    let running = deployments.into_iter().map(|deployment| {
+        let found = portal.fleet.nodes(Some(&deployment.environment));
+        let tone = |node: &NodeView| match told(node, &deployment) {
+            ("good", ..) if !node.connected => "off",
+            (tone, ..) => tone,
+        };
+        let (nodes, more) = nodes::worst_first(found, most, tone);
+        Running {
+            environment: environments
+                .iter()
+                .find(|it| it.name == deployment.environment)
+                .cloned(),
+            revision: revisions
+                .iter()
+                .find(|it| it.id == deployment.revision)
+                .cloned(),
+            nodes,
+            more,
+            deployment,
+        }
     });
     let page = Deployments {
         frame,
@@ -261,12 +273,16 @@ impl Running {
             .map_or_else(String::new, |it| it.number.to_string())
     }
 
-    /// How far a node is: a badge's class, its text, and the node's reason.
     fn progress<'a>(&self, node: &'a NodeView) -> (&'static str, &'static str, &'a str) {
-        match node.progress(&self.deployment) {
-            Progress::Acknowledged => ("good", "Acknowledged", ""),
-            Progress::Behind => ("warn", "Behind", ""),
-            Progress::Rejected(reason) => ("bad", "Rejected", reason),
-        }
+        told(node, &self.deployment)
+    }
+}
+
+/// How far a node is: a badge's class, its text, and the node's reason.
+fn told<'a>(node: &'a NodeView, deployment: &Deployment) -> (&'static str, &'static str, &'a str) {
+    match node.progress(deployment) {
+        Progress::Acknowledged => ("good", "Acknowledged", ""),
+        Progress::Behind => ("warn", "Behind", ""),
+        Progress::Rejected(reason) => ("bad", "Rejected", reason),
     }
 }

@@ -6,7 +6,7 @@ use askama::Template;
 use axum::extract::{Path, State};
 use tidegate_proto::ids::{ApiId, DocumentId};
 
-use super::around::{Around, back, needs, path, plain, press_again};
+use super::around::{Around, back, path, plain};
 use crate::{
     domain::{
         actor::{Actor, Visitor},
@@ -19,6 +19,7 @@ use crate::{
         html::Html,
         list::{PAGE, Pager},
         markdown,
+        words::document_kind,
     },
     service::{
         documents::{DocumentInput, DocumentUpdate},
@@ -61,7 +62,7 @@ pub(super) async fn list(
     signed_in: SignedIn,
     Path(id): Path<ApiId>,
 ) -> Answer {
-    needs(&signed_in.actor, Permission::WriteDocuments)?;
+    signed_in.demands(Permission::WriteDocuments)?;
     let api = portal.service.get_api(&signed_in.actor, id)?;
     let query = signed_in.query();
     let listed = ListQuery {
@@ -84,7 +85,7 @@ pub(super) async fn ask_new(
     signed_in: SignedIn,
     Path(id): Path<ApiId>,
 ) -> Answer {
-    needs(&signed_in.actor, Permission::WriteDocuments)?;
+    signed_in.demands(Permission::WriteDocuments)?;
     let frame = signed_in.frame("New document");
     let form = Form::of(Fields::new().with("kind", DocumentKind::HowTo.as_str()));
     show(&portal, &signed_in.actor, frame, id, None, form)
@@ -116,7 +117,7 @@ pub(super) async fn ask(
     signed_in: SignedIn,
     Path((id, document)): Path<(ApiId, DocumentId)>,
 ) -> Answer {
-    needs(&signed_in.actor, Permission::WriteDocuments)?;
+    signed_in.demands(Permission::WriteDocuments)?;
     let visitor = Visitor::SignedIn(signed_in.actor.clone());
     let document = portal.service.get_document(&visitor, id, document)?;
     let form = Form::edits(of(&document), document.etag);
@@ -166,7 +167,7 @@ pub(super) async fn delete(
 ) -> Answer {
     let here = path(id, "documents");
     if posted.is_resumed() {
-        return press_again(here);
+        return See::press_again(here).answer();
     }
     let etag = posted.form().etag().to_owned();
     let did = portal
@@ -229,22 +230,11 @@ fn input(fields: &Fields) -> DocumentInput {
     }
 }
 
-/// A kind in words.
-const fn words(kind: DocumentKind) -> &'static str {
-    match kind {
-        DocumentKind::HowTo => "How-to",
-        DocumentKind::Samples => "Samples and SDKs",
-        DocumentKind::PublicForum => "Public forum",
-        DocumentKind::SupportForum => "Support forum",
-        DocumentKind::Other => "Other",
-    }
-}
-
 // === impl Documents ===
 
 impl Documents {
     fn kind(&self, document: &Document) -> &'static str {
-        words(document.kind)
+        document_kind(document.kind)
     }
 
     /// Where a link leads; `None` for a text.
@@ -265,7 +255,9 @@ impl Documents {
 impl Page {
     fn kinds(&self) -> Vec<(&'static str, &'static str)> {
         let kinds = DocumentKind::ALL.into_iter();
-        kinds.map(|kind| (kind.as_str(), words(kind))).collect()
+        kinds
+            .map(|kind| (kind.as_str(), document_kind(kind)))
+            .collect()
     }
 
     fn has_text(&self) -> bool {

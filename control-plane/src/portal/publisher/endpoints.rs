@@ -5,7 +5,7 @@ use axum::extract::{Path, State};
 use tidegate_proto::ids::ApiId;
 
 use super::{
-    around::{Around, needs, path},
+    around::{Around, path},
     edit::{DESIGN, Edit, Outcome, items},
 };
 use crate::{
@@ -38,7 +38,7 @@ pub(super) async fn ask(
     signed_in: SignedIn,
     Path(id): Path<ApiId>,
 ) -> Answer {
-    needs(&signed_in.actor, DESIGN)?;
+    signed_in.demands(DESIGN)?;
     let api = portal.service.get_api(&signed_in.actor, id)?;
     let page = Endpoints {
         frame: signed_in.frame("Endpoints"),
@@ -53,7 +53,7 @@ pub(super) async fn take(
     Path(id): Path<ApiId>,
     posted: Posted,
 ) -> Answer {
-    needs(&posted.actor, DESIGN)?;
+    posted.signed_in().demands(DESIGN)?;
     match EDIT.save(&portal, &posted, id, posted.form()).await? {
         Outcome::Saved => {
             let notice =

@@ -7,7 +7,7 @@ use axum::extract::{Path, State};
 use tidegate_proto::ids::ApiId;
 
 use super::{
-    around::{Around, needs, path},
+    around::{Around, path},
     edit::{DESIGN, Edit, Outcome, items},
 };
 use crate::{
@@ -55,7 +55,7 @@ pub(super) async fn ask(
     signed_in: SignedIn,
     Path(id): Path<ApiId>,
 ) -> Answer {
-    needs(&signed_in.actor, DESIGN)?;
+    signed_in.demands(DESIGN)?;
     let api = portal.service.get_api(&signed_in.actor, id)?;
     let frame = signed_in.frame("Basic info");
     show(&portal, &signed_in.actor, frame, api, Form::new())
@@ -66,7 +66,7 @@ pub(super) async fn take(
     Path(id): Path<ApiId>,
     posted: Posted,
 ) -> Answer {
-    needs(&posted.actor, DESIGN)?;
+    posted.signed_in().demands(DESIGN)?;
     let outcome = if posted.fields.has("preview") {
         Outcome::Again(Box::new(posted.form()))
     } else {

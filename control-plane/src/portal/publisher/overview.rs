@@ -7,7 +7,7 @@ use axum::extract::{Path, State};
 use tidegate_proto::ids::ApiId;
 
 use super::{
-    around::{Around, back, path, press_again, title},
+    around::{Around, back, path, title},
     lifecycle::{self, Diagram},
 };
 use crate::{
@@ -17,7 +17,7 @@ use crate::{
         user::Permission,
     },
     portal::{
-        Answer, Frame, Portal, Posted, Problem, SignedIn, html::Html, list::Filter, markdown,
+        Answer, Frame, Portal, Posted, Problem, See, SignedIn, html::Html, list::Filter, markdown,
     },
     service::{
         catalog::{GatewayUrls, gateway_urls},
@@ -82,7 +82,7 @@ pub(super) async fn step(
 ) -> Answer {
     let here = path(id, "");
     if posted.is_resumed() {
-        return press_again(here);
+        return See::press_again(here).answer();
     }
     let action = lifecycle::read(posted.fields.text("action")).ok_or(Problem::Unreadable)?;
     let etag = posted.form().etag().to_owned();

@@ -8,7 +8,7 @@ use http::header;
 use tidegate_proto::ids::ApiId;
 
 use super::{
-    around::{back, path, press_again},
+    around::{back, path},
     info,
 };
 use crate::{
@@ -62,7 +62,7 @@ pub(super) async fn delete(
 ) -> Answer {
     let here = path(id, "info");
     if posted.is_resumed() {
-        return press_again(here);
+        return See::press_again(here).answer();
     }
     let did = portal.service.delete_thumbnail(&posted.actor, id).await;
     back(here, did, |()| "The picture is taken away.".to_owned())

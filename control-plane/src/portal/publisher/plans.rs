@@ -7,11 +7,11 @@ use axum::extract::{Path, State};
 use tidegate_proto::ids::ApiId;
 
 use super::{
-    around::{Around, needs, path},
+    around::{Around, path},
     edit::{self, DESIGN, Edit, Outcome},
 };
 use crate::{
-    domain::{actor::Actor, api::Api, plan::Plan, user::Permission},
+    domain::{api::Api, plan::Plan, user::Permission},
     portal::{
         Answer, Form, Frame, Notice, Portal, Posted, Problem, See, SignedIn, devportal::limits,
         fields::Fields,
@@ -40,7 +40,7 @@ pub(super) async fn ask(
     signed_in: SignedIn,
     Path(id): Path<ApiId>,
 ) -> Answer {
-    may_choose(&signed_in.actor)?;
+    may_choose(&signed_in)?;
     let api = portal.service.get_api(&signed_in.actor, id)?;
     let page = Plans {
         frame: signed_in.frame("Plans"),
@@ -56,7 +56,7 @@ pub(super) async fn take(
     Path(id): Path<ApiId>,
     posted: Posted,
 ) -> Answer {
-    may_choose(&posted.actor)?;
+    may_choose(posted.signed_in())?;
     match EDIT.save(&portal, &posted, id, posted.form()).await? {
         Outcome::Saved => {
             let notice = Notice::done("Saved. It holds at once.");
@@ -76,11 +76,11 @@ pub(super) async fn take(
 }
 
 /// Creators and publishers choose plans.
-fn may_choose(actor: &Actor) -> Result<(), Problem> {
-    if actor.may(Permission::AssignPlans) {
+fn may_choose(signed_in: &SignedIn) -> Result<(), Problem> {
+    if signed_in.may(Permission::AssignPlans) {
         Ok(())
     } else {
-        needs(actor, DESIGN)
+        signed_in.demands(DESIGN)
     }
 }
 

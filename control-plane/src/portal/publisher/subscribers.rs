@@ -6,7 +6,7 @@ use askama::Template;
 use axum::extract::{Path, State};
 use tidegate_proto::ids::{ApiId, SubscriptionId};
 
-use super::around::{Around, back, needs, path, press_again};
+use super::around::{Around, back, path};
 use crate::{
     domain::{
         subscription::{Subscription, SubscriptionState},
@@ -14,9 +14,10 @@ use crate::{
         user::Permission,
     },
     portal::{
-        Answer, Frame, Portal, Posted, Problem, SignedIn,
+        Answer, Frame, Portal, Posted, Problem, See, SignedIn,
         list::{Filter, PAGE, Pager},
         moment,
+        words::number,
     },
     service::{listing::ListQuery, usage::EnvironmentUsage},
 };
@@ -46,7 +47,7 @@ pub(super) async fn list(
     Path(id): Path<ApiId>,
 ) -> Answer {
     let actor = &signed_in.actor;
-    needs(actor, Permission::ManageSubscriptions)?;
+    signed_in.demands(Permission::ManageSubscriptions)?;
     let api = portal.service.get_api(actor, id)?;
     let query = signed_in.query();
     let filter = Filter::new()
@@ -94,7 +95,7 @@ pub(super) async fn set(
 ) -> Answer {
     let here = path(id, "subscribers");
     if posted.is_resumed() {
-        return press_again(here);
+        return See::press_again(here).answer();
     }
     let wanted = posted.fields.text("state");
     let states = SubscriptionState::ALL.into_iter();
@@ -148,9 +149,9 @@ impl Subscribers {
         };
         let window = moment::length(quota.window.duration());
         let window = window.unwrap_or_else(|| format!("{} s", quota.window.seconds()));
-        let limit = grouped(quota.limit);
+        let limit = number(quota.limit);
         match &quota.current {
-            Some(now) => format!("{} of {limit} {unit} in {window}", grouped(now.used)),
+            Some(now) => format!("{} of {limit} {unit} in {window}", number(now.used)),
             None => format!("at most {limit} {unit} in {window}"),
         }
     }
@@ -172,29 +173,5 @@ const fn told(state: SubscriptionState) -> (&'static str, &'static str) {
         SubscriptionState::Active => ("good", "Active"),
         SubscriptionState::Blocked => ("bad", "Blocked"),
         SubscriptionState::ProductionBlocked => ("warn", "Production blocked"),
-    }
-}
-
-/// A number with its thousands apart.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() * 4 / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push('\u{202f}');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::grouped;
-
-    #[test]
-    fn thousands_stand_apart() {
-        let told = [0, 999, 1000, 1_234_567].map(|it| grouped(it).replace('\u{202f}', " "));
-        assert_eq!(told, ["0", "999", "1 000", "1 234 567"]);
     }
 }

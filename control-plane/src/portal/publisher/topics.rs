@@ -8,7 +8,7 @@ use axum::extract::{Path, State};
 use tidegate_proto::ids::ApiId;
 
 use super::{
-    around::{Around, needs, path},
+    around::{Around, path},
     edit::{DESIGN, Edit, Outcome, policies},
 };
 use crate::{
@@ -52,7 +52,7 @@ pub(super) async fn ask(
     signed_in: SignedIn,
     Path(id): Path<ApiId>,
 ) -> Answer {
-    needs(&signed_in.actor, DESIGN)?;
+    signed_in.demands(DESIGN)?;
     let api = portal.service.get_api(&signed_in.actor, id)?;
     let form = EDIT.form(&api);
     let frame = signed_in.frame("Topics");
@@ -65,7 +65,7 @@ pub(super) async fn take(
     Path(id): Path<ApiId>,
     posted: Posted,
 ) -> Answer {
-    needs(&posted.actor, DESIGN)?;
+    posted.signed_in().demands(DESIGN)?;
     let typed = &posted.fields;
     let removed = typed.text("remove").parse().ok();
     let is_adding = typed.has("add");

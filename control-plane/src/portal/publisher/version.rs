@@ -5,7 +5,7 @@ use axum::extract::{Path, State};
 use tidegate_proto::ids::ApiId;
 
 use super::{
-    around::{Around, needs, path},
+    around::{Around, path},
     edit::DESIGN,
 };
 use crate::{
@@ -27,7 +27,7 @@ pub(super) async fn ask(
     signed_in: SignedIn,
     Path(id): Path<ApiId>,
 ) -> Answer {
-    needs(&signed_in.actor, DESIGN)?;
+    signed_in.demands(DESIGN)?;
     let frame = signed_in.frame("New version");
     show(&portal, &signed_in.actor, frame, id, Form::new())
 }

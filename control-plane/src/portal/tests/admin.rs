@@ -6,6 +6,7 @@ use http::StatusCode;
 use super::{Browser, Fields, PASSWORD, Page, Stage, token_of};
 use crate::{
     domain::{actor::Actor, plan::Plan, policy::Subject},
+    portal::posted::RESUMED,
     service::{
         application_policies::ApplicationPolicyInput, limits::LimitsInput, listing::ListQuery,
     },
@@ -707,6 +708,29 @@ async fn counters_begin_anew() {
         let page = send(&mut ada, path, Fields::new()).await;
         assert_eq!(page.status, StatusCode::NOT_FOUND, "{path}");
     }
+}
+
+#[tokio::test]
+async fn a_button_pressed_in_a_session_that_was_over_does_nothing_and_says_so() {
+    let stage = Stage::new().await;
+    stage.published("Echo", "").await;
+    let mut ada = stage.signed_in("ada").await;
+    let id = *stage.service.state().apis().keys().next().unwrap();
+    let counters = format!("/admin/counters/apis/{id}");
+    let number = stage.service.state().number();
+    for path in [
+        &counters,
+        "/admin/signing-keys/rotate",
+        "/admin/users/sign-out/sue",
+        "/admin/users/delete/sue",
+        "/admin/plans/delete/Gold",
+        "/account/sign-out-everywhere",
+    ] {
+        let page = send(&mut ada, path, Fields::new().with(RESUMED, "1")).await;
+        let back = ada.get(page.location()).await;
+        assert!(back.has("Nothing was done yet"), "{path}");
+    }
+    assert_eq!(stage.service.state().number(), number);
 }
 
 #[tokio::test]

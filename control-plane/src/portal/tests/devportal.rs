@@ -3,6 +3,7 @@
 use std::sync::LazyLock;
 
 use http::{HeaderMap, StatusCode, header};
+use tidegate_kit::secret::Secret;
 use tidegate_proto::ids::ApiId;
 
 use super::{Browser, Fields, PASSWORD, Page, Stage, cookie, token_of};
@@ -156,7 +157,7 @@ async fn what_is_another_subscriber_s_does_not_exist() {
     let subscription = subscribed(&mut sue, api, &of_sue).await;
     let made = key(&mut sue, &of_sue).await;
     let client_id = fact(&made, "Client id");
-    let password = tidegate_kit::secret::Secret::new(PASSWORD.to_owned());
+    let password = Secret::new(PASSWORD.to_owned());
     let roles = Roles::NONE.with(Role::Subscriber);
     let user = stage.service.create_user(&SYSTEM, "sam", &password, roles);
     user.await.unwrap();
@@ -448,6 +449,26 @@ async fn strangers_sign_up_where_an_admin_allows_it() {
             .await
             .has("You have no application yet")
     );
+}
+
+#[tokio::test]
+async fn whoever_signs_up_leaves_the_session_that_was_there() {
+    let stage = Stage::new().await;
+    let mask = ["sign_up_allowed".to_owned()];
+    let allowed = stage.service.update_settings(&SYSTEM, true, &mask, "");
+    allowed.await.unwrap();
+    let mut browser = stage.browser();
+    let token = browser.get(SIGN_UP).await.token();
+    browser.sign_in("sue", PASSWORD, "").await;
+    let before = Secret::new(browser.cookie(cookie::SESSION).unwrap().to_owned());
+    let fields = Fields::new()
+        .with("username", "newcomer")
+        .with("password", PASSWORD)
+        .with("password_again", PASSWORD);
+    let page = browser.post(SIGN_UP, &token, fields).await;
+    assert_eq!(page.location(), "/devportal/apis");
+    assert!(browser.get("/account").await.has("newcomer"));
+    stage.service.authenticate(&before).unwrap_err();
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use http::StatusCode;
+use tidegate_kit::secret::Secret;
 
 use super::{Fields, PASSWORD, Stage, cookie, set};
 
@@ -100,6 +101,24 @@ async fn signing_out_ends_the_session_itself() {
             .location()
             .starts_with("/sign-in")
     );
+}
+
+#[tokio::test]
+async fn signing_out_on_a_page_of_an_earlier_session_ends_the_one_that_there_is() {
+    let stage = Stage::new().await;
+    let mut browser = stage.signed_in("sue").await;
+    browser.headers.push(("sec-fetch-site", "same-origin"));
+    let earlier = browser.get("/devportal/apis").await.token();
+    stage.clock.advance(Duration::from_secs(12 * 3600 + 1));
+    browser.sign_in("sue", PASSWORD, "").await;
+    let session = Secret::new(browser.cookie(cookie::SESSION).unwrap().to_owned());
+    stage.service.authenticate(&session).unwrap();
+
+    let page = browser.post("/sign-out", &earlier, Fields::new()).await;
+    assert_eq!(page.location(), "/");
+    assert_eq!(browser.cookie(cookie::SESSION), None);
+    assert!(browser.get("/").await.has("You are signed out."));
+    stage.service.authenticate(&session).unwrap_err();
 }
 
 #[tokio::test]

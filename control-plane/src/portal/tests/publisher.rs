@@ -391,10 +391,9 @@ async fn the_second_of_two_editors_is_told_and_sees_both() {
         .submit(&path, typed("ftp://ada", &now.etag.to_string()))
         .await;
     assert!(page.has("id=\"f-production_endpoint-fault\""));
-    for part in ["info", "topics", "plans", "delete"] {
+    for part in ["info", "topics", "plans"] {
         let stale = Fields::new()
             .with("_etag", "1")
-            .with("confirm", "Echo")
             .with("topics[0].template", "/x");
         let page = ada.submit(&path.replace("endpoints", part), stale).await;
         assert_eq!(page.status, StatusCode::CONFLICT, "{part}");
@@ -538,7 +537,7 @@ async fn subscribers_are_seen_with_what_they_use_blocked_and_unblocked() {
     let subscription = stage.subscribed(&api).await;
     let page = pat.get(&here).await;
     assert!(
-        page.has("Phone") && page.has("of sue") && page.has("messages in 1 day"),
+        page.has("Phone") && page.has("of sue") && page.has("0 of 50,000 messages in 1 day"),
         "{}",
         page.text
     );
@@ -719,6 +718,11 @@ async fn an_api_is_deleted_when_its_name_is_typed_once_more() {
         assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY, "{wrong}");
         assert!(page.has("id=\"f-confirm-fault\""));
     }
+    let outdated = Fields::new().with("confirm", "Echo").with("_etag", "0");
+    let page = carl.submit(&path, outdated).await;
+    assert!(page.has("Somebody else changed this meanwhile"));
+    assert!(!page.has("Saved meanwhile") && !page.has("to put yours in its place"));
+    assert!(page.has(&format!(r#"name="_etag" value="{}""#, api.etag)));
     let subscription = stage.subscribed(&api).await;
     let page = carl.submit(&path, typed("Echo")).await;
     assert!(page.has("The API has 1 subscriptions"));

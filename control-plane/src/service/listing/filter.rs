@@ -86,6 +86,17 @@ impl Filter {
         Ok(Self { comparisons })
     }
 
+    /// The text that a field must be; `None` where the filter leaves that open.
+    pub(in crate::service) fn equal(&self, field: &str) -> Option<&str> {
+        let mut comparisons = self.comparisons.iter();
+        comparisons.find_map(|it| match &it.value {
+            Field::Text(text) if it.field == field && it.operator == Operator::Equal => {
+                Some(text.as_str())
+            }
+            _ => None,
+        })
+    }
+
     /// Whether something fits, by the values of its fields.
     pub(in crate::service) fn matches(&self, get: impl Fn(&str) -> Field) -> bool {
         self.comparisons.iter().all(|c| c.matches(&get(c.field)))

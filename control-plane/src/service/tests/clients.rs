@@ -1,7 +1,10 @@
 //! Plans, applications, keys and subscriptions.
 
 use tidegate_kit::secret::Secret;
-use tidegate_proto::claims::KeyType;
+use tidegate_proto::{
+    claims::KeyType,
+    ids::{ApiId, ApplicationId},
+};
 
 use super::world::{World, denied, exists, faults, not_found, refused};
 use crate::{
@@ -15,7 +18,7 @@ use crate::{
         limits::{AllowanceInput, LimitsInput},
         listing::ListQuery,
         plans::PlanInput,
-        subscriptions::SubscriptionUpdate,
+        subscriptions::{SubscriptionUpdate, candidates},
     },
 };
 
@@ -354,4 +357,76 @@ async fn an_application_goes_with_its_keys_and_subscriptions() {
     let state = world.state();
     assert!(state.keys().is_empty() && state.subscriptions().is_empty());
     assert_eq!(state.subscribers_of(api.id).count(), 0);
+}
+
+#[tokio::test]
+async fn subscriptions_of_one_application_or_api_are_not_looked_for_among_all() {
+    let world = World::new().await;
+    let [first, second] = [
+        world.published("First").await,
+        world.published("Second").await,
+    ];
+    let mut applications = Vec::new();
+    for (owner, name) in [
+        (&world.subscriber, "A"),
+        (&world.subscriber, "B"),
+        (&world.other, "C"),
+    ] {
+        let application = world.application(owner, name).await;
+        for api in [&first, &second] {
+            let made = world
+                .service
+                .create_subscription(owner, application, api.id, "Gold");
+            made.await.unwrap();
+        }
+        applications.push(application);
+    }
+    let state = world.state();
+    let count = |actor, filter: &str| {
+        let query = ListQuery {
+            filter: filter.to_owned(),
+            ..ListQuery::default()
+        };
+        let looked_at = candidates(&state, actor, &query).count();
+        let found = world.service.list_subscriptions(actor, &query).unwrap();
+        (looked_at, found.total_size)
+    };
+    let of = |application: ApplicationId| format!("application = applications/{application}");
+    let to = |api: ApiId| format!("api = apis/{api}");
+    let (own, others) = (of(applications[0]), of(applications[2]));
+    for (actor, filter, looked_at, found) in [
+        (&world.publisher, &own, 2, 2),
+        (
+            &world.publisher,
+            &format!("{} AND {own}", to(first.id)),
+            2,
+            1,
+        ),
+        (&world.publisher, &to(first.id), 3, 3),
+        (
+            &world.publisher,
+            &format!("{} AND plan = Silver", to(first.id)),
+            3,
+            0,
+        ),
+        (&world.publisher, &"plan = Gold".to_owned(), 6, 6),
+        (
+            &world.publisher,
+            &format!("application != applications/{}", applications[0]),
+            6,
+            4,
+        ),
+        (&world.subscriber, &own, 2, 2),
+        (&world.subscriber, &others, 0, 0),
+        (&world.subscriber, &to(first.id), 4, 2),
+        (&world.subscriber, &String::new(), 4, 4),
+        (&world.admin, &others, 2, 2),
+    ] {
+        assert_eq!(
+            count(actor, filter),
+            (looked_at, found),
+            "{}: {filter}",
+            actor.name
+        );
+    }
 }

@@ -60,7 +60,10 @@ async fn the_console_talks_through_a_gateway_and_says_when_that_goes_away() {
     subscriber.fill("Message", "aa").await;
     subscriber.press("Send").await;
     subscriber.sees("2 while paused").await;
-    assert!(!rows(&subscriber).await.contains("aa\n"));
+    subscriber.choose("Which", "Sent").await;
+    assert!(rows(&subscriber).await.contains("00 ff 7f"));
+    assert!(!rows(&subscriber).await.contains("aa"));
+    subscriber.choose("Which", "All").await;
     subscriber.press("Go on").await;
     subscriber.press("Clear").await;
     subscriber

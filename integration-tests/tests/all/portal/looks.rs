@@ -3,7 +3,10 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use tidegate_integration_tests::{backend::Backend, person::Person};
+use tidegate_integration_tests::{
+    backend::Backend,
+    person::{Person, WIDTHS},
+};
 use xtask::showcase;
 
 use super::{House, PUBLISHER, SUBSCRIBER};
@@ -97,6 +100,28 @@ async fn every_page_for_admins_can_be_used_by_everybody() {
     let mut admin = house.person("admin").await;
     let pages = visit_all(&mut admin, &["/admin/gateways"]).await;
     assert!(pages.len() > 20, "{pages:?}");
+}
+
+/// Whether the place that one is at, among those beside it, is within the window.
+const IN_SIGHT: &str = "[...document.querySelectorAll('[aria-current=page]')].every((it) => {
+    const { left, right } = it.getBoundingClientRect();
+    return left >= 0 && right <= innerWidth;
+})";
+
+#[tokio::test]
+async fn where_one_is_stands_in_sight_on_a_telephone_however_it_is_held() {
+    let house = House::with(0).await;
+    let api = house.admin.publish("echo", "ws://127.0.0.1:9").await;
+    let mut admin = house.person("admin").await;
+    let console = format!("/devportal/{}/console", api.name);
+    for path in ["/admin/audit", &console] {
+        admin.page.size(WIDTHS[1], 800).await.unwrap();
+        admin.go(path).await;
+        admin.page.until_true(IN_SIGHT).await.unwrap();
+        admin.page.size(WIDTHS[0], 800).await.unwrap();
+        admin.page.size(WIDTHS[1], 800).await.unwrap();
+        admin.page.until_true(IN_SIGHT).await.unwrap();
+    }
 }
 
 /// A system with something on every page.
