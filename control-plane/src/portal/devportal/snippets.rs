@@ -99,7 +99,7 @@ func main() {
     (
         "rust",
         "Rust",
-        "cargo add futures-util tokio --features tokio/full && cargo add tokio-tungstenite --features native-tls",
+        "cargo add futures-util tokio --features tokio/full && cargo add tokio-tungstenite --features rustls-tls-native-roots && cargo add rustls --no-default-features --features ring,std",
         r#"use futures_util::{SinkExt, StreamExt};
 use tokio_tungstenite::{
     connect_async,
