@@ -206,7 +206,15 @@ pub fn client_config(roots: &Roots, alpn: &[&str]) -> Result<Arc<ClientConfig>, 
     }
     if system {
         // Some systems carry roots that rustls cannot read; those are left out, as everywhere.
-        store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        let found = rustls_native_certs::load_native_certs();
+        store.add_parsable_certificates(found.certs);
+        if store.is_empty() {
+            tracing::warn!(
+                causes = ?found.errors,
+                "the system has no certificates of authorities: no TLS server beyond this installation is trusted; \
+                 install them (on Debian, the package ca-certificates)"
+            );
+        }
     } else if store.is_empty() {
         return Err(TlsError::NoRoots);
     }
