@@ -253,20 +253,8 @@ impl Connection {
             }
         };
         // The protocol's own timer begins with the first byte of HTTP/1.1, and there is none in HTTP/2.
-        let unasked = async {
-            if timeout(self.limits.handshake, asked.cancelled())
-                .await
-                .is_ok()
-            {
-                std::future::pending().await
-            }
-        };
-        let overstayed = async {
-            match self.limits.admission {
-                Some(within) if timeout(within, admitted.cancelled()).await.is_err() => {}
-                _ => std::future::pending().await,
-            }
-        };
+        let unasked = missed(Some(self.limits.handshake), &asked);
+        let overstayed = missed(self.limits.admission, &admitted);
         let ended = tokio::select! {
             biased;
             () = stopping.cancelled() => None,
@@ -316,6 +304,14 @@ impl Admission {
     /// The connection may stay.
     pub fn admit(&self) {
         self.0.cancel();
+    }
+}
+
+/// Ends when the time is over in which something was to happen; where it happens, or there is no such time, never.
+async fn missed(within: Option<Duration>, happened: &CancellationToken) {
+    match within {
+        Some(within) if timeout(within, happened.cancelled()).await.is_err() => {}
+        _ => std::future::pending().await,
     }
 }
 

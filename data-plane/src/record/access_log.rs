@@ -114,10 +114,16 @@ fn finish_span(event: &Event, status: Option<u16>, ended: Option<&Ended>) {
     }
 }
 
-/// Path and query as they may be written down: the values of parameters that may be credentials are left out.
+/// Path and query as they may be written down: what may be a credential is left out, be it a parameter's value or, put
+/// where it does not belong, a segment.
 #[must_use]
 pub fn redact(uri: &Uri) -> String {
-    let mut text = clip(uri.path()).to_owned();
+    let segments = uri.path().split('/').map(|segment| match segment {
+        token if looks_like_token(token) => "[redacted]",
+        plain => plain,
+    });
+    let path = segments.collect::<Vec<_>>().join("/");
+    let mut text = clip(&path).to_owned();
     let Some(query) = uri.query() else {
         return text;
     };
@@ -175,7 +181,7 @@ mod tests {
     use super::redact;
 
     #[test]
-    fn credentials_in_the_query_are_left_out_and_the_rest_stays() {
+    fn credentials_in_the_request_target_are_left_out_and_the_rest_stays() {
         for (uri, shown) in [
             ("/echo/1.0", "/echo/1.0"),
             (
@@ -200,6 +206,7 @@ mod tests {
                 "/echo?a=1;access_token=[redacted];b=2",
             ),
             ("/echo?x=eyJ.x.y&eyJ.x.y", "/echo?x=[redacted]&[redacted]"),
+            ("/echo/eyJ.x.y/1.0?a=b", "/echo/[redacted]/1.0?a=b"),
             (
                 "/echo?jwt=a&client_secret=b&Authorization=c",
                 "/echo?jwt=[redacted]&client_secret=[redacted]&Authorization=[redacted]",
