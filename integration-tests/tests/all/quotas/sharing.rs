@@ -1,17 +1,18 @@
 //! Four gateways and one limit: what all of them let through together is the limit, never one message more, however the
 //! messages come.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use futures_util::future::join_all;
 use tidegate_integration_tests::flood::{Session, Shape, flood};
+use xtask::redis::Reply;
 
 use super::{Site, messages};
 
 const LIMITS: [u64; 3] = [100, 1_000, 50_000];
 
 /// Of a limit at least 99.9 %: what four gateways may leave when the demand is a fifth more than the limit.
-fn nearly(limit: u64) -> u64 {
+pub(super) fn nearly(limit: u64) -> u64 {
     limit - limit / 1_000
 }
 
@@ -84,6 +85,7 @@ async fn a_killed_gateway_loses_what_it_held_and_an_added_one_shares_what_is_lef
 
     site.stack.data_planes[0].process.kill();
     site.stack.data_planes.remove(0);
+    let before = granted(&site).await;
     drop(sessions);
     site.stack.add_data_plane().await;
     site.until_open().await;
@@ -94,14 +96,41 @@ async fn a_killed_gateway_loses_what_it_held_and_an_added_one_shares_what_is_lef
         every: Duration::from_millis(50),
     };
     flood(&site.doors(), &upgrade, 1, &shape).await;
+    // Of the killed one the ledger has heard nothing since.
+    let after = granted(&site).await;
+    let mut unchanged = before
+        .iter()
+        .filter(|(node, words)| after[*node] == **words);
+    let killed = unchanged
+        .next()
+        .expect("the killed one stays in the ledger");
+    assert_eq!(unchanged.next(), None, "the others went on");
+    let granted: u64 = killed.1.split(':').next().unwrap().parse().unwrap();
+    let left = LIMIT - (granted - 2_000);
     let admitted = site.tally.of(1);
-    assert!(admitted <= LIMIT, "{admitted}");
-    // A grant is at most what is left over twice the nodes, and the killed one had just used most of one.
-    let held = (LIMIT - 6_000) / 6 + LIMIT / 6;
-    assert!(
-        admitted >= LIMIT - held,
-        "{admitted}, of which {held} may be lost"
-    );
+    let expected = left - LIMIT / 1_000..=left;
+    assert!(expected.contains(&admitted), "{admitted} of {left}");
+}
+
+/// What the ledger has heard of each node of its only counter of messages.
+async fn granted(site: &Site) -> HashMap<String, String> {
+    let redis = site.redis.as_ref().expect("these gateways share");
+    let keys = redis.keys("tidegate:*:messages:*").await;
+    let [key] = &keys[..] else {
+        panic!("one counter is expected: {keys:?}")
+    };
+    let Reply::Many(fields) = redis.must(&["HGETALL", key]).await else {
+        panic!("a counter is a hash")
+    };
+    let texts = fields.into_iter().map(|field| match field {
+        Reply::Text(text) => text,
+        other => panic!("no text: {other:?}"),
+    });
+    let texts: Vec<_> = texts.collect();
+    let pairs = texts.chunks_exact(2);
+    pairs
+        .map(|pair| (pair[0].clone(), pair[1].clone()))
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
