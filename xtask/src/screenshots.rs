@@ -196,6 +196,16 @@ const SHOTS: &[Shot] = &[
         &[Do::Follow("Tides"), Do::Follow("Documents")],
     ),
     shot(
+        "publisher-document",
+        CREATOR,
+        "/publisher/apis",
+        &[
+            Do::Follow("Tides"),
+            Do::Follow("Documents"),
+            Do::Follow("Getting started"),
+        ],
+    ),
+    shot(
         "publisher-version",
         CREATOR,
         "/publisher/apis",
@@ -207,6 +217,7 @@ const SHOTS: &[Shot] = &[
         "/publisher/apis",
         &[Do::Follow("Tides"), Do::Follow("Delete")],
     ),
+    shot("devportal-no-sign-up", None, "/devportal/sign-up", &[]),
     both(shot("devportal-apis", None, "/devportal/apis", &[])),
     both(shot(
         "devportal-api",
@@ -270,6 +281,18 @@ const SHOTS: &[Shot] = &[
         &[Do::Follow("Dashboard")],
     ),
     shot(
+        "devportal-application-edit",
+        DEVELOPER,
+        "/devportal/applications",
+        &[Do::Follow("Dashboard"), Do::Follow("Edit")],
+    ),
+    shot(
+        "devportal-token",
+        DEVELOPER,
+        "/devportal/applications",
+        &[Do::Follow("Dashboard"), Do::Follow("Get a token")],
+    ),
+    shot(
         "devportal-application-new",
         DEVELOPER,
         "/devportal/applications/new",
@@ -286,12 +309,29 @@ const SHOTS: &[Shot] = &[
         ],
     ),
     shot(
+        "devportal-leave",
+        DEVELOPER,
+        "/devportal/apis",
+        &[
+            Do::Follow("Ship-Positions"),
+            Do::Follow("Subscriptions"),
+            Do::Follow("Usage and plan of Dashboard"),
+            Do::Follow("Leave"),
+        ],
+    ),
+    shot(
         "devportal-no-application",
         CREATOR,
         "/devportal/apis",
         &[Do::Follow("Tides")],
     ),
     both(shot("admin-gateways", ADMIN, "/admin/gateways", &[])),
+    shot(
+        "admin-node",
+        ADMIN,
+        "/admin/gateways",
+        &[Do::Follow("data-plane-1")],
+    ),
     shot(
         "admin-environment-new",
         ADMIN,
@@ -304,6 +344,12 @@ const SHOTS: &[Shot] = &[
         "admin-application-policies",
         ADMIN,
         "/admin/application-policies",
+        &[],
+    ),
+    shot(
+        "admin-application-policy-new",
+        ADMIN,
+        "/admin/application-policies/create",
         &[],
     ),
     shot("admin-api-policies", ADMIN, "/admin/api-policies", &[]),
@@ -322,6 +368,7 @@ const SHOTS: &[Shot] = &[
     ),
     shot("admin-counters", ADMIN, "/admin/counters", &[]),
     both(shot("admin-users", ADMIN, "/admin/users", &[])),
+    shot("admin-user-new", ADMIN, "/admin/users/create", &[]),
     shot("admin-user", ADMIN, "/admin/users/edit/subscriber", &[]),
     shot("admin-signing-keys", ADMIN, "/admin/signing-keys", &[]),
     both(shot("admin-audit", ADMIN, "/admin/audit", &[])),
