@@ -39,7 +39,7 @@ const PAGE_SIZE: i32 = 24;
 pub(super) async fn list(State(portal): State<Portal>, signed_in: SignedIn) -> Answer {
     let query = signed_in.query();
     let filter = Filter::new()
-        .contains("api_name", query.text("q"))
+        .contains("text", query.text("q"))
         .is("state", query.text("state"))
         .is("tags", query.text("tag"));
     let listed = ListQuery {

@@ -131,6 +131,12 @@ async fn lists_are_searched_filtered_and_paged() {
     assert!(page.has("First page") && !page.has("Next page"));
     let page = browser.get("/publisher/apis?q=api07").await;
     assert!(page.has("1 API<") && page.has("/api07/1.0"));
+    stage.published("Gauges", "Ocean levels").await;
+    let page = browser.get("/publisher/apis?q=ocean").await;
+    assert!(
+        page.has("1 API<") && page.has("/gauges/1.0"),
+        "by what the card says"
+    );
     assert!(
         browser
             .get("/publisher/apis?state=CREATED")
