@@ -1,5 +1,5 @@
 //! `cargo xtask screenshots`: a picture of every page of the portals, from a system that is made for it, into
-//! `docs/portal/`. Each page at the width of a desk in both themes, and the main ones at that of a telephone.
+//! `docs/portal/`. Each page at the width of a desk in both themes, and at that of a telephone.
 
 use std::{
     fs,
@@ -44,8 +44,6 @@ struct Shot {
     path: &'static str,
     /// What is done on the way.
     steps: &'static [Do],
-    /// Whether it is taken at the width of a telephone too.
-    narrow: bool,
 }
 
 /// A step on the way to a picture.
@@ -77,20 +75,12 @@ const fn shot(
         by,
         path,
         steps,
-        narrow: false,
-    }
-}
-
-const fn both(shot: Shot) -> Shot {
-    Shot {
-        narrow: true,
-        ..shot
     }
 }
 
 /// Every page.
 const SHOTS: &[Shot] = &[
-    both(shot("start", None, "/", &[])),
+    shot("start", None, "/", &[]),
     shot("sign-in", None, "/sign-in", &[]),
     shot(
         "sign-in-refused",
@@ -102,7 +92,7 @@ const SHOTS: &[Shot] = &[
             Do::Follow("Sign in"),
         ],
     ),
-    both(shot("publisher-apis", CREATOR, "/publisher/apis", &[])),
+    shot("publisher-apis", CREATOR, "/publisher/apis", &[]),
     shot(
         "publisher-apis-table",
         CREATOR,
@@ -115,7 +105,7 @@ const SHOTS: &[Shot] = &[
         "/publisher/apis?q=nowhere",
         &[],
     ),
-    both(shot(
+    shot(
         "publisher-create",
         CREATOR,
         "/publisher/apis/create",
@@ -124,7 +114,7 @@ const SHOTS: &[Shot] = &[
             Do::Fill("Context", "/echoagain"),
             Do::Fill("Version", "1.0"),
         ],
-    )),
+    ),
     shot(
         "publisher-create-faults",
         CREATOR,
@@ -135,12 +125,12 @@ const SHOTS: &[Shot] = &[
             Do::Follow("Create"),
         ],
     ),
-    both(shot(
+    shot(
         "publisher-overview",
         CREATOR,
         "/publisher/apis",
         &[Do::Follow("Tides")],
-    )),
+    ),
     shot(
         "publisher-overview-new",
         CREATOR,
@@ -218,13 +208,13 @@ const SHOTS: &[Shot] = &[
         &[Do::Follow("Tides"), Do::Follow("Delete")],
     ),
     shot("devportal-no-sign-up", None, "/devportal/sign-up", &[]),
-    both(shot("devportal-apis", None, "/devportal/apis", &[])),
-    both(shot(
+    shot("devportal-apis", None, "/devportal/apis", &[]),
+    shot(
         "devportal-api",
         DEVELOPER,
         "/devportal/apis",
         &[Do::Follow("Tides")],
-    )),
+    ),
     shot(
         "devportal-documents",
         DEVELOPER,
@@ -253,7 +243,7 @@ const SHOTS: &[Shot] = &[
         "/devportal/apis",
         &[Do::Follow("Tides"), Do::Follow("Code")],
     ),
-    both(shot(
+    shot(
         "devportal-console",
         DEVELOPER,
         "/devportal/apis",
@@ -267,13 +257,13 @@ const SHOTS: &[Shot] = &[
             Do::Press("Send"),
             Do::See("↓ Received"),
         ],
-    )),
-    both(shot(
+    ),
+    shot(
         "devportal-applications",
         DEVELOPER,
         "/devportal/applications",
         &[],
-    )),
+    ),
     shot(
         "devportal-application",
         DEVELOPER,
@@ -287,10 +277,14 @@ const SHOTS: &[Shot] = &[
         &[Do::Follow("Dashboard"), Do::Follow("Edit")],
     ),
     shot(
-        "devportal-application-delete",
+        "devportal-key-made",
         DEVELOPER,
         "/devportal/applications",
-        &[Do::Follow("Tide clock"), Do::Follow("Delete")],
+        &[
+            Do::Follow("Tide clock"),
+            Do::Follow("Create sandbox key"),
+            Do::See("Client secret"),
+        ],
     ),
     shot(
         "devportal-token",
@@ -331,7 +325,7 @@ const SHOTS: &[Shot] = &[
         "/devportal/apis",
         &[Do::Follow("Tides")],
     ),
-    both(shot("admin-gateways", ADMIN, "/admin/gateways", &[])),
+    shot("admin-gateways", ADMIN, "/admin/gateways", &[]),
     shot(
         "admin-node",
         ADMIN,
@@ -344,7 +338,7 @@ const SHOTS: &[Shot] = &[
         "/admin/gateways/create",
         &[],
     ),
-    both(shot("admin-plans", ADMIN, "/admin/plans", &[])),
+    shot("admin-plans", ADMIN, "/admin/plans", &[]),
     shot("admin-plan", ADMIN, "/admin/plans", &[Do::Follow("Gold")]),
     shot(
         "admin-application-policies",
@@ -373,11 +367,11 @@ const SHOTS: &[Shot] = &[
         &[],
     ),
     shot("admin-counters", ADMIN, "/admin/counters", &[]),
-    both(shot("admin-users", ADMIN, "/admin/users", &[])),
+    shot("admin-users", ADMIN, "/admin/users", &[]),
     shot("admin-user-new", ADMIN, "/admin/users/create", &[]),
     shot("admin-user", ADMIN, "/admin/users/edit/subscriber", &[]),
     shot("admin-signing-keys", ADMIN, "/admin/signing-keys", &[]),
-    both(shot("admin-audit", ADMIN, "/admin/audit", &[])),
+    shot("admin-audit", ADMIN, "/admin/audit", &[]),
     shot("admin-settings", ADMIN, "/admin/settings", &[]),
     shot("account", DEVELOPER, "/account", &[]),
     shot("not-found", CREATOR, "/publisher/nowhere", &[]),
@@ -446,10 +440,13 @@ async fn take(
         quality: QUALITY,
         height_max: HEIGHT_MAX,
     };
-    let narrow = shot.narrow.then_some((NARROW, Theme::Light, "-narrow"));
-    let wide = [(WIDE, Theme::Light, ""), (WIDE, Theme::Dark, "-dark")];
+    let views = [
+        (WIDE, Theme::Light, ""),
+        (WIDE, Theme::Dark, "-dark"),
+        (NARROW, Theme::Light, "-narrow"),
+    ];
     let mut bytes = 0;
-    for (width, theme, suffix) in wide.into_iter().chain(narrow) {
+    for (width, theme, suffix) in views {
         page.size(width, 800).await?;
         page.theme(theme).await?;
         let taken = page.picture(picture).await?;

@@ -230,9 +230,33 @@ fn at_most(text: &str, max: usize) -> Result<(), Rule> {
     Ok(())
 }
 
-fn forbidden(c: char) -> Rule {
+/// For a text with a character that does not belong in it. Those that nobody sees are told by their code.
+#[must_use]
+pub fn forbidden(c: char) -> Rule {
+    let told = match c {
+        ' ' => "a blank".to_owned(),
+        c if c.is_alphanumeric() || c.is_ascii_graphic() => format!("`{c}`"),
+        c => format!("`{}`", c.escape_default()),
+    };
     Rule::new(
         reason::FORBIDDEN_CHARACTER,
-        format!("must not contain `{}`", c.escape_default()),
+        format!("must not contain {told}"),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::UserName;
+
+    #[test]
+    fn a_character_that_is_forbidden_is_told_as_people_see_it() {
+        for (name, told) in [
+            ("j\u{fc}rgen", "must not contain `\u{fc}`"),
+            ("a b", "must not contain a blank"),
+            ("a\tb", "must not contain `\\t`"),
+            ("a\u{200b}b", "must not contain `\\u{200b}`"),
+        ] {
+            assert_eq!(UserName::parse(name).unwrap_err().description, told);
+        }
+    }
 }

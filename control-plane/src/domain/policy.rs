@@ -11,7 +11,7 @@ use tidegate_proto::{
 use super::{
     address::AddressRange,
     invalid::{Rule, reason},
-    name::{PolicyName, UserName, is_token},
+    name::{PolicyName, UserName, forbidden, is_token},
     object::Etag,
     time::Timestamp,
 };
@@ -207,11 +207,6 @@ fn plain(text: &str) -> Result<String, Rule> {
         Some(c) => Err(forbidden(c)),
         None => Ok(text.to_owned()),
     }
-}
-
-fn forbidden(c: char) -> Rule {
-    let rule = format!("must not contain `{}`", c.escape_default());
-    Rule::new(reason::FORBIDDEN_CHARACTER, rule)
 }
 
 // === impl ApplicationPolicy ===

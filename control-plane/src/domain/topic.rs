@@ -6,7 +6,7 @@ use tidegate_proto::path::{Segment, TopicTemplate};
 
 use super::{
     invalid::{Rule, reason},
-    name::PolicyName,
+    name::{PolicyName, forbidden},
 };
 
 /// One topic.
@@ -87,10 +87,7 @@ impl Mapping {
             .chars()
             .find(|&c| !c.is_ascii_graphic() || "#\"<>\\^`|".contains(c))
         {
-            return Err(Rule::new(
-                reason::FORBIDDEN_CHARACTER,
-                format!("must not contain `{}`", c.escape_default()),
-            ));
+            return Err(forbidden(c));
         }
         let mut rest = text;
         while let Some(at) = rest.find(['{', '}']) {

@@ -1,6 +1,6 @@
 //! Use cases of APIs: create, read, change, delete. New versions, lifecycle and revisions have files of their own.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use tidegate_proto::ids::ApiId;
 
@@ -170,10 +170,11 @@ impl Service {
         query: &ListQuery,
     ) -> Result<Page<Arc<Api>>, ServiceError> {
         let state = self.state();
-        let seen = state
-            .apis()
-            .values()
-            .filter(|api| may_see(&state, actor, api));
+        let (all, offered) = (
+            actor.may(Permission::ViewApis),
+            offered(&state, Some(actor)),
+        );
+        let seen = state.apis().values().filter(|api| all || offered(api));
         listing::page(seen, query, &SCHEMA)
     }
 
@@ -333,21 +334,41 @@ pub(super) fn may_see(state: &State, actor: &Actor, api: &Api) -> bool {
 /// Whether the catalogue shows an API to an actor, or to whoever comes: what is listed for the actor's roles (to
 /// designers whatever is listed), and what the actor's own applications are subscribed to, unless it is retired.
 pub(super) fn is_offered(state: &State, actor: Option<&Actor>, api: &Api) -> bool {
+    is_listed_for(actor, api)
+        || is_kept(api)
+            && actor.and_then(|actor| actor.user).is_some_and(|user| {
+                state
+                    .applications_of(user)
+                    .any(|application| state.subscription_between(application.id, api.id).is_some())
+            })
+}
+
+/// Whether [`is_offered`], to be asked of many APIs: what the actor is subscribed to is looked up once.
+pub(super) fn offered<'a>(
+    state: &'a State,
+    actor: Option<&'a Actor>,
+) -> impl Fn(&Api) -> bool + use<'a> {
+    let user = actor.and_then(|actor| actor.user).into_iter();
+    let own: HashSet<ApiId> = user
+        .flat_map(|user| state.applications_of(user))
+        .flat_map(|application| state.subscriptions_of(application.id))
+        .map(|subscription| subscription.api)
+        .collect();
+    move |api| is_listed_for(actor, api) || is_kept(api) && own.contains(&api.id)
+}
+
+fn is_listed_for(actor: Option<&Actor>, api: &Api) -> bool {
     let for_roles = match api.visibility {
         Visibility::Public => true,
         Visibility::Restricted(roles) => actor
             .is_some_and(|actor| roles.intersects(actor.roles) || actor.may(Permission::ViewApis)),
     };
-    if api.state.is_listed() && for_roles {
-        return true;
-    }
-    let keeps = matches!(api.state, Lifecycle::Deprecated) || api.state.is_listed();
-    keeps
-        && actor.and_then(|actor| actor.user).is_some_and(|user| {
-            state
-                .applications_of(user)
-                .any(|application| state.subscription_between(application.id, api.id).is_some())
-        })
+    api.state.is_listed() && for_roles
+}
+
+/// Whether those who are subscribed find it, whatever their roles.
+fn is_kept(api: &Api) -> bool {
+    matches!(api.state, Lifecycle::Deprecated) || api.state.is_listed()
 }
 
 /// What a search for a word looks through.

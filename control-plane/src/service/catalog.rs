@@ -10,7 +10,7 @@ use tidegate_proto::{
 
 use super::{
     Service,
-    apis::{is_offered, searched},
+    apis::{is_offered, offered, searched},
     error::ServiceError,
     listing::{self, Field, Kind, ListQuery, Page, Schema, kind},
 };
@@ -104,10 +104,8 @@ impl Service {
         query: &ListQuery,
     ) -> Result<Page<Listing>, ServiceError> {
         let state = self.state();
-        let shown = state
-            .apis()
-            .values()
-            .filter(|api| is_offered(&state, visitor.actor(), api));
+        let offered = offered(&state, visitor.actor());
+        let shown = state.apis().values().filter(|api| offered(api));
         let page = listing::page(shown, query, &SCHEMA)?;
         Ok(page.map(|api| listed(&state, visitor, &api)))
     }

@@ -46,6 +46,7 @@ struct Show {
     frame: Frame,
     application: Arc<Application>,
     subscriptions: Vec<(Arc<Subscription>, Parties)>,
+    pager: Pager,
     keys: Vec<Arc<ApplicationKey>>,
 }
 
@@ -62,8 +63,8 @@ pub(super) struct Confirm {
 }
 
 const PAGE_SIZE: i32 = 20;
-/// As many subscriptions and keys as stand with one application.
-const MOST: i32 = 500;
+/// How many subscriptions stand on a page of an application.
+const SUBSCRIPTIONS: i32 = 50;
 const LIST: &str = "/devportal/applications";
 const NEW: &str = "/devportal/applications/new";
 /// Where to go after making one.
@@ -155,25 +156,29 @@ pub(super) async fn show(
 ) -> Answer {
     let actor = &signed_in.actor;
     let application = portal.service.get_application(actor, id(&application)?)?;
-    let all = ListQuery {
-        page_size: MOST,
-        ..ListQuery::default()
-    };
+    let query = signed_in.query();
     let of = ListQuery {
+        page_size: SUBSCRIPTIONS,
+        page_token: query.text(PAGE).to_owned(),
         filter: Filter::new()
             .is("application", &application.resource())
             .text(),
-        ..all.clone()
+        ..ListQuery::default()
     };
-    let subscriptions = portal.service.list_subscriptions(actor, &of)?.items;
-    let subscriptions = subscriptions.into_iter().filter_map(|subscription| {
+    let subscriptions = portal.service.list_subscriptions(actor, &of)?;
+    let here = format!("{LIST}/{}", application.id);
+    let pager = Pager::new(&here, &query, &subscriptions);
+    let subscriptions = subscriptions.items.into_iter().filter_map(|subscription| {
         let parties = portal.service.parties(&subscription)?;
         Some((subscription, parties))
     });
+    // There are at most a few of each type.
+    let all = ListQuery::default();
     let keys = portal.service.list_keys(actor, application.id, &all)?;
     let page = Show {
         frame: signed_in.frame(application.name.to_string()),
         subscriptions: subscriptions.collect(),
+        pager,
         keys: keys.items,
         application,
     };

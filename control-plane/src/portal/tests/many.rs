@@ -6,12 +6,26 @@ use tidegate_proto::revision::{ContentVersion, RevisionNumber};
 use super::{Page, Stage};
 use crate::{
     discovery::fleet::{NodeView, RejectionView},
-    domain::name::EnvironmentName,
+    domain::{actor::Actor, name::EnvironmentName},
 };
 
 fn is_small(page: &Page, name: &str) {
     assert_eq!(page.status, StatusCode::OK, "{name}");
     assert!(page.text.len() < 100 * 1024, "{name}: {}", page.text.len());
+}
+
+impl Page {
+    /// Where the next page is; empty on the last.
+    fn next(&self) -> String {
+        let link = self.text.split("rel=\"next\"").next().unwrap();
+        let (_, link) = link.rsplit_once("href=\"").unwrap();
+        let path = link.split('"').next().unwrap().replace("&#38;", "&");
+        if self.has("rel=\"next\"") {
+            path
+        } else {
+            String::new()
+        }
+    }
 }
 
 impl Stage {
@@ -40,6 +54,36 @@ impl Stage {
                 ledger: None,
             });
         }
+    }
+}
+
+#[tokio::test]
+async fn the_subscriptions_of_an_application_stand_in_pages() {
+    let stage = Stage::new().await;
+    let sue = Actor::of(stage.service.state().user_named("sue").unwrap());
+    let made = stage
+        .service
+        .create_application(&sue, "Phone", "", "")
+        .await;
+    let application = made.unwrap().id;
+    for n in 0..101 {
+        stage.published(&format!("Echo-{n:03}"), "").await;
+    }
+    let apis: Vec<_> = stage.service.state().apis().keys().copied().collect();
+    for api in apis {
+        let made = stage
+            .service
+            .create_subscription(&sue, application, api, "Gold");
+        made.await.unwrap();
+    }
+    let mut browser = stage.signed_in("sue").await;
+    let mut path = format!("/devportal/applications/{application}");
+    for shown in [50, 50, 1] {
+        let page = browser.get(&path).await;
+        is_small(&page, &path);
+        assert_eq!(page.text.matches("Usage and plan").count(), shown);
+        assert!(page.has("101 subscriptions"));
+        path = page.next();
     }
 }
 

@@ -11,7 +11,7 @@ use crate::{
         api::{Api, Design, Visibility},
         endpoint::{EndpointUrl, Endpoints},
         invalid::{Faults, Invalid, Rule, reason},
-        name::{ApiName, PlanName, PolicyName, free_text, subprotocol, tag},
+        name::{ApiName, PlanName, PolicyName, forbidden, free_text, subprotocol, tag},
         state::State,
         topic::Topic,
     },
@@ -256,7 +256,7 @@ pub(super) fn path(broken: InvalidPath) -> Rule {
     let reason = match broken {
         InvalidPath::Empty => reason::REQUIRED,
         InvalidPath::TooLong(_) => reason::TOO_LONG,
-        InvalidPath::Forbidden(_) => reason::FORBIDDEN_CHARACTER,
+        InvalidPath::Forbidden(c) => return forbidden(c),
         _ => reason::MALFORMED,
     };
     Rule::new(reason, broken.to_string())
