@@ -207,7 +207,7 @@ const SHOTS: &[Shot] = &[
         "/publisher/apis",
         &[Do::Follow("Tides"), Do::Follow("Delete")],
     ),
-    shot("devportal-no-sign-up", None, "/devportal/sign-up", &[]),
+    shot("devportal-sign-up", None, "/devportal/sign-up", &[]),
     shot("devportal-apis", None, "/devportal/apis", &[]),
     shot(
         "devportal-api",

@@ -1,18 +1,19 @@
 //! A system with something on every page of the portals: APIs in several states, topics, documents, plans, applications,
 //! subscriptions, policies. For the pictures of `screenshots`, and for the tests that look at every page.
 
-use prost_types::Timestamp;
+use prost_types::{FieldMask, Timestamp};
 use tidegate_proto::admin::v1::{
     Allowance, Api, ApiPolicy, Application, ApplicationKey, ApplicationPolicy,
     BlockSubscriptionRequest, ChangeLifecycleRequest, CreateApiPolicyRequest, CreateApiRequest,
     CreateApplicationKeyRequest, CreateApplicationPolicyRequest, CreateApplicationRequest,
     CreateDenyPolicyRequest, CreateDocumentRequest, CreateSubscriptionRequest, DenyPolicy,
-    Document, DocumentType, LifecycleAction, Limits, Per, Subscription, Topic, TopicVerb,
-    api_policy_service_client::ApiPolicyServiceClient, api_service_client::ApiServiceClient,
+    Document, DocumentType, LifecycleAction, Limits, Per, Settings, Subscription, Topic, TopicVerb,
+    UpdateSettingsRequest, api_policy_service_client::ApiPolicyServiceClient,
+    api_service_client::ApiServiceClient,
     application_policy_service_client::ApplicationPolicyServiceClient,
     application_service_client::ApplicationServiceClient, deny_policy,
     deny_policy_service_client::DenyPolicyServiceClient, document,
-    document_service_client::DocumentServiceClient,
+    document_service_client::DocumentServiceClient, settings_service_client::SettingsServiceClient,
     subscription_service_client::SubscriptionServiceClient,
 };
 
@@ -32,6 +33,18 @@ const DESCRIPTION: &str = "Water levels of every gauge between **Dover** and **E
 /// When the admin API refuses.
 pub async fn fill(admin: &Channel, developer: &Channel, backend: &str) -> anyhow::Result<()> {
     policies(admin).await?;
+    let request = UpdateSettingsRequest {
+        settings: Some(Settings {
+            sign_up_allowed: true,
+            ..Settings::default()
+        }),
+        update_mask: Some(FieldMask {
+            paths: words(&["sign_up_allowed"]),
+        }),
+    };
+    SettingsServiceClient::new(admin.clone())
+        .update_settings(request)
+        .await?;
     let tides = tides(admin, backend).await?;
     document(admin, &tides).await?;
     let ships = Api {
