@@ -156,6 +156,16 @@ const SHOTS: &[Shot] = &[
         &[Do::Follow("Tides"), Do::Follow("Topics")],
     ),
     shot(
+        "publisher-topics-many",
+        CREATOR,
+        "/publisher/apis",
+        &[
+            Do::Follow("Harbour-Traffic"),
+            Do::Follow("Topics"),
+            Do::Follow("Change topic 3"),
+        ],
+    ),
+    shot(
         "publisher-endpoints",
         CREATOR,
         "/publisher/apis",

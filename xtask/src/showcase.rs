@@ -68,7 +68,13 @@ pub async fn fill(admin: &Channel, developer: &Channel, backend: &str) -> anyhow
             .change_lifecycle(request)
             .await?;
     }
+    let berth = |number: u32| Topic {
+        template: format!("/berths/{number}"),
+        description: format!("Who lies at berth {number}."),
+        ..Topic::default()
+    };
     let draft = Api {
+        topics: (1..=24).map(berth).collect(),
         plans: Vec::new(),
         production_endpoint: String::new(),
         ..api("Harbour-Traffic", "/harbour", backend)

@@ -1,5 +1,5 @@
-//! The topics of an API, one row each, and the policies over them. Rows are added and removed by buttons that only show the
-//! form again; nothing is done before it is saved.
+//! The topics of an API, one row each, and the policies over them. Rows are added, removed and, where there are many, opened
+//! by buttons that only show the form again; nothing is done before it is saved.
 
 use std::collections::BTreeMap;
 
@@ -30,6 +30,8 @@ struct Topics {
 /// The names of a row's inputs.
 struct Row {
     index: usize,
+    /// Whether it can be typed into; otherwise it is a line, so that a page of many topics stays small.
+    is_open: bool,
     template: String,
     mapping: String,
     verbs: String,
@@ -47,6 +49,9 @@ const EDIT: Edit = Edit {
 /// The most rows that a form is shown with; use cases refuse more topics than this.
 const ROWS_MAX: usize = 201;
 
+/// So many rows are all open.
+const OPEN_MAX: usize = 10;
+
 pub(super) async fn ask(
     State(portal): State<Portal>,
     signed_in: SignedIn,
@@ -57,7 +62,8 @@ pub(super) async fn ask(
     let form = EDIT.form(&api);
     let frame = signed_in.frame("Topics");
     let around = Around::new(&portal, &signed_in.actor, api, "topics");
-    show(frame, around, form, policies(&portal, &signed_in.actor)?)
+    let policies = policies(&portal, &signed_in.actor)?;
+    show(frame, around, form, None, policies)
 }
 
 pub(super) async fn take(
@@ -68,9 +74,11 @@ pub(super) async fn take(
     posted.signed_in().demands(DESIGN)?;
     let typed = &posted.fields;
     let removed = typed.text("remove").parse().ok();
+    let opened = typed.text("open").parse().ok();
     let is_adding = typed.has("add");
-    let form = Form::of(numbered(typed, removed, is_adding));
-    let outcome = if is_adding || removed.is_some() {
+    let (fields, opened) = numbered(typed, removed, opened, is_adding);
+    let form = Form::of(fields);
+    let outcome = if is_adding || removed.is_some() || opened.is_some() {
         Outcome::Again(Box::new(form))
     } else {
         EDIT.save(&portal, &posted, id, form).await?
@@ -81,7 +89,8 @@ pub(super) async fn take(
             let api = portal.service.get_api(&posted.actor, id)?;
             let around = Around::new(&portal, &posted.actor, api, "topics");
             let frame = posted.frame("Topics");
-            show(frame, around, *form, policies(&portal, &posted.actor)?)
+            let policies = policies(&portal, &posted.actor)?;
+            show(frame, around, *form, opened, policies)
         }
     }
 }
@@ -97,16 +106,26 @@ fn show(
     frame: Frame,
     around: Around,
     form: Form,
+    opened: Option<usize>,
     policies: Vec<(String, String)>,
 ) -> Result<axum::response::Response, Problem> {
     let theirs = form.conflict.then(|| around.api.design.topics.len());
     let mine = indices(form.fields()).len();
-    let rows = mine.max(theirs.unwrap_or_default()).clamp(1, ROWS_MAX);
+    let count = mine.max(theirs.unwrap_or_default()).clamp(1, ROWS_MAX);
+    let mut rows: Vec<_> = (0..count).map(Row::new).collect();
+    for row in &mut rows {
+        // What two have changed must be compared.
+        row.is_open = count <= OPEN_MAX
+            || form.conflict
+            || opened == Some(row.index)
+            || row.is_blank(&form)
+            || row.has_fault(&form);
+    }
     let page = Topics {
         frame,
         around,
         form,
-        rows: (0..rows).map(Row::new).collect(),
+        rows,
         policies,
     };
     page.frame.show_with(page.form.status(), &page)
@@ -161,14 +180,19 @@ fn input(fields: &Fields) -> ApiInput {
 }
 
 /// What was typed without empty rows and the removed one, the others numbered from zero, so that faults are told of the rows
-/// that are shown. With `is_adding`, an empty row follows.
-fn numbered(typed: &Fields, removed: Option<usize>, is_adding: bool) -> Fields {
+/// that are shown, and the new number of the opened one. With `is_adding`, an empty row follows.
+fn numbered(
+    typed: &Fields,
+    removed: Option<usize>,
+    opened: Option<usize>,
+    is_adding: bool,
+) -> (Fields, Option<usize>) {
     let mut rows: BTreeMap<usize, Vec<(&str, &str)>> = BTreeMap::new();
     let mut fields = Fields::new();
     for (name, value) in typed.iter() {
         match place(name) {
             Some((index, part)) => rows.entry(index).or_default().push((part, value)),
-            None if name == "add" || name == "remove" => {}
+            None if matches!(name, "add" | "remove" | "open") => {}
             None => fields = fields.with(name, value),
         }
     }
@@ -179,8 +203,11 @@ fn numbered(typed: &Fields, removed: Option<usize>, is_adding: bool) -> Fields {
     let kept = rows
         .iter()
         .filter(|(index, parts)| Some(**index) != removed && is_filled(parts));
-    let mut count = 0;
-    for (_, parts) in kept.take(ROWS_MAX) {
+    let (mut count, mut open) = (0, None);
+    for (index, parts) in kept.take(ROWS_MAX) {
+        if opened == Some(*index) {
+            open = Some(count);
+        }
         for (part, value) in parts {
             fields = fields.with(format!("topics[{count}].{part}"), *value);
         }
@@ -189,7 +216,7 @@ fn numbered(typed: &Fields, removed: Option<usize>, is_adding: bool) -> Fields {
     if is_adding {
         fields = fields.with(format!("topics[{count}].template"), "");
     }
-    fields
+    (fields, open)
 }
 
 /// The row and the part that an input is.
@@ -216,12 +243,44 @@ impl Row {
         let name = |part| format!("topics[{index}].{part}");
         Self {
             index,
+            is_open: true,
             template: name("template"),
             mapping: name("mapping"),
             verbs: name("verbs"),
             policy: name("policy"),
             description: name("description"),
         }
+    }
+
+    /// The inputs that have one value.
+    fn texts(&self) -> [&str; 4] {
+        [
+            &self.template,
+            &self.mapping,
+            &self.policy,
+            &self.description,
+        ]
+    }
+
+    fn is_blank(&self, form: &Form) -> bool {
+        let mut texts = self.texts().into_iter();
+        texts.all(|name| form.value(name).trim().is_empty())
+    }
+
+    fn has_fault(&self, form: &Form) -> bool {
+        let mut names = self.texts().into_iter().chain([self.verbs.as_str()]);
+        names.any(|name| form.fault_of(name).is_some())
+    }
+
+    /// What a row that is not open carries on: the names and values of its inputs that have any.
+    fn carried<'a>(&'a self, form: &'a Form) -> impl Iterator<Item = (&'a str, &'a str)> {
+        let texts = self
+            .texts()
+            .into_iter()
+            .map(|name| (name, form.value(name)));
+        let verbs = form.fields().all(&self.verbs);
+        let verbs = verbs.map(|verb| (self.verbs.as_str(), verb));
+        texts.filter(|(_, value)| !value.is_empty()).chain(verbs)
     }
 }
 
@@ -242,7 +301,8 @@ mod tests {
 
     #[test]
     fn rows_without_text_are_left_out_and_the_others_close_up() {
-        let fields = numbered(&typed(), None, false);
+        let (fields, opened) = numbered(&typed(), None, Some(7), false);
+        assert_eq!(opened, Some(1));
         assert_eq!(indices(&fields), [0, 1]);
         let input = input(&fields);
         let templates: Vec<_> = input.topics.iter().map(|it| it.template.as_str()).collect();
@@ -253,7 +313,7 @@ mod tests {
 
     #[test]
     fn a_row_is_removed_or_added_by_its_number() {
-        let fields = numbered(&typed(), Some(0), true);
+        let (fields, _) = numbered(&typed(), Some(0), None, true);
         assert_eq!(indices(&fields), [0, 1]);
         assert_eq!(fields.text("topics[0].template"), "/b");
         assert_eq!(fields.text("topics[1].template"), "");

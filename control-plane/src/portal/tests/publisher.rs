@@ -59,6 +59,19 @@ impl Browser<'_> {
     }
 }
 
+/// What a form carries on without showing it, but for the token.
+fn carried(page: &Page) -> Fields {
+    let inputs = page.text.split(r#"<input type="hidden" name=""#).skip(1);
+    inputs.fold(Fields::new(), |fields, input| {
+        let (name, rest) = input.split_once(r#"" value=""#).unwrap();
+        let value = rest.split('"').next().unwrap();
+        match name {
+            csrf::FIELD => fields,
+            _ => fields.with(name, value),
+        }
+    })
+}
+
 fn designed() -> Fields {
     Fields::new()
         .with("name", "EchoWebSocket")
@@ -437,6 +450,45 @@ async fn topics_are_added_removed_and_refused_row_by_row() {
         .with("topics[0].template", "/x");
     let page = carl.submit(&path, unknown).await;
     assert!(page.has("id=\"f-policy-fault\""));
+}
+
+#[tokio::test]
+async fn many_topics_are_lines_that_are_opened_one_by_one() {
+    let stage = Stage::new().await;
+    let (api, path) = stage.echo().await;
+    let mut carl = stage.signed_in("carl").await;
+    let path = format!("{path}/topics");
+    let about = "What happens in this room, and who has said so";
+    let rows = (0..200).fold(
+        Fields::new().with("_etag", api.etag.to_string()),
+        |rows, n| {
+            rows.with(format!("topics[{n}].template"), format!("/rooms/{n}"))
+                .with(format!("topics[{n}].verbs"), "publish")
+                .with(format!("topics[{n}].description"), about)
+        },
+    );
+    assert_eq!(carl.submit(&path, rows).await.location(), path);
+
+    let page = carl.get(&path).await;
+    assert!(page.text.len() < 100 * 1024, "{} bytes", page.text.len());
+    assert_eq!(page.text.matches("<fieldset").count(), 0);
+    let all = carried(&page);
+    let page = carl.submit(&path, all.clone().with("open", "150")).await;
+    assert!(page.has("id=\"f-topics[150].template\" name=\"topics[150].template\""));
+    assert_eq!(page.text.matches("class=\"card topic\"").count(), 1);
+    let bad = all.clone().with("topics[200].template", "no-slash");
+    let page = carl.submit(&path, bad).await;
+    assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY);
+
+    let changed = all
+        .only(|name| name != "topics[150].description")
+        .with("topics[150].description", "Quiet");
+    assert_eq!(carl.submit(&path, changed).await.location(), path);
+    let topics = stage.api().design.topics.clone();
+    assert_eq!(topics.len(), 200);
+    assert_eq!(topics[150].description, "Quiet");
+    assert_eq!(topics[199].description, about);
+    assert!(topics[199].verbs.publish && !topics[199].verbs.subscribe);
 }
 
 #[tokio::test]
