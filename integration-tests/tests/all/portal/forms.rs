@@ -243,6 +243,140 @@ async fn what_people_write_is_shown_as_they_wrote_it_and_never_runs() {
     }
 }
 
+/// A form, what is typed into it, what sends it, and the field that has the fault.
+type Wrong = (
+    &'static str,
+    &'static [(&'static str, &'static str)],
+    &'static str,
+    &'static str,
+);
+
+/// Below an API.
+const WRONG_OF_AN_API: &[Wrong] = &[
+    (
+        "endpoints",
+        &[("Production", "http://backend")],
+        "Save",
+        "Production",
+    ),
+    ("topics", &[("Topic", "no-slash")], "Save", "Topic"),
+    ("info", &[("Tags", "<b>")], "Save", "Tags"),
+    (
+        "version",
+        &[("Version", "1 0")],
+        "Create the version",
+        "Version",
+    ),
+    ("documents/create", &[("Name", "")], "Save", "Name"),
+    (
+        "delete",
+        &[("Type Api faulty to confirm", "Api")],
+        "Delete the API",
+        "Type Api faulty to confirm",
+    ),
+];
+
+const WRONG_OF_ADMINS: &[Wrong] = &[
+    (
+        "plans/create",
+        &[("Name", "a b"), ("Open sessions", "-1")],
+        "Create plan",
+        "Open sessions",
+    ),
+    (
+        "application-policies/create",
+        &[("Name", "a b")],
+        "Create policy",
+        "Name",
+    ),
+    (
+        "api-policies/create",
+        &[("Name", "")],
+        "Create policy",
+        "Name",
+    ),
+    (
+        "deny-policies/create",
+        &[("Address or range", "300.0.0.1")],
+        "Keep out",
+        "Address or range",
+    ),
+    (
+        "gateways/create",
+        &[("Name", "x"), ("Address by ws://", "http://x")],
+        "Create environment",
+        "Address by ws://",
+    ),
+    (
+        "users/create",
+        &[("User name", "x"), ("Password", "short")],
+        "Create user",
+        "Password",
+    ),
+    (
+        "users/edit/sam",
+        &[("New password", "short")],
+        "Set password",
+        "New password",
+    ),
+];
+
+/// Fills forms in wrongly, one after another.
+async fn fill_in_wrongly(person: &mut Person, below: &str, forms: &[Wrong]) {
+    for (path, typed, button, faulty) in forms {
+        person.go(&format!("{below}/{path}")).await;
+        for (label, text) in *typed {
+            person.fill(label, text).await;
+        }
+        person.follow(button).await;
+        let fault = person.fault(faulty).await;
+        assert!(
+            !fault.is_empty(),
+            "nothing is said about {faulty} at {path}"
+        );
+        for (label, text) in typed.iter().filter(|(label, _)| !label.contains("assword")) {
+            assert_eq!(person.value(label).await, *text, "{label} at {path}");
+        }
+        person.judges(path).await;
+    }
+}
+
+#[tokio::test]
+async fn every_form_tells_its_faults_beside_its_fields_and_keeps_what_was_typed() {
+    let house = House::with(0).await;
+    let api = house.admin.publish("faulty", "ws://127.0.0.1:9").await;
+    let id = api.name.trim_start_matches("apis/");
+    let mut publisher = house.person(PUBLISHER).await;
+    fill_in_wrongly(
+        &mut publisher,
+        &format!("/publisher/apis/{id}"),
+        WRONG_OF_AN_API,
+    )
+    .await;
+    let mut admin = house.person("admin").await;
+    fill_in_wrongly(&mut admin, "/admin", WRONG_OF_ADMINS).await;
+    let mut subscriber = house.person(SUBSCRIBER).await;
+    let forms: &[Wrong] = &[
+        (
+            "devportal/applications/new",
+            &[("Name", "")],
+            "Create application",
+            "Name",
+        ),
+        (
+            "account",
+            &[
+                ("Password up to now", "guessed"),
+                ("New password", "long enough"),
+                ("New password, again", "long enough"),
+            ],
+            "Change password",
+            "Password up to now",
+        ),
+    ];
+    fill_in_wrongly(&mut subscriber, "", forms).await;
+}
+
 #[tokio::test]
 async fn a_picture_is_taken_from_a_file_and_anything_else_is_refused() {
     let house = House::with(0).await;
