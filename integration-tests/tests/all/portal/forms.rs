@@ -378,6 +378,50 @@ async fn every_form_tells_its_faults_beside_its_fields_and_keeps_what_was_typed(
 }
 
 #[tokio::test]
+async fn all_but_the_console_works_without_scripts() {
+    let house = House::with(1).await;
+    let mut publisher = house.person(PUBLISHER).await;
+    publisher.page.scripts(false).await.unwrap();
+    publisher.go("/publisher").await;
+    publisher.press("Create API").await;
+    publisher.follow("Design a new WebSocket API").await;
+    fill(&publisher, "plain").await;
+    publisher.fill("Endpoint", "ws://127.0.0.1:9").await;
+    publisher.tick("Gold").await;
+    publisher.follow("Create & Publish").await;
+    publisher.sees("Developers find it").await;
+    publisher.follow("Deployments").await;
+    publisher.reloads_until("Acknowledged").await;
+
+    let mut subscriber = house.person(SUBSCRIBER).await;
+    subscriber.page.scripts(false).await.unwrap();
+    subscriber.go("/devportal/apis").await;
+    subscriber.follow("plain").await;
+    subscriber.follow("Subscribe").await;
+    subscriber.follow("Create application").await;
+    subscriber.fill("Name", "Terminal").await;
+    subscriber.follow("Create application").await;
+    subscriber.choose("Plan", "Gold").await;
+    subscriber.follow("Subscribe").await;
+    subscriber.sees("Subscribed.").await;
+    subscriber.follow("Applications").await;
+    subscriber.follow("Terminal").await;
+    subscriber.follow("Create production key").await;
+    subscriber.sees("Client secret").await;
+    subscriber.go("/devportal/apis").await;
+    subscriber.follow("plain").await;
+    subscriber.follow("Code").await;
+    subscriber.follow("Get a token").await;
+    subscriber.tick("wscat").await;
+    subscriber.sees("wscat -c").await;
+    subscriber.follow("Console").await;
+    subscriber.sees("The console needs JavaScript").await;
+    subscriber.press(SUBSCRIBER).await;
+    subscriber.follow("Sign out").await;
+    subscriber.sees("You are signed out.").await;
+}
+
+#[tokio::test]
 async fn a_picture_is_taken_from_a_file_and_anything_else_is_refused() {
     let house = House::with(0).await;
     let api = house.admin.publish("pictured", "ws://127.0.0.1:9").await;
