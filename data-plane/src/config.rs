@@ -113,7 +113,8 @@ pub struct UpstreamConfig {
 #[serde(default, deny_unknown_fields)]
 pub struct LedgerConfig {
     /// A Redis: `redis://[user:password@]host:port/db`, `rediss://` for TLS, `redis+sentinel://host:port,…/master`, or
-    /// `redis+cluster://host:port,…`. Without it the node shares its quotas with nobody.
+    /// `redis+cluster://host:port,…`. A query says what sentinels themselves ask for:
+    /// `?sentinel_user=…&sentinel_password=…&sentinel_tls=true`. Without a URL the node shares its quotas with nobody.
     pub url: Option<Secret>,
     /// The authority of Redis's certificate, PEM, where it is not the system's.
     pub ca_cert: Option<PathBuf>,

@@ -26,6 +26,9 @@ pub struct Cluster {
 /// What the sentinel calls its master.
 const MASTER: &str = "ledger";
 
+/// What the sentinel wants to hear; its master wants nothing.
+const WATCHWORD: &str = "watch&word";
+
 /// How many keys' places a cluster has.
 const SLOTS: u32 = 16_384;
 
@@ -57,8 +60,9 @@ impl Sentinel {
     #[must_use]
     pub fn url(&self) -> String {
         format!(
-            "redis+sentinel://127.0.0.1:{}/{MASTER}",
-            self.sentinel.port()
+            "redis+sentinel://127.0.0.1:{}/{MASTER}?sentinel_password={}",
+            self.sentinel.port(),
+            WATCHWORD.replace('&', "%26")
         )
     }
 
@@ -109,7 +113,8 @@ async fn start_replica(follows: &str) -> Redis {
 }
 
 async fn start_sentinel(master: u16) -> Redis {
-    let sentinel = Options::default().sentinel().start().await;
+    let sentinel = Options::default().sentinel().password(WATCHWORD);
+    let sentinel = sentinel.start().await;
     let port = master.to_string();
     sentinel
         .must(&["SENTINEL", "MONITOR", MASTER, "127.0.0.1", &port, "1"])

@@ -1,7 +1,8 @@
 //! Where the shared ledger is: reads `ledger.url`.
 //!
 //! `redis://` and `rediss://` as every Redis client has them; `redis+sentinel://[user:password@]host:port,…/master` and
-//! `redis+cluster://[user:password@]host:port,…`, with `rediss+` for TLS.
+//! `redis+cluster://[user:password@]host:port,…`, with `rediss+` for TLS. What sentinels themselves ask for stands in the
+//! query: `?sentinel_user=…&sentinel_password=…&sentinel_tls=true`.
 
 use std::{borrow::Cow, fmt, sync::Arc};
 
@@ -33,6 +34,15 @@ struct Group<'a> {
     user: Option<(Cow<'a, str>, Cow<'a, str>)>,
     hosts: Vec<(String, u16)>,
     path: &'a str,
+    query: &'a str,
+}
+
+/// How a sentinel is spoken to, which may differ from how its master is.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Watch {
+    user: Option<String>,
+    password: Option<String>,
+    is_secure: bool,
 }
 
 // === impl Target ===
@@ -98,6 +108,10 @@ fn cluster(
     is_secure: bool,
     certificates: Option<TlsCertificates>,
 ) -> Result<Target, InvalidTarget> {
+    if !group.query.is_empty() {
+        let text = "names a cluster, which takes no query".to_owned();
+        return Err(InvalidTarget(text));
+    }
     let scheme = if is_secure { "rediss" } else { "redis" };
     let urls = group
         .hosts
@@ -131,14 +145,21 @@ fn sentinel(
             "names no master: redis+sentinel://host:port,host:port/master".to_owned(),
         ));
     }
+    let watch = Watch::parse(group.query)?;
     let hosts = group.hosts.clone();
     let master = group.path.to_owned();
     let user = group.user.as_ref();
     let user = user.map(|(user, password)| (user.to_string(), password.to_string()));
     let build = move || {
-        let addresses = hosts
-            .iter()
-            .map(|(host, port)| ConnectionAddr::Tcp(host.clone(), *port));
+        let addresses = hosts.iter().map(|(host, port)| match watch.is_secure {
+            true => ConnectionAddr::TcpTls {
+                host: host.clone(),
+                port: *port,
+                insecure: false,
+                tls_params: None,
+            },
+            false => ConnectionAddr::Tcp(host.clone(), *port),
+        });
         let mut builder =
             SentinelClientBuilder::new(addresses, master.as_str(), SentinelServerType::Master)?;
         if let Some((user, password)) = &user {
@@ -151,6 +172,18 @@ fn sentinel(
             builder = builder.set_client_to_redis_tls_mode(TlsMode::Secure);
             if let Some(certificates) = &certificates {
                 builder = builder.set_client_to_redis_certificates(certificates.clone());
+            }
+        }
+        if let Some(user) = &watch.user {
+            builder = builder.set_client_to_sentinel_username(user);
+        }
+        if let Some(password) = &watch.password {
+            builder = builder.set_client_to_sentinel_password(password);
+        }
+        if watch.is_secure {
+            builder = builder.set_client_to_sentinel_tls_mode(TlsMode::Secure);
+            if let Some(certificates) = &certificates {
+                builder = builder.set_client_to_sentinel_certificates(certificates.clone());
             }
         }
         builder.build()
@@ -170,6 +203,7 @@ impl<'a> Group<'a> {
             }
             None => (None, rest),
         };
+        let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
         let (hosts, path) = rest.split_once('/').unwrap_or((rest, ""));
         let hosts: Result<Vec<_>, InvalidTarget> = hosts
             .split(',')
@@ -188,13 +222,39 @@ impl<'a> Group<'a> {
             user,
             hosts: hosts?,
             path,
+            query,
         })
+    }
+}
+
+// === impl Watch ===
+
+impl Watch {
+    fn parse(query: &str) -> Result<Self, InvalidTarget> {
+        let mut watch = Self::default();
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let value = plain(value)?.into_owned();
+            match (name, value.as_str()) {
+                ("sentinel_user", _) => watch.user = Some(value),
+                ("sentinel_password", _) => watch.password = Some(value),
+                ("sentinel_tls", "true") => watch.is_secure = true,
+                ("sentinel_tls", "false") => watch.is_secure = false,
+                _ => {
+                    return Err(InvalidTarget(format!(
+                        "has `{name}` in its query; known are sentinel_user, sentinel_password and sentinel_tls, which is \
+                         true or false"
+                    )));
+                }
+            }
+        }
+        Ok(watch)
     }
 }
 
 /// A user or a password, as other forms of the URL have it.
 fn plain(text: &str) -> Result<Cow<'_, str>, InvalidTarget> {
-    let broken = || InvalidTarget("has a `%` without its two digits before the `@`".to_owned());
+    let broken = || InvalidTarget("has a `%` without its two digits".to_owned());
     credential::decode(text).ok_or_else(broken)
 }
 
@@ -204,7 +264,7 @@ fn unusable(error: &redis::RedisError) -> InvalidTarget {
 
 #[cfg(test)]
 mod tests {
-    use super::{Group, Target};
+    use super::{Group, Target, Watch};
 
     #[test]
     fn every_form_of_redis_is_understood() {
@@ -243,12 +303,28 @@ mod tests {
     }
 
     #[test]
+    fn sentinels_may_ask_for_more_than_their_master() {
+        let group = Group::parse("a/main?sentinel_password=p%26q&sentinel_tls=true", 1).unwrap();
+        assert_eq!(group.path, "main");
+        let watch = Watch {
+            user: None,
+            password: Some("p&q".to_owned()),
+            is_secure: true,
+        };
+        assert_eq!(Watch::parse(group.query).unwrap(), watch);
+        assert_eq!(Watch::parse("").unwrap(), Watch::default());
+    }
+
+    #[test]
     fn what_leads_nowhere_is_refused_and_no_password_is_repeated() {
         for (url, expected) in [
             ("localhost:6379", "no scheme"),
             ("http://:geheim@localhost", "begins with `http://`"),
             ("redis+sentinel://:geheim@a:26379", "names no master"),
             ("redis+cluster://:geheim@a:port", "no usable address"),
+            ("redis+cluster://:geheim@a:1?sentinel_tls=true", "no query"),
+            ("redis+sentinel://a/m?password=geheim", "`password`"),
+            ("redis+sentinel://a/m?sentinel_tls=geheim", "true or false"),
         ] {
             let error = Target::parse(url, None).unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");
