@@ -206,6 +206,16 @@ const SHOTS: &[Shot] = &[
         ],
     ),
     shot(
+        "publisher-document-new",
+        CREATOR,
+        "/publisher/apis",
+        &[
+            Do::Follow("Tides"),
+            Do::Follow("Documents"),
+            Do::Follow("Add a document"),
+        ],
+    ),
+    shot(
         "publisher-version",
         CREATOR,
         "/publisher/apis",
@@ -297,6 +307,12 @@ const SHOTS: &[Shot] = &[
         ],
     ),
     shot(
+        "devportal-secret",
+        DEVELOPER,
+        "/devportal/applications",
+        &[Do::Follow("Dashboard"), Do::Follow("New secret")],
+    ),
+    shot(
         "devportal-token",
         DEVELOPER,
         "/devportal/applications",
@@ -343,12 +359,19 @@ const SHOTS: &[Shot] = &[
         &[Do::Follow("data-plane-1")],
     ),
     shot(
+        "admin-environment",
+        ADMIN,
+        "/admin/gateways",
+        &[Do::Follow("Edit")],
+    ),
+    shot(
         "admin-environment-new",
         ADMIN,
         "/admin/gateways/create",
         &[],
     ),
     shot("admin-plans", ADMIN, "/admin/plans", &[]),
+    shot("admin-plan-new", ADMIN, "/admin/plans/create", &[]),
     shot("admin-plan", ADMIN, "/admin/plans", &[Do::Follow("Gold")]),
     shot(
         "admin-application-policies",
@@ -368,6 +391,18 @@ const SHOTS: &[Shot] = &[
         ADMIN,
         "/admin/api-policies/edit/Per-Address",
         &[],
+    ),
+    shot(
+        "admin-api-policy-new",
+        ADMIN,
+        "/admin/api-policies/create",
+        &[Do::Follow("Add a group")],
+    ),
+    shot(
+        "admin-deny-policy",
+        ADMIN,
+        "/admin/deny-policies",
+        &[Do::Follow("203.0.113.0/24")],
     ),
     shot("admin-deny-policies", ADMIN, "/admin/deny-policies", &[]),
     shot(
