@@ -53,6 +53,12 @@ fn limits(amount: u64) -> Limits {
     }
 }
 
+/// Waits for the next minute of the ledger: in the last moments of a window, also of a second, nothing can be spent.
+async fn window_begins(quotas: &Quotas) {
+    let begun = quotas.ledger_millis() % 60_000;
+    tokio::time::advance(Duration::from_millis(60_100 - begun)).await;
+}
+
 /// What was used, by unit, under this generation.
 fn figures(quotas: &Quotas, id: SubscriptionId) -> (u64, HashMap<Unit, u64>) {
     let Used {
@@ -69,9 +75,7 @@ async fn what_passed_was_used_and_what_was_refused_was_not() {
         let quotas = Quotas::in_process(&Tasks::current());
         let id = SubscriptionId::generate();
         assert_eq!(quotas.used(), HashMap::new());
-        // In the last moments of a window, also of a second, nothing can be spent.
-        let begun = quotas.ledger_millis() % 60_000;
-        tokio::time::advance(Duration::from_millis(60_000 - begun)).await;
+        window_begins(&quotas).await;
         let limits = Limits {
             count_only,
             ..limits(25)
@@ -89,10 +93,9 @@ async fn what_passed_was_used_and_what_was_refused_was_not() {
 #[tokio::test(start_paused = true)]
 async fn the_last_session_gone_what_was_used_is_told_until_the_window_turns() {
     let quotas = Quotas::in_process(&Tasks::current());
+    window_begins(&quotas).await;
     let id = SubscriptionId::generate();
     let limiter = open(&quotas, id, 0, limits(100));
-    let unix = quotas.ledger_millis();
-    tokio::time::advance(Duration::from_millis(60_100 - unix % 60_000)).await;
     limiter.take(ToBackend, 10, Tick::now()).unwrap();
     drop(limiter);
     tokio::time::advance(Duration::from_secs(50)).await;
@@ -113,6 +116,7 @@ async fn the_last_session_gone_what_was_used_is_told_until_the_window_turns() {
 #[tokio::test(start_paused = true)]
 async fn counters_that_began_anew_are_told_of_and_the_old_ones_are_not() {
     let quotas = Quotas::in_process(&Tasks::current());
+    window_begins(&quotas).await;
     let id = SubscriptionId::generate();
     let (old, new) = (
         open(&quotas, id, 1, limits(100)),
