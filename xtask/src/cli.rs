@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::{bench, ci, conformance, docs, echo, leash, screenshots, test, tidy, up};
+use crate::{bench, ci, conformance, demo, docs, echo, leash, screenshots, test, tidy, up};
 
 /// Development commands: start it, test it, check it, measure it.
 #[derive(Debug, Parser)]
@@ -18,6 +18,8 @@ pub struct Cli {
 enum Command {
     /// Start a control plane, data planes and a demo, from nothing; Ctrl-C stops all of it.
     Up(up::Args),
+    /// Seed a Tidegate that runs already with the demo, and say how to try it.
+    Demo(demo::Args),
     /// Run every test; installs first what the tests need and the machine lacks.
     Test(test::Args),
     /// Compare the Autobahn test suite's verdicts with and without the gateway.
@@ -47,6 +49,7 @@ impl Cli {
     pub fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {
             Command::Up(args) => up::run(&args),
+            Command::Demo(args) => demo::run(&args),
             Command::Test(args) => test::run(&args),
             Command::Conformance(args) => conformance::run(&args),
             Command::Ci => ci::run(),

@@ -3,6 +3,7 @@
 
 pub mod cli;
 pub mod up;
+pub mod demo;
 pub mod leash;
 pub mod echo;
 pub mod client;

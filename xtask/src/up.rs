@@ -7,8 +7,7 @@ pub(crate) mod build;
 mod child;
 mod ledger;
 mod stack;
-mod accounts;
-mod seed;
+mod clients;
 mod report;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -20,6 +19,8 @@ use child::Child;
 use files::Files;
 use ledger::Redis;
 use ports::{Choice, Ports};
+
+use crate::demo::{accounts, seed};
 
 /// The arguments of `cargo xtask up`.
 #[derive(Debug, clap::Args)]
@@ -112,14 +113,17 @@ async fn start_and_watch(
 ) -> anyhow::Result<ExitCode> {
     let files = starter.files;
     let stack = starter.start(children).await?;
-    let channel = accounts::sign_in(&stack).await?;
-    accounts::tell_doors(&stack, &channel).await?;
-    let people = accounts::make(files, &stack, &channel)
+    let (site, secrets) = (stack.site(), files.secrets());
+    let channel = accounts::sign_in(&site)
+        .await
+        .context("`--fresh` begins anew, with a new password")?;
+    clients::tell_addresses(&stack, &channel).await?;
+    let people = accounts::make(&site, &secrets, &channel)
         .await
         .context("cannot make the accounts")?;
     let demo = match &stack.backend {
-        Some(backend) => Some(
-            seed::demo(files, &stack, &channel, backend)
+        Some(_) => Some(
+            seed::demo(&site, &secrets, &channel)
                 .await
                 .context("cannot create the demo")?,
         ),

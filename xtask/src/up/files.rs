@@ -2,13 +2,17 @@
 
 use std::{
     fs,
-    io::{Read as _, Write as _},
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context as _, bail};
-use serde::{Serialize, de::DeserializeOwned};
+
+use crate::demo::{
+    accounts,
+    secrets::{Secrets, random_password, write_secret},
+    seed,
+};
 
 /// The data directory.
 #[derive(Debug)]
@@ -23,8 +27,6 @@ const DATA_PLANE: &str = "data-plane-";
 const LOGS: &str = "logs";
 const RUN: &str = "run";
 const PASSWORD: &str = "admin-password";
-const DEMO: &str = "demo.json";
-const ACCOUNTS: &str = "accounts.json";
 const REDIS: &str = "redis";
 const LOCK: &str = "lock";
 
@@ -106,25 +108,9 @@ impl Files {
         Ok(path)
     }
 
-    /// What the demo needs to know of an earlier run.
-    pub(super) fn demo<T: DeserializeOwned>(&self) -> Option<T> {
-        serde_json::from_str(&fs::read_to_string(self.root.join(DEMO)).ok()?).ok()
-    }
-
-    /// Keeps what the next run of the demo needs to know.
-    pub(super) fn keep_demo(&self, value: &impl Serialize) -> anyhow::Result<()> {
-        write_secret(&self.root.join(DEMO), &serde_json::to_string_pretty(value)?)
-    }
-
-    /// The passwords of the demo's people, as an earlier run made them.
-    pub(super) fn accounts<T: DeserializeOwned>(&self) -> Option<T> {
-        serde_json::from_str(&fs::read_to_string(self.root.join(ACCOUNTS)).ok()?).ok()
-    }
-
-    /// Keeps the passwords of the demo's people.
-    pub(super) fn keep_accounts(&self, value: &impl Serialize) -> anyhow::Result<()> {
-        let text = serde_json::to_string_pretty(value)?;
-        write_secret(&self.root.join(ACCOUNTS), &text)
+    /// What the demo keeps.
+    pub(super) fn secrets(&self) -> Secrets {
+        Secrets::in_folder(&self.root)
     }
 }
 
@@ -158,7 +144,7 @@ fn forget(root: &Path) -> std::io::Result<()> {
         let name = name.to_string_lossy();
         let ours = matches!(
             &*name,
-            CONTROL_PLANE | LOGS | RUN | PASSWORD | DEMO | ACCOUNTS | REDIS
+            CONTROL_PLANE | LOGS | RUN | PASSWORD | seed::FILE | accounts::FILE | REDIS
         ) || name
             .strip_prefix(DATA_PLANE)
             .is_some_and(|number| number.parse::<u16>().is_ok());
@@ -169,26 +155,6 @@ fn forget(root: &Path) -> std::io::Result<()> {
         }
     }
     Ok(())
-}
-
-/// A password that nobody guesses.
-pub(super) fn random_password() -> anyhow::Result<String> {
-    let mut bytes = [0_u8; 16];
-    fs::File::open("/dev/urandom")
-        .and_then(|mut random| random.read_exact(&mut bytes))
-        .context("cannot make a password")?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
-}
-
-fn write_secret(path: &Path, text: &str) -> anyhow::Result<()> {
-    fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(path)
-        .and_then(|mut file| writeln!(file, "{text}"))
-        .with_context(|| format!("cannot write {}", path.display()))
 }
 
 #[cfg(test)]

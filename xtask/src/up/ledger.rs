@@ -6,11 +6,11 @@ use std::{net::TcpStream as StdStream, path::PathBuf, str::FromStr};
 use anyhow::{Context as _, ensure};
 use tokio::{io::BufReader, net::TcpStream};
 
-use super::{
-    files::{Files, random_password},
-    ports,
+use super::{files::Files, ports};
+use crate::{
+    demo::secrets::random_password,
+    redis::{self, Reply},
 };
-use crate::redis::{self, Reply};
 
 /// What `--redis` says.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,7 +4,15 @@ use std::io::Write as _;
 
 use serde_json::json;
 
-use super::{accounts::Account, files::Files, seed::Demo, stack::Stack};
+use super::{
+    files::Files,
+    stack::{Node, Stack},
+};
+use crate::demo::{
+    self,
+    accounts::{ADMIN, Account},
+    seed::{self, Demo},
+};
 
 /// One line of JSON on stdout.
 pub(super) fn json(stack: &Stack, people: &[Account], demo: Option<&Demo>) -> anyhow::Result<()> {
@@ -13,7 +21,7 @@ pub(super) fn json(stack: &Stack, people: &[Account], demo: Option<&Demo>) -> an
         .iter()
         .map(|node| {
             json!({
-                "ws": format!("ws://{}", node.ws),
+                "ws": node.url(),
                 "wss": node.wss.map(|wss| format!("wss://{wss}")),
                 "admin": format!("http://{}", node.admin),
                 "pid": node.pid,
@@ -23,7 +31,7 @@ pub(super) fn json(stack: &Stack, people: &[Account], demo: Option<&Demo>) -> an
     let mut line = json!({
         "admin": {
             "url": stack.admin_url(),
-            "username": stack.username,
+            "username": ADMIN,
             "password": stack.password,
             "ca_cert": stack.control_plane.ca_cert,
         },
@@ -39,7 +47,7 @@ pub(super) fn json(stack: &Stack, people: &[Account], demo: Option<&Demo>) -> an
     });
     if let Some(demo) = demo {
         line["demo"] = json!({
-            "url": demo.url,
+            "url": url(stack),
             "token": demo.gold_token,
             "unlimited_token": demo.unlimited_token,
             "backend": stack.backend,
@@ -93,26 +101,14 @@ pub(super) fn people(stack: &Stack, people: &[Account], demo: Option<&Demo>, fil
     println!("  data        {}  (logs in logs/)", files.root().display());
     if let (Some(demo), Some(backend)) = (demo, &stack.backend) {
         println!();
-        println!(
-            "The demo: EchoWebSocket 1.0 at {}, in front of {backend}.",
-            demo.url
-        );
-        println!("Paste one of these, type a word, and it comes back:");
-        println!();
-        println!(
-            "  websocat -H='Authorization: Bearer {}' {}",
-            demo.gold_token, demo.url
-        );
-        println!();
-        println!(
-            "  wscat -H 'Authorization: Bearer {}' -c {}",
-            demo.gold_token, demo.url
-        );
-        println!();
-        println!("That token's application is subscribed under Gold. One under Unlimited:");
-        println!();
-        println!("  {}", demo.unlimited_token);
+        demo::lines_to_paste(&url(stack), backend, demo);
     }
     println!();
     println!("Ctrl-C stops all of it.");
+}
+
+/// The demo's address at the first gateway.
+fn url(stack: &Stack) -> String {
+    let first = stack.nodes.first().map(Node::url).unwrap_or_default();
+    format!("{first}{}", seed::PATH)
 }

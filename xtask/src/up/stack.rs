@@ -23,6 +23,7 @@ use super::{
     ledger::Shared,
     ports::{NodePorts, Ports},
 };
+use crate::demo::Site;
 
 /// How long a process may take to be ready; a debug build makes its first keys slowly.
 const READY: Duration = Duration::from_secs(60);
@@ -56,7 +57,6 @@ pub(super) struct Stack {
     pub(super) own_backend: bool,
     /// The URL of the Redis in which quotas are shared.
     pub(super) redis: Option<String>,
-    pub(super) username: &'static str,
     pub(super) password: String,
 }
 
@@ -82,6 +82,18 @@ pub(super) struct Node {
 // === impl Stack ===
 
 impl Stack {
+    /// What the demo needs to know of it.
+    pub(super) fn site(&self) -> Site {
+        Site {
+            control_plane: self.admin_url(),
+            ca_cert: self.control_plane.ca_cert.clone(),
+            password: self.password.clone(),
+            gateways: self.nodes.iter().map(Node::url).collect(),
+            backend: self.backend.clone().unwrap_or_default(),
+            echoes: self.own_backend,
+        }
+    }
+
     /// The people's door.
     pub(super) fn admin_url(&self) -> String {
         format!("https://{}", self.control_plane.people)
@@ -93,6 +105,15 @@ impl Stack {
             "https://localhost:{}/{name}",
             self.control_plane.people.port()
         )
+    }
+}
+
+// === impl Node ===
+
+impl Node {
+    /// Where clients reach it without TLS.
+    pub(super) fn url(&self) -> String {
+        format!("ws://{}", self.ws)
     }
 }
 
@@ -129,7 +150,6 @@ impl Starter<'_> {
             backend,
             own_backend: self.ports.backend.is_some(),
             redis: self.redis.map(|redis| redis.url.clone()),
-            username: "admin",
             password,
         })
     }

@@ -22,18 +22,16 @@ use tokio_tungstenite::tungstenite::{
     http::{StatusCode, header::AUTHORIZATION},
 };
 
-use super::{files::Files, stack::Stack};
+use super::{Site, secrets::Secrets};
 use crate::client::{self, Channel};
 
 /// What somebody needs to try the demo.
 #[derive(Debug)]
-pub(super) struct Demo {
-    /// The API's address at the first data plane.
-    pub(super) url: String,
+pub(crate) struct Demo {
     /// A token of the application under Gold.
-    pub(super) gold_token: String,
+    pub(crate) gold_token: String,
     /// A token of the application under Unlimited.
-    pub(super) unlimited_token: String,
+    pub(crate) unlimited_token: String,
 }
 
 /// What the next run must know: secrets are shown once.
@@ -54,6 +52,13 @@ struct Key {
 const NAME: &str = "EchoWebSocket";
 const CONTEXT: &str = "/echowebsocket";
 const VERSION: &str = "1.0";
+
+/// The path of the demo's API at a gateway.
+pub(crate) const PATH: &str = "/echowebsocket/1.0";
+
+/// The file of what the next run must know.
+pub(crate) const FILE: &str = "demo.json";
+
 const ENVIRONMENT: &str = "environments/default";
 
 /// What the demo's API offers.
@@ -73,33 +78,29 @@ const MAY_BE_ITS_OWN: [StatusCode; 4] = [
 /// How long the data planes may take to serve what was just deployed.
 const SERVED: Duration = Duration::from_secs(20);
 
-/// Creates the demo, or finds it again, and waits until every data plane serves it.
-pub(super) async fn demo(
-    files: &Files,
-    stack: &Stack,
+/// Creates the demo, or finds it again, and waits until every gateway serves it.
+pub(crate) async fn demo(
+    site: &Site,
+    secrets: &Secrets,
     channel: &Channel,
-    backend: &str,
 ) -> anyhow::Result<Demo> {
     eprintln!("seeding the demo");
-    let (url, ca_cert) = (stack.admin_url(), &stack.control_plane.ca_cert);
-    let api = publish(channel, backend).await?;
-    let mut kept: Kept = files.demo().unwrap_or_default();
+    let api = publish(channel, &site.backend).await?;
+    let mut kept: Kept = secrets.read(FILE).unwrap_or_default();
     for (plan, key) in [("Gold", &mut kept.gold), ("Unlimited", &mut kept.unlimited)] {
         *key = subscribe(channel, &api, plan, key).await?;
     }
-    files.keep_demo(&kept)?;
+    secrets.write(FILE, &kept)?;
 
+    let (url, ca_cert) = (&site.control_plane, &site.ca_cert);
     let token =
-        async |key: &Key| client::token(&url, ca_cert, &key.client_id, &key.client_secret).await;
+        async |key: &Key| client::token(url, ca_cert, &key.client_id, &key.client_secret).await;
     let gold_token = token(&kept.gold).await?;
     let unlimited_token = token(&kept.unlimited).await?;
-    for node in &stack.nodes {
-        let url = format!("ws://{}{CONTEXT}/{VERSION}", node.ws);
-        served(&url, &gold_token, stack.own_backend).await?;
+    for gateway in &site.gateways {
+        served(&format!("{gateway}{PATH}"), &gold_token, site.echoes).await?;
     }
-    let first = stack.nodes.first().context("there is no data plane")?;
     Ok(Demo {
-        url: format!("ws://{}{CONTEXT}/{VERSION}", first.ws),
         gold_token,
         unlimited_token,
     })
@@ -266,13 +267,13 @@ async fn subscribe(channel: &Channel, api: &Api, plan: &str, kept: &Key) -> anyh
 }
 
 /// Waits until a gateway serves the demo.
-async fn served(url: &str, token: &str, own_backend: bool) -> anyhow::Result<()> {
+async fn served(url: &str, token: &str, echoes: bool) -> anyhow::Result<()> {
     let mut last = anyhow::anyhow!("it was not tried");
     let tried = async {
         let mut ticks = interval(Duration::from_millis(50));
         loop {
             ticks.tick().await;
-            match echo(url, token, own_backend).await {
+            match echo(url, token, echoes).await {
                 Ok(()) => return,
                 Err(error) => last = error,
             }
@@ -288,19 +289,19 @@ async fn served(url: &str, token: &str, own_backend: bool) -> anyhow::Result<()>
 }
 
 /// Sees an echo; of a backend that is not ours, sees that the gateway asked it.
-async fn echo(url: &str, token: &str, own_backend: bool) -> anyhow::Result<()> {
+async fn echo(url: &str, token: &str, echoes: bool) -> anyhow::Result<()> {
     let mut request = url.into_client_request()?;
     let bearer = format!("Bearer {token}").parse()?;
     request.headers_mut().insert(AUTHORIZATION, bearer);
     let mut socket = match tokio_tungstenite::connect_async(request).await {
         Ok((socket, _)) => socket,
         // The gateway's own refusals of an API or a token that it does not know yet are others.
-        Err(Error::Http(answer)) if !own_backend && !MAY_BE_ITS_OWN.contains(&answer.status()) => {
+        Err(Error::Http(answer)) if !echoes && !MAY_BE_ITS_OWN.contains(&answer.status()) => {
             return Ok(());
         }
         Err(error) => return Err(error.into()),
     };
-    if own_backend {
+    if echoes {
         socket.send(Message::text("hello")).await?;
         let answer = socket.next().await.context("closed before it echoed")??;
         ensure!(
@@ -309,7 +310,7 @@ async fn echo(url: &str, token: &str, own_backend: bool) -> anyhow::Result<()> {
         );
     }
     socket.close(None).await?;
-    if own_backend {
+    if echoes {
         while socket.next().await.is_some() {}
     }
     Ok(())

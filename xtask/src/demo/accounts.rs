@@ -1,0 +1,107 @@
+//! The demo's people: an account for each role, made through the admin API at the first start, with passwords of their
+//! own that are kept in the data directory. Idempotent.
+
+use std::collections::BTreeMap;
+
+use anyhow::Context as _;
+use serde::Serialize;
+use tidegate_proto::admin::v1::{
+    CreateUserRequest, Role, SignInRequest, User, session_service_client::SessionServiceClient,
+    user_service_client::UserServiceClient,
+};
+use tonic::Code;
+
+use super::{
+    Site,
+    secrets::{Secrets, random_password},
+};
+use crate::client::{self, Bearer, Channel};
+
+/// Somebody who can sign in.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Account {
+    pub(crate) username: String,
+    pub(crate) password: String,
+    pub(crate) roles: Vec<&'static str>,
+}
+
+/// Whoever publishes at once must be a creator too: only creators create.
+const PEOPLE: [(&str, &[Role]); 3] = [
+    ("creator", &[Role::Creator]),
+    ("publisher", &[Role::Creator, Role::Publisher]),
+    ("subscriber", &[Role::Subscriber]),
+];
+
+/// The first admin's user name.
+pub(crate) const ADMIN: &str = "admin";
+
+/// The file of their passwords.
+pub(crate) const FILE: &str = "accounts.json";
+
+/// Signs in as the first admin.
+pub(crate) async fn sign_in(site: &Site) -> anyhow::Result<Channel> {
+    let (url, ca_cert) = (&site.control_plane, &site.ca_cert);
+    let anonymous = client::connect(url, ca_cert, Bearer::default()).await?;
+    let session = SessionServiceClient::new(anonymous)
+        .sign_in(SignInRequest {
+            username: ADMIN.to_owned(),
+            password: site.password.clone(),
+        })
+        .await
+        .with_context(|| format!("cannot sign in to {url} as `{ADMIN}`"))?;
+    client::connect(url, ca_cert, Bearer::new(&session.into_inner().token)?).await
+}
+
+/// Makes an account for each role, or finds it again; the first admin's is the last.
+pub(crate) async fn make(
+    site: &Site,
+    secrets: &Secrets,
+    channel: &Channel,
+) -> anyhow::Result<Vec<Account>> {
+    let mut kept: BTreeMap<String, String> = secrets.read(FILE).unwrap_or_default();
+    let mut users = UserServiceClient::new(channel.clone());
+    let mut accounts = Vec::new();
+    for (username, roles) in PEOPLE {
+        let password = match kept.get(username) {
+            Some(password) => password.clone(),
+            None => random_password()?,
+        };
+        // Kept first: a password that nobody knows would be of no use.
+        kept.insert(username.to_owned(), password.clone());
+        secrets.write(FILE, &kept)?;
+        let user = User {
+            roles: roles.iter().map(|role| (*role).into()).collect(),
+            ..User::default()
+        };
+        let request = CreateUserRequest {
+            user_id: username.to_owned(),
+            user: Some(user),
+            password: password.clone(),
+        };
+        match users.create_user(request).await {
+            Err(status) if status.code() != Code::AlreadyExists => return Err(status.into()),
+            _ => {}
+        }
+        accounts.push(Account {
+            username: username.to_owned(),
+            password,
+            roles: roles.iter().map(|role| name(*role)).collect(),
+        });
+    }
+    accounts.push(Account {
+        username: ADMIN.to_owned(),
+        password: site.password.clone(),
+        roles: vec![name(Role::Admin)],
+    });
+    Ok(accounts)
+}
+
+const fn name(role: Role) -> &'static str {
+    match role {
+        Role::Admin => "admin",
+        Role::Creator => "creator",
+        Role::Publisher => "publisher",
+        Role::Subscriber => "subscriber",
+        Role::Unspecified => "none",
+    }
+}

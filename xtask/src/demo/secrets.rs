@@ -1,0 +1,61 @@
+//! What is shown once and must be known again at the next run: passwords and client secrets of the demo, in files that
+//! their owner alone can read. Called by `demo` and `up`.
+
+use std::{
+    fs,
+    io::{Read as _, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context as _;
+use serde::{Serialize, de::DeserializeOwned};
+
+/// A folder of secrets.
+#[derive(Debug)]
+pub(crate) struct Secrets {
+    folder: PathBuf,
+}
+
+// === impl Secrets ===
+
+impl Secrets {
+    /// The secrets in a folder, which must exist.
+    pub(crate) fn in_folder(folder: &Path) -> Self {
+        Self {
+            folder: folder.to_owned(),
+        }
+    }
+
+    /// What an earlier run kept, if it did.
+    pub(super) fn read<T: DeserializeOwned>(&self, file: &str) -> Option<T> {
+        serde_json::from_str(&fs::read_to_string(self.folder.join(file)).ok()?).ok()
+    }
+
+    /// Keeps what the next run must know.
+    pub(super) fn write(&self, file: &str, value: &impl Serialize) -> anyhow::Result<()> {
+        let text = serde_json::to_string_pretty(value)?;
+        write_secret(&self.folder.join(file), &text)
+    }
+}
+
+/// A password that nobody guesses.
+pub(crate) fn random_password() -> anyhow::Result<String> {
+    let mut bytes = [0_u8; 16];
+    fs::File::open("/dev/urandom")
+        .and_then(|mut random| random.read_exact(&mut bytes))
+        .context("cannot make a password")?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// Writes a line that only the owner of the file can read.
+pub(crate) fn write_secret(path: &Path, text: &str) -> anyhow::Result<()> {
+    fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)
+        .and_then(|mut file| writeln!(file, "{text}"))
+        .with_context(|| format!("cannot write {}", path.display()))
+}
