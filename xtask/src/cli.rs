@@ -4,7 +4,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::{bench, ci, conformance, demo, docs, echo, leash, screenshots, test, tidy, up};
+use crate::{
+    bench, ci, compose_test, conformance, demo, docs, echo, leash, screenshots, test, tidy, up,
+};
 
 /// Development commands: start it, test it, check it, measure it.
 #[derive(Debug, Parser)]
@@ -24,6 +26,8 @@ enum Command {
     Test(test::Args),
     /// Compare the Autobahn test suite's verdicts with and without the gateway.
     Conformance(conformance::Args),
+    /// Run docker-compose.yml on a Docker engine and do to it what happens to a cluster.
+    ComposeTest(compose_test::Args),
     /// Everything that CI checks: formatting, lints, layers, generated documents, tests.
     Ci,
     /// Check the layers and the layout of the source; print file sizes.
@@ -52,6 +56,7 @@ impl Cli {
             Command::Demo(args) => demo::run(&args),
             Command::Test(args) => test::run(&args),
             Command::Conformance(args) => conformance::run(&args),
+            Command::ComposeTest(args) => compose_test::run(&args),
             Command::Ci => ci::run(),
             Command::Tidy => tidy::run(),
             Command::Docs(args) => docs::run(&args),

@@ -4,6 +4,7 @@
 pub mod cli;
 pub mod up;
 pub mod demo;
+pub mod compose_test;
 pub mod leash;
 pub mod echo;
 pub mod client;

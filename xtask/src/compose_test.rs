@@ -1,0 +1,68 @@
+//! `cargo xtask compose-test`: docker-compose.yml as its users run it, on a real engine. It builds the images, starts
+//! everything, and then does to it what happens to a cluster: nodes that die, come and go, a Redis that stops, a control
+//! plane that is away. Not a part of CI: it takes many minutes and an engine.
+
+mod engine;
+mod images;
+mod project;
+mod publisher;
+mod sessions;
+mod checks;
+mod report;
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+
+use engine::Engine;
+use project::Project;
+use report::Report;
+
+/// The arguments of `cargo xtask compose-test`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Leave everything running at the end, also after a failure.
+    #[arg(long)]
+    pub keep: bool,
+}
+
+/// Runs every step, in order, and prints how long each took.
+///
+/// # Errors
+/// The first step that failed.
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    let mut report = Report::default();
+    let engine = match report.step("engine", Engine::find_or_install)? {
+        Ok(engine) => engine,
+        Err(reason) => {
+            println!("compose-test: skipped: {reason}");
+            return Ok(ExitCode::SUCCESS);
+        }
+    };
+    let tested = runtime.block_on(test(&engine, args, &mut report));
+    report.print();
+    tested?;
+    println!("compose-test: every step passed");
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn test(engine: &Engine, args: &Args, report: &mut Report) -> anyhow::Result<()> {
+    report.step("base images", || images::provide(engine))?;
+    let project = Project::new(engine)?;
+    // What an earlier run left would answer for this one.
+    project.remove()?;
+    let passed = checks::run(&project, report).await;
+    if let Err(error) = &passed {
+        eprintln!("compose-test: {error:#}");
+        project.show_logs();
+    }
+    if args.keep {
+        println!("left running: {}", project.command_line());
+        return passed;
+    }
+    report.step("down, with the volumes", || project.remove())?;
+    passed.context("docker compose did not do what it must")
+}

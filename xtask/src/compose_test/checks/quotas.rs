@@ -1,0 +1,148 @@
+//! A plan that three nodes share: never more than it allows, whatever dies. Called by `checks`.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context as _, ensure};
+use tokio::time::sleep;
+
+use super::{Demo, HEALTHY, NODES, NOTICED, publish, spread};
+use crate::compose_test::{
+    project::Project, publisher::Publisher, report::Report, sessions::Session,
+};
+
+/// Messages in a minute.
+const LIMIT: usize = 10;
+const PLAN: &str = "TenPerMinute";
+
+/// A check must end within the window in which it began; this much of it must be left.
+const ROOM: u64 = 40;
+
+/// All checks of the plan.
+pub(super) async fn run(
+    project: &Project<'_>,
+    report: &mut Report,
+    publisher: &Publisher,
+) -> anyhow::Result<()> {
+    publisher.plan_per_minute(PLAN, LIMIT as i64).await?;
+    let demo = publish(publisher, "counted", PLAN).await?;
+    report
+        .check("10 a minute over three nodes", shared(project, &demo))
+        .await?;
+    report
+        .check(
+            "the same while a node is killed (kill -9)",
+            killed(project, &demo),
+        )
+        .await?;
+    report
+        .check("the same after the node is back", shared(project, &demo))
+        .await?;
+    report
+        .check(
+            "the same while Redis is stopped",
+            without_redis(project, &demo),
+        )
+        .await?;
+    report
+        .check("the same after Redis is back", shared(project, &demo))
+        .await
+}
+
+/// In a window of its own, sessions at every node send three times as much as the plan allows.
+async fn shared(project: &Project<'_>, demo: &Demo) -> anyhow::Result<String> {
+    fresh_window().await;
+    let mut sessions = spread(project, demo).await?;
+    let echoes = flood(&mut sessions).await?;
+    ensure!(echoes == LIMIT, "{echoes} messages passed, not {LIMIT}");
+    Ok(format!(
+        "{echoes} of {} messages passed",
+        sessions.len() * LIMIT
+    ))
+}
+
+/// A node dies with what it was granted: nobody else may have passed it again.
+async fn killed(project: &Project<'_>, demo: &Demo) -> anyhow::Result<String> {
+    fresh_window().await;
+    let mut sessions = spread(project, demo).await?;
+    let mut echoes = 0;
+    for session in &mut sessions {
+        echoes += session.count_echoes(1).await?;
+    }
+    let nodes = project.containers("data-plane")?;
+    let victim = nodes.first().context("no node runs")?;
+    project.docker(&["kill", "--signal=KILL", victim])?;
+    // The session at the dead node ends; the others go on.
+    let mut left = 0;
+    for session in &mut sessions {
+        if let Ok(more) = session.count_echoes(LIMIT).await {
+            echoes += more;
+            left += 1;
+        }
+    }
+    ensure!(left > 0, "no session outlived one node of {NODES}");
+    ensure!(
+        echoes <= LIMIT,
+        "{echoes} messages passed, more than {LIMIT}"
+    );
+    project.docker(&["start", victim])?;
+    ready(project).await?;
+    Ok(format!(
+        "{echoes} passed in that minute, {left} sessions went on"
+    ))
+}
+
+/// Without the ledger each node has its share; all shares together are no more than the limit.
+async fn without_redis(project: &Project<'_>, demo: &Demo) -> anyhow::Result<String> {
+    project.run(&["stop", "redis"])?;
+    project
+        .until_nodes("every node misses Redis", NOTICED, |nodes| {
+            nodes.iter().all(|(_, node)| !node.ledger_fault.is_empty())
+        })
+        .await?;
+    fresh_window().await;
+    let mut sessions = spread(project, demo).await?;
+    let echoes = flood(&mut sessions).await?;
+    ensure!(
+        echoes <= LIMIT,
+        "{echoes} messages passed, more than {LIMIT}"
+    );
+    ensure!(echoes > 0, "no message passed without Redis");
+    project.run(&["start", "redis"])?;
+    project
+        .until_nodes("every node reaches Redis again", NOTICED, |nodes| {
+            nodes.len() == NODES && nodes.iter().all(|(_, node)| node.ledger_fault.is_empty())
+        })
+        .await?;
+    Ok(format!("{echoes} passed in that minute"))
+}
+
+async fn flood(sessions: &mut [Session]) -> anyhow::Result<usize> {
+    let mut echoes = 0;
+    for session in sessions {
+        echoes += session.count_echoes(LIMIT).await?;
+    }
+    Ok(echoes)
+}
+
+/// Waits until all nodes are ready, and the balancer had the time to see it.
+pub(super) async fn ready(project: &Project<'_>) -> anyhow::Result<()> {
+    project
+        .until_nodes("all nodes are ready", HEALTHY, |nodes| {
+            nodes.len() == NODES && nodes.iter().all(|(_, node)| node.ready && node.connected)
+        })
+        .await?;
+    sleep(Duration::from_secs(5)).await;
+    Ok(())
+}
+
+/// Waits for a minute that has just begun: windows are minutes of the clock.
+async fn fresh_window() {
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    let into = now.as_secs() % 60;
+    if 60 - into < ROOM {
+        // A second over the edge, so that no clock is before it.
+        sleep(Duration::from_secs(61 - into)).await;
+    }
+}
