@@ -5,7 +5,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::{
-    bench, ci, compose_test, conformance, demo, docs, echo, leash, screenshots, test, tidy, up,
+    bench, ci, compose_test, conformance, demo, dist, docs, echo, leash, screenshots, test, tidy,
+    up,
 };
 
 /// Development commands: start it, test it, check it, measure it.
@@ -28,6 +29,8 @@ enum Command {
     Conformance(conformance::Args),
     /// Run docker-compose.yml on a Docker engine and do to it what happens to a cluster.
     ComposeTest(compose_test::Args),
+    /// Make what a release publishes: programs, OCI images and their checksums.
+    Dist(dist::Args),
     /// Everything that CI checks: formatting, lints, layers, generated documents, tests.
     Ci,
     /// Check the layers and the layout of the source; print file sizes.
@@ -57,6 +60,7 @@ impl Cli {
             Command::Test(args) => test::run(&args),
             Command::Conformance(args) => conformance::run(&args),
             Command::ComposeTest(args) => compose_test::run(&args),
+            Command::Dist(args) => dist::run(&args),
             Command::Ci => ci::run(),
             Command::Tidy => tidy::run(),
             Command::Docs(args) => docs::run(&args),

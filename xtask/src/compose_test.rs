@@ -2,8 +2,6 @@
 //! everything, and then does to it what happens to a cluster: nodes that die, come and go, a Redis that stops, a control
 //! plane that is away. Not a part of CI: it takes many minutes and an engine.
 
-mod engine;
-mod images;
 mod project;
 mod publisher;
 mod sessions;
@@ -14,9 +12,10 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 
-use engine::Engine;
 use project::Project;
 use report::Report;
+
+use crate::docker::{engine::Engine, images};
 
 /// The arguments of `cargo xtask compose-test`.
 #[derive(Debug, clap::Args)]

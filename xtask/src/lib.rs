@@ -5,6 +5,8 @@ pub mod cli;
 pub mod up;
 pub mod demo;
 pub mod compose_test;
+pub mod dist;
+mod docker;
 pub mod leash;
 pub mod echo;
 pub mod client;

@@ -13,8 +13,10 @@ use anyhow::{Context as _, ensure};
 use serde::Deserialize;
 use tokio::time::{Instant, sleep};
 
-use super::engine::{self, Engine};
-use crate::workspace::root;
+use crate::{
+    docker::engine::{self, Engine},
+    workspace::root,
+};
 
 /// The name of the project: its containers, networks and volumes bear it, and nothing else is touched.
 pub(super) const NAME: &str = "tidegate-compose-test";

@@ -1,5 +1,5 @@
 //! The images that docker-compose.yml and the Dockerfile begin from. They are pulled; where no registry can be reached,
-//! stand-ins are made of the system's packages under the same names. Called by `compose_test`.
+//! stand-ins are made of the system's packages under the same names. Called by `compose_test` and `dist`.
 
 use std::{
     collections::BTreeSet,
@@ -45,7 +45,7 @@ ENV CARGO_HOME=/usr/local/cargo
 const AUTHORITIES: &str = "/etc/ssl/certs";
 
 /// Brings every base image.
-pub(super) fn provide(engine: &Engine) -> anyhow::Result<()> {
+pub(crate) fn provide(engine: &Engine) -> anyhow::Result<()> {
     let wanted = wanted()?;
     // The Debian first: the others are made of it.
     let (debian, others): (Vec<_>, Vec<_>) =

@@ -1,6 +1,6 @@
 //! The Docker engine and Compose v2. What the machine lacks is installed from the system's packages, where that may be
 //! done unasked: the engine by `apt-get`, Compose and buildx as single files out of a newer Debian release, because
-//! Debian 12 has only the first Compose. Called by `compose_test`.
+//! Debian 12 has only the first Compose. Called by `compose_test` and `dist`.
 
 use std::{
     fs,
@@ -15,7 +15,7 @@ use crate::workspace::{has, step, target};
 
 /// A Docker engine that answers.
 #[derive(Debug)]
-pub(super) struct Engine {
+pub(crate) struct Engine {
     /// The folder with the plugins that were brought, where some were.
     plugins: Option<PathBuf>,
     /// The engine, where it was started here; it ends with the test.
@@ -38,7 +38,7 @@ const ASK: Duration = Duration::from_millis(200);
 
 impl Engine {
     /// The machine's engine, or one that is installed and started; where that may not be done, why.
-    pub(super) fn find_or_install() -> anyhow::Result<Result<Self, String>> {
+    pub(crate) fn find_or_install() -> anyhow::Result<Result<Self, String>> {
         let mut engine = Self {
             plugins: None,
             daemon: None,
@@ -76,7 +76,7 @@ impl Engine {
     }
 
     /// A `docker` command.
-    pub(super) fn docker(&self) -> Command {
+    pub(crate) fn docker(&self) -> Command {
         let mut command = Command::new("docker");
         if let Some(plugins) = &self.plugins {
             command.env("DOCKER_CONFIG", plugins);
@@ -190,7 +190,7 @@ impl Drop for Engine {
 }
 
 /// Installs packages of the system.
-pub(super) fn install(packages: &[&str]) -> anyhow::Result<()> {
+pub(crate) fn install(packages: &[&str]) -> anyhow::Result<()> {
     step(
         "package lists: apt-get update",
         Command::new("apt-get").args(["update", "--quiet"]),
@@ -206,7 +206,7 @@ pub(super) fn install(packages: &[&str]) -> anyhow::Result<()> {
 }
 
 /// Where this machine gets Debian's packages.
-pub(super) fn debian_mirror() -> anyhow::Result<String> {
+pub(crate) fn debian_mirror() -> anyhow::Result<String> {
     let output = Command::new("apt-get")
         .args([
             "indextargets",
@@ -231,13 +231,13 @@ pub(super) fn debian_mirror() -> anyhow::Result<String> {
 }
 
 /// Whether this process may install and start what serves the whole machine.
-pub(super) fn is_root() -> bool {
+pub(crate) fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
 /// A folder below `target/` for what is brought here.
-pub(super) fn folder() -> anyhow::Result<PathBuf> {
-    let folder = target().join("compose-test");
+pub(crate) fn folder() -> anyhow::Result<PathBuf> {
+    let folder = target().join("docker");
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     Ok(folder)
 }
