@@ -23,6 +23,9 @@ pub struct Args {
     /// Leave everything running at the end, also after a failure.
     #[arg(long)]
     pub keep: bool,
+    /// Test the images that are there instead of building them.
+    #[arg(long)]
+    pub no_build: bool,
 }
 
 /// Runs every step, in order, and prints how long each took.
@@ -51,6 +54,10 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 async fn test(engine: &Engine, args: &Args, report: &mut Report) -> anyhow::Result<()> {
     report.step("base images", || images::provide(engine))?;
     let project = Project::new(engine)?;
+    if !args.no_build {
+        let build = ["--profile=demo", "build"];
+        report.step("docker compose build", || project.run(&build))?;
+    }
     // What an earlier run left would answer for this one.
     project.remove()?;
     let passed = checks::run(&project, report).await;

@@ -99,11 +99,12 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 fn print(args: &Args, people: &[Account], demo: &Demo) {
     let (portal, gateway) = (&args.public_control_plane, &args.public_gateway);
     println!("Portals: {portal}/publisher  {portal}/devportal  {portal}/admin");
+    let made = people.iter().filter(|it| it.username != accounts::ADMIN);
     for Account {
         username,
         password,
         roles,
-    } in people
+    } in made
     {
         println!(
             "  user {username:10}  password {password}  ({})",
@@ -113,6 +114,7 @@ fn print(args: &Args, people: &[Account], demo: &Demo) {
     println!();
     lines_to_paste(&format!("{gateway}{}", seed::PATH), &args.backend, demo);
     println!();
+    println!("Tokens expire; run this again for new ones.");
     println!("Browsers and tools that verify the control plane's certificate need its CA:");
     println!();
     println!("  docker compose cp control-plane:/var/lib/tidegate/tls/ca.pem ca.pem");

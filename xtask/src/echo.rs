@@ -14,7 +14,9 @@ use tokio::{
     net::{TcpListener, TcpStream},
     task::JoinSet,
 };
-use tokio_tungstenite::tungstenite::{Message, protocol::WebSocketConfig};
+use tokio_tungstenite::tungstenite::{
+    Error, Message, error::ProtocolError, protocol::WebSocketConfig,
+};
 
 /// Above what any test or demo sends; a demo backend should not be filled up by one message.
 const MESSAGE_MAX: usize = 64 << 20;
@@ -65,8 +67,10 @@ async fn serve(args: &Args) -> anyhow::Result<()> {
             accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) => {
                     sessions.spawn(async move {
-                        if let Err(error) = echo(stream).await {
-                            eprintln!("echo: session with {peer} ended: {error}");
+                        match echo(stream).await {
+                            // Somebody asked whether the port is open, as health checks do.
+                            Ok(()) | Err(Error::Protocol(ProtocolError::HandshakeIncomplete)) => {}
+                            Err(error) => eprintln!("echo: session with {peer} ended: {error}"),
                         }
                     });
                 }
@@ -76,7 +80,7 @@ async fn serve(args: &Args) -> anyhow::Result<()> {
     }
 }
 
-async fn echo(stream: TcpStream) -> Result<(), tokio_tungstenite::tungstenite::Error> {
+async fn echo(stream: TcpStream) -> Result<(), Error> {
     stream.set_nodelay(true)?;
     let config = WebSocketConfig::default()
         .max_message_size(Some(MESSAGE_MAX))
