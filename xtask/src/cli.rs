@@ -22,7 +22,7 @@ enum Command {
     Test(test::Args),
     /// Compare the Autobahn test suite's verdicts with and without the gateway.
     Conformance(conformance::Args),
-    /// Everything that CI checks: formatting, lints, layers, generated documents, tests.
+    /// Everything that CI checks: formatting, lints, layers, each package by itself, generated documents, tests.
     Ci,
     /// Check the layers and the layout of the source; print file sizes.
     Tidy,
