@@ -5,7 +5,7 @@ use std::{path::PathBuf, process::ExitCode};
 use anyhow::Context as _;
 use clap::Parser;
 use tidegate_control_plane::{app, config::Config};
-use tidegate_kit::{config, ready_file, telemetry};
+use tidegate_kit::{config, open_files, ready_file, telemetry};
 
 /// Tidegate's control plane: definitions, admin API, key manager, configuration stream.
 #[derive(Debug, Parser)]
@@ -80,7 +80,7 @@ fn start(arguments: Arguments) -> anyhow::Result<()> {
 }
 
 async fn serve(
-    config: Config,
+    mut config: Config,
     ready_file: Option<PathBuf>,
     command: Option<Command>,
 ) -> anyhow::Result<()> {
@@ -90,6 +90,8 @@ async fn serve(
         Some(Command::Restore { file }) => return app::restore(&config, &file),
         None => {}
     }
+    let why = "one file for each, at each of the two listeners";
+    config.limits.connections = open_files::fit(config.limits.connections, why);
     let bound = app::build(config).await?;
     let ready = bound.ready();
     tracing::info!(people = %ready.people, gateways = %ready.gateways, "listening");
