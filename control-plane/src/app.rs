@@ -12,13 +12,11 @@ use std::{
 };
 
 use anyhow::Context as _;
-use arc_swap::ArcSwap;
 use axum::Router;
 use serde::Serialize;
-use tidegate_kit::{clock::Clock, tasks::Tasks, tls};
+use tidegate_kit::{clock::Clock, renewal::Renewal, tasks::Tasks, tls};
 
 pub mod files;
-mod renewal;
 
 use crate::{
     admin::Admin,
@@ -31,7 +29,6 @@ use crate::{
     service::Service,
     store,
 };
-use renewal::Renewal;
 
 /// How long open calls may take to end after the process is told to stop.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -77,7 +74,7 @@ pub async fn build(config: Config) -> anyhow::Result<Bound> {
     let store = store::open(&config.data_dir.join(STORE))?;
     let service = Service::open(store, clock.clone()).await?;
     let certificates = files::certificates(&config)?;
-    let (join_token, join_token_file) = files::join_token(&config)?;
+    let (join_tokens, join_token_file) = files::join_tokens(&config)?;
 
     let key_manager = KeyManager::new(service.clone(), &config.oauth)?;
     let rotation = Rotation::new(service.clone(), &config.oauth);
@@ -107,7 +104,7 @@ pub async fn build(config: Config) -> anyhow::Result<Bound> {
         Duration::from_secs(config.limits.request_seconds),
     );
     let settings = discovery::Settings {
-        join_token,
+        join_tokens,
         debounce: Duration::from_millis(config.discovery.debounce_ms),
     };
     let feed = discovery::Feed {
@@ -116,8 +113,10 @@ pub async fn build(config: Config) -> anyhow::Result<Bound> {
     };
     let gateway_routes = discovery::router(settings, feed, fleet, &tasks);
 
-    let tls = Arc::new(ArcSwap::new(certificates.identity.server_config(ALPN)?));
-    let renewal = Renewal::new(&config.tls, certificates.identity, tls.clone());
+    // The own certificate is in no file that somebody else replaces: it is issued at each start.
+    let replaceable = config.tls.cert.clone().zip(config.tls.key.clone());
+    let renewal = Renewal::new(replaceable, certificates.identity, ALPN)?;
+    let tls = renewal.shown();
     let limits = &config.limits;
     let listen = &config.listen;
     let people_door = Door::bind(

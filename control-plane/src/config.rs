@@ -94,7 +94,8 @@ pub enum SigningAlgorithm {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DiscoveryConfig {
-    /// What a gateway shows to be let in; when left out, one is made and kept in `<data_dir>/join-token`.
+    /// What a gateway shows to be let in; when left out, one is made and kept in `<data_dir>/join-token`, where it may be
+    /// replaced while the control plane runs.
     pub join_token: Option<Secret>,
     /// How long a burst of changes is gathered before it is sent, in milliseconds.
     pub debounce_ms: u64,

@@ -4,7 +4,10 @@ use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Context as _;
 use clap::Parser;
-use tidegate_control_plane::{app, config::Config};
+use tidegate_control_plane::{
+    app::{self, files},
+    config::Config,
+};
 use tidegate_kit::{config, open_files, ready_file, telemetry};
 
 /// Tidegate's control plane: definitions, admin API, key manager, configuration stream.
@@ -39,6 +42,12 @@ enum Command {
     Restore {
         /// The file to read.
         file: PathBuf,
+    },
+    /// Makes a new join token for gateways, and lets the one before be valid beside it; the control plane may be running.
+    RotateJoinToken {
+        /// Makes none, but ends the validity of the one before: every gateway has the new one.
+        #[arg(long)]
+        finish: bool,
     },
 }
 
@@ -88,6 +97,11 @@ async fn serve(
     match command {
         Some(Command::Export { file }) => return app::export(&config, &file),
         Some(Command::Restore { file }) => return app::restore(&config, &file),
+        Some(Command::RotateJoinToken { finish }) => {
+            let file = files::rotate_join_token(&config, finish)?;
+            tracing::info!(file = %file.display(), "the join token was replaced");
+            return Ok(());
+        }
         None => {}
     }
     let why = "one file for each, at each of the two listeners";

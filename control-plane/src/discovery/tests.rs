@@ -37,6 +37,7 @@ use tonic::{
 use super::{
     Feed, Settings,
     fleet::{Fleet, NodeView},
+    join::JoinTokens,
     router,
 };
 use crate::{
@@ -83,7 +84,7 @@ impl Plane {
             number: number.subscribe(),
         };
         let settings = Settings {
-            join_token: Secret::new("let-me-in".to_owned()),
+            join_tokens: JoinTokens::fixed(&Secret::new("let-me-in".to_owned())),
             debounce,
         };
         let limits = Limits {

@@ -15,6 +15,7 @@ mod secure;
 mod silence;
 mod drain;
 mod discovery;
+mod rotation;
 mod open_files;
 mod outage;
 mod changes;
