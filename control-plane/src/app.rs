@@ -1,15 +1,6 @@
 //! Puts the process together: the order of the parts, and nothing else. `main` builds and runs it; tests do the same.
 
-use std::{
-    fs::{File, OpenOptions},
-    future::Future,
-    io::{BufReader, BufWriter},
-    net::SocketAddr,
-    os::unix::fs::OpenOptionsExt as _,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{future::Future, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use axum::Router;
@@ -17,6 +8,7 @@ use serde::Serialize;
 use tidegate_kit::{clock::Clock, renewal::Renewal, tasks::Tasks, tls};
 
 pub mod files;
+pub mod offline;
 
 use crate::{
     admin::Admin,
@@ -146,36 +138,6 @@ pub async fn build(config: Config) -> anyhow::Result<Bound> {
     })
 }
 
-/// Writes everything in the store to a new file.
-///
-/// # Errors
-/// When the store is in use or damaged, or the file exists or cannot be written.
-pub fn export(config: &Config, file: &Path) -> anyhow::Result<()> {
-    let store = store::open(&config.data_dir.join(STORE))?;
-    let failed = || format!("cannot write {}", file.display());
-    let mut options = OpenOptions::new();
-    // An export holds password hashes and signing keys.
-    options.write(true).create_new(true).mode(0o600);
-    let mut to = BufWriter::new(options.open(file).with_context(failed)?);
-    let meta = store::export::export(&*store, &mut to)?;
-    let whole = to.into_inner().with_context(failed)?;
-    whole.sync_all().with_context(failed)?;
-    tracing::info!(number = meta.number.get(), file = %file.display(), "exported");
-    Ok(())
-}
-
-/// Fills an empty store from an exported file.
-///
-/// # Errors
-/// When the store is in use or not empty, or the file does not read.
-pub fn restore(config: &Config, file: &Path) -> anyhow::Result<()> {
-    let from = File::open(file).with_context(|| format!("cannot read {}", file.display()))?;
-    let store = store::open(&config.data_dir.join(STORE))?;
-    let meta = store::export::restore(&*store, &mut BufReader::new(from))?;
-    tracing::info!(number = meta.number.get(), file = %file.display(), "restored");
-    Ok(())
-}
-
 /// Makes what a first start lacks: an admin, a signing key, and what gateways must know of the configuration.
 async fn first_start(
     service: &Service,
@@ -196,6 +158,17 @@ async fn first_start(
         );
     }
     let issuer = config.oauth.issuer.clone();
+    if let Some(password) = &admin.password
+        && !service.has_password(&admin.username, password).await?
+    {
+        let name = &admin.username;
+        tracing::warn!(
+            "`admin.password` is not the password of the user `{name}` and is ignored: it is used only when the first \
+             admin is made. To set it, stop the control plane and run \
+             `tidegate-control-plane reset-password {name} --password-file FILE`; where the password was changed on \
+             purpose, remove the setting"
+        );
+    }
     let audiences = vec![config.oauth.audience.clone()];
     service
         .configure(&Actor::system(), issuer, audiences)

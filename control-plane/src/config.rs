@@ -56,7 +56,8 @@ pub struct TlsConfig {
 pub struct AdminConfig {
     /// The user's name.
     pub username: String,
-    /// The first password; when left out, one is made and printed once.
+    /// The first password; when left out, one is made and printed once. It is ignored once there is an admin; then
+    /// `tidegate-control-plane reset-password` sets another.
     pub password: Option<Secret>,
 }
 

@@ -5,7 +5,7 @@ use std::{path::PathBuf, process::ExitCode};
 use anyhow::Context as _;
 use clap::Parser;
 use tidegate_control_plane::{
-    app::{self, files},
+    app::{self, files, offline},
     config::Config,
 };
 use tidegate_kit::{config, open_files, ready_file, telemetry};
@@ -42,6 +42,14 @@ enum Command {
     Restore {
         /// The file to read.
         file: PathBuf,
+    },
+    /// Sets the password of a user and ends the user's sessions; the control plane must not be running.
+    ResetPassword {
+        /// The user's name; `admin.username` when left out.
+        user: Option<String>,
+        /// A file with the new password, or `-` for the standard input; when left out, one is made and printed once.
+        #[arg(long, value_name = "FILE")]
+        password_file: Option<PathBuf>,
     },
     /// Makes a new join token for gateways, and lets the one before be valid beside it; the control plane may be running.
     RotateJoinToken {
@@ -95,8 +103,15 @@ async fn serve(
 ) -> anyhow::Result<()> {
     let _telemetry = telemetry::init("tidegate-control-plane", "control-plane", &config.telemetry)?;
     match command {
-        Some(Command::Export { file }) => return app::export(&config, &file),
-        Some(Command::Restore { file }) => return app::restore(&config, &file),
+        Some(Command::Export { file }) => return offline::export(&config, &file),
+        Some(Command::Restore { file }) => return offline::restore(&config, &file),
+        Some(Command::ResetPassword {
+            user,
+            password_file,
+        }) => {
+            return offline::reset_password(&config, user.as_deref(), password_file.as_deref())
+                .await;
+        }
         Some(Command::RotateJoinToken { finish }) => {
             let file = files::rotate_join_token(&config, finish)?;
             tracing::info!(file = %file.display(), "the join token was replaced");

@@ -17,6 +17,7 @@ mod drain;
 mod discovery;
 mod rotation;
 mod open_files;
+mod recovery;
 mod outage;
 mod changes;
 mod denied;
