@@ -72,7 +72,8 @@ pub async fn build(config: Config) -> anyhow::Result<Bound> {
     let rotation = Rotation::new(service.clone(), &config.oauth);
     first_start(&service, &rotation, &config).await?;
 
-    let fleet = Fleet::new(clock);
+    let hours = config.discovery.forget_nodes_after_hours;
+    let fleet = Fleet::new(clock, Duration::from_secs(hours.saturating_mul(3600)));
     let portal = Portal::new(
         service.clone(),
         fleet.clone(),
@@ -157,7 +158,6 @@ async fn first_start(
             password.expose()
         );
     }
-    let issuer = config.oauth.issuer.clone();
     if let Some(password) = &admin.password
         && !service.has_password(&admin.username, password).await?
     {
@@ -169,6 +169,7 @@ async fn first_start(
              purpose, remove the setting"
         );
     }
+    let issuer = config.oauth.issuer.clone();
     let audiences = vec![config.oauth.audience.clone()];
     service
         .configure(&Actor::system(), issuer, audiences)

@@ -100,6 +100,9 @@ pub struct DiscoveryConfig {
     pub join_token: Option<Secret>,
     /// How long a burst of changes is gathered before it is sent, in milliseconds.
     pub debounce_ms: u64,
+    /// How long a gateway that is not connected any more stays in the list of gateways, in hours. One that stopped in order
+    /// stays no longer than ten minutes.
+    pub forget_nodes_after_hours: u64,
 }
 
 /// What strangers may take at a door before they are refused.
@@ -179,6 +182,7 @@ impl Default for DiscoveryConfig {
         Self {
             join_token: None,
             debounce_ms: 5,
+            forget_nodes_after_hours: 24,
         }
     }
 }
