@@ -1,24 +1,14 @@
 //! Puts the process together: the order of the parts, and nothing else. `main` builds and runs it; tests do the same.
 
-use std::{
-    fs::{File, OpenOptions},
-    future::Future,
-    io::{BufReader, BufWriter},
-    net::SocketAddr,
-    os::unix::fs::OpenOptionsExt as _,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{future::Future, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
-use arc_swap::ArcSwap;
 use axum::Router;
 use serde::Serialize;
-use tidegate_kit::{clock::Clock, tasks::Tasks, tls};
+use tidegate_kit::{clock::Clock, renewal::Renewal, tasks::Tasks, tls};
 
 pub mod files;
-mod renewal;
+pub mod offline;
 
 use crate::{
     admin::Admin,
@@ -31,7 +21,6 @@ use crate::{
     service::Service,
     store,
 };
-use renewal::Renewal;
 
 /// How long open calls may take to end after the process is told to stop.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -77,13 +66,14 @@ pub async fn build(config: Config) -> anyhow::Result<Bound> {
     let store = store::open(&config.data_dir.join(STORE))?;
     let service = Service::open(store, clock.clone()).await?;
     let certificates = files::certificates(&config)?;
-    let (join_token, join_token_file) = files::join_token(&config)?;
+    let (join_tokens, join_token_file) = files::join_tokens(&config)?;
 
     let key_manager = KeyManager::new(service.clone(), &config.oauth)?;
     let rotation = Rotation::new(service.clone(), &config.oauth);
     first_start(&service, &rotation, &config).await?;
 
-    let fleet = Fleet::new(clock);
+    let hours = config.discovery.forget_nodes_after_hours;
+    let fleet = Fleet::new(clock, Duration::from_secs(hours.saturating_mul(3600)));
     let portal = Portal::new(
         service.clone(),
         fleet.clone(),
@@ -107,7 +97,7 @@ pub async fn build(config: Config) -> anyhow::Result<Bound> {
         Duration::from_secs(config.limits.request_seconds),
     );
     let settings = discovery::Settings {
-        join_token,
+        join_tokens,
         debounce: Duration::from_millis(config.discovery.debounce_ms),
     };
     let feed = discovery::Feed {
@@ -116,8 +106,10 @@ pub async fn build(config: Config) -> anyhow::Result<Bound> {
     };
     let gateway_routes = discovery::router(settings, feed, fleet, &tasks);
 
-    let tls = Arc::new(ArcSwap::new(certificates.identity.server_config(ALPN)?));
-    let renewal = Renewal::new(&config.tls, certificates.identity, tls.clone());
+    // The own certificate is in no file that somebody else replaces: it is issued at each start.
+    let replaceable = config.tls.cert.clone().zip(config.tls.key.clone());
+    let renewal = Renewal::new(replaceable, certificates.identity, ALPN)?;
+    let tls = renewal.shown();
     let limits = &config.limits;
     let listen = &config.listen;
     let people_door = Door::bind(
@@ -147,36 +139,6 @@ pub async fn build(config: Config) -> anyhow::Result<Bound> {
     })
 }
 
-/// Writes everything in the store to a new file.
-///
-/// # Errors
-/// When the store is in use or damaged, or the file exists or cannot be written.
-pub fn export(config: &Config, file: &Path) -> anyhow::Result<()> {
-    let store = store::open(&config.data_dir.join(STORE))?;
-    let failed = || format!("cannot write {}", file.display());
-    let mut options = OpenOptions::new();
-    // An export holds password hashes and signing keys.
-    options.write(true).create_new(true).mode(0o600);
-    let mut to = BufWriter::new(options.open(file).with_context(failed)?);
-    let meta = store::export::export(&*store, &mut to)?;
-    let whole = to.into_inner().with_context(failed)?;
-    whole.sync_all().with_context(failed)?;
-    tracing::info!(number = meta.number.get(), file = %file.display(), "exported");
-    Ok(())
-}
-
-/// Fills an empty store from an exported file.
-///
-/// # Errors
-/// When the store is in use or not empty, or the file does not read.
-pub fn restore(config: &Config, file: &Path) -> anyhow::Result<()> {
-    let from = File::open(file).with_context(|| format!("cannot read {}", file.display()))?;
-    let store = store::open(&config.data_dir.join(STORE))?;
-    let meta = store::export::restore(&*store, &mut BufReader::new(from))?;
-    tracing::info!(number = meta.number.get(), file = %file.display(), "restored");
-    Ok(())
-}
-
 /// Makes what a first start lacks: an admin, a signing key, and what gateways must know of the configuration.
 async fn first_start(
     service: &Service,
@@ -194,6 +156,17 @@ async fn first_start(
             "made the first admin: user name {}, password {}",
             admin.username,
             password.expose()
+        );
+    }
+    if let Some(password) = &admin.password
+        && !service.has_password(&admin.username, password).await?
+    {
+        let name = &admin.username;
+        tracing::warn!(
+            "`admin.password` is not the password of the user `{name}` and is ignored: it is used only when the first \
+             admin is made. To set it, stop the control plane and run \
+             `tidegate-control-plane reset-password {name} --password-file FILE`; where the password was changed on \
+             purpose, remove the setting"
         );
     }
     let issuer = config.oauth.issuer.clone();

@@ -56,7 +56,8 @@ pub struct TlsConfig {
 pub struct AdminConfig {
     /// The user's name.
     pub username: String,
-    /// The first password; when left out, one is made and printed once.
+    /// The first password; when left out, one is made and printed once. It is ignored once there is an admin; then
+    /// `tidegate-control-plane reset-password` sets another.
     pub password: Option<Secret>,
 }
 
@@ -94,10 +95,14 @@ pub enum SigningAlgorithm {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DiscoveryConfig {
-    /// What a gateway shows to be let in; when left out, one is made and kept in `<data_dir>/join-token`.
+    /// What a gateway shows to be let in; when left out, one is made and kept in `<data_dir>/join-token`, where it may be
+    /// replaced while the control plane runs.
     pub join_token: Option<Secret>,
     /// How long a burst of changes is gathered before it is sent, in milliseconds.
     pub debounce_ms: u64,
+    /// How long a gateway that is not connected any more stays in the list of gateways, in hours. One that stopped in order
+    /// stays no longer than ten minutes.
+    pub forget_nodes_after_hours: u64,
 }
 
 /// What strangers may take at a door before they are refused.
@@ -177,6 +182,7 @@ impl Default for DiscoveryConfig {
         Self {
             join_token: None,
             debounce_ms: 5,
+            forget_nodes_after_hours: 24,
         }
     }
 }

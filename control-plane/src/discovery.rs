@@ -5,7 +5,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use tidegate_kit::{secret::Secret, tasks::Tasks};
+use tidegate_kit::tasks::Tasks;
 use tidegate_proto::{discovery::v1::discovery_server::DiscoveryServer, revision::RevisionNumber};
 use tokio::sync::watch;
 use tonic::service::Routes;
@@ -18,16 +18,18 @@ mod diff;
 mod projector;
 mod usage;
 pub mod fleet;
+pub mod join;
 
 use fleet::Fleet;
+use join::JoinTokens;
 use projector::Projector;
 use server::Server;
 
 /// How the stream behaves.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Settings {
-    /// What a node shows to be let in.
-    pub join_token: Secret,
+    /// What nodes show to be let in.
+    pub join_tokens: JoinTokens,
     /// For how long after a change further ones are gathered before they are sent. The first goes at once.
     pub debounce: Duration,
 }
@@ -47,7 +49,7 @@ const MESSAGE_MAX: usize = 128 * 1024 * 1024;
 /// The service of the gateways' door, to be mounted there. Its tasks end with `tasks`.
 pub fn router(settings: Settings, feed: Feed, fleet: Fleet, tasks: &Tasks) -> axum::Router {
     let projector = Projector::start(feed, settings.debounce, tasks);
-    let server = Server::new(&settings.join_token, projector, fleet, tasks.clone());
+    let server = Server::new(settings.join_tokens, projector, fleet, tasks.clone());
     let service = DiscoveryServer::new(server).max_decoding_message_size(MESSAGE_MAX);
     Routes::new(service).into_axum_router()
 }

@@ -8,19 +8,16 @@
 use std::{
     io,
     net::{IpAddr, SocketAddr},
-    sync::Arc,
     time::Duration,
 };
 
-use arc_swap::ArcSwap;
 use axum::Router;
 use hyper::body::Incoming;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto::Builder,
 };
-use rustls::ServerConfig;
-use tidegate_kit::{backoff::Backoff, tasks::Tasks};
+use tidegate_kit::{backoff::Backoff, renewal::Shown, tasks::Tasks};
 use tokio::{
     net::{TcpListener, TcpStream},
     time::timeout,
@@ -57,9 +54,6 @@ pub struct Door {
     tls: Shown,
     limits: Limits,
 }
-
-/// The TLS that doors show. It may be replaced while they are open: connections that are open keep what they began with.
-pub type Shown = Arc<ArcSwap<ServerConfig>>;
 
 /// What a connection may take.
 #[derive(Clone, Debug)]

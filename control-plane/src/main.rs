@@ -4,8 +4,11 @@ use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Context as _;
 use clap::Parser;
-use tidegate_control_plane::{app, config::Config};
-use tidegate_kit::{config, ready_file, telemetry};
+use tidegate_control_plane::{
+    app::{self, files, offline},
+    config::Config,
+};
+use tidegate_kit::{config, open_files, ready_file, telemetry};
 
 /// Tidegate's control plane: definitions, admin API, key manager, configuration stream.
 #[derive(Debug, Parser)]
@@ -39,6 +42,20 @@ enum Command {
     Restore {
         /// The file to read.
         file: PathBuf,
+    },
+    /// Sets the password of a user and ends the user's sessions; the control plane must not be running.
+    ResetPassword {
+        /// The user's name; `admin.username` when left out.
+        user: Option<String>,
+        /// A file with the new password, or `-` for the standard input; when left out, one is made and printed once.
+        #[arg(long, value_name = "FILE")]
+        password_file: Option<PathBuf>,
+    },
+    /// Makes a new join token for gateways, and lets the one before be valid beside it; the control plane may be running.
+    RotateJoinToken {
+        /// Makes none, but ends the validity of the one before: every gateway has the new one.
+        #[arg(long)]
+        finish: bool,
     },
 }
 
@@ -80,16 +97,30 @@ fn start(arguments: Arguments) -> anyhow::Result<()> {
 }
 
 async fn serve(
-    config: Config,
+    mut config: Config,
     ready_file: Option<PathBuf>,
     command: Option<Command>,
 ) -> anyhow::Result<()> {
     let _telemetry = telemetry::init("tidegate-control-plane", "control-plane", &config.telemetry)?;
     match command {
-        Some(Command::Export { file }) => return app::export(&config, &file),
-        Some(Command::Restore { file }) => return app::restore(&config, &file),
+        Some(Command::Export { file }) => return offline::export(&config, &file),
+        Some(Command::Restore { file }) => return offline::restore(&config, &file),
+        Some(Command::ResetPassword {
+            user,
+            password_file,
+        }) => {
+            return offline::reset_password(&config, user.as_deref(), password_file.as_deref())
+                .await;
+        }
+        Some(Command::RotateJoinToken { finish }) => {
+            let file = files::rotate_join_token(&config, finish)?;
+            tracing::info!(file = %file.display(), "the join token was replaced");
+            return Ok(());
+        }
         None => {}
     }
+    let why = "one file for each, at each of the two listeners";
+    config.limits.connections = open_files::fit(config.limits.connections, why);
     let bound = app::build(config).await?;
     let ready = bound.ready();
     tracing::info!(people = %ready.people, gateways = %ready.gateways, "listening");

@@ -30,6 +30,7 @@ pub mod application_keys;
 pub mod subscriptions;
 pub mod usage;
 pub mod users;
+pub mod recovery;
 pub mod sessions;
 pub mod sign_up;
 pub mod settings;

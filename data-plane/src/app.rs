@@ -10,7 +10,7 @@ use serde::Serialize;
 use tidegate_kit::{
     clock::Clock,
     readiness::{Blocker, Readiness},
-    secret::Secret,
+    renewal::{Renewal, Shown},
     tasks::Tasks,
 };
 use tokio::{net::TcpListener, runtime::Handle, sync::watch, task::JoinHandle};
@@ -20,8 +20,8 @@ use crate::{
     admin::{self, Operators},
     admit::slots::Slots,
     auth::Authenticator,
-    config::{Config, ControlPlaneConfig, Door},
-    control,
+    config::{Config, Door},
+    control::{self, enrolment::Enrolment},
     drain::drain,
     handshake::HeadLimits,
     listen::{Entrance, ListenError, Listener, tls},
@@ -32,7 +32,7 @@ use crate::{
     },
     session::{self, Gateway, registry::Registry, rejudge},
     snapshot::Snapshots,
-    upstream::Connector,
+    upstream::{Connector, authorities::Authorities},
 };
 
 /// Where the node's tasks run.
@@ -63,6 +63,9 @@ pub struct App {
     readiness: Readiness,
     waiting_for_snapshot: Blocker,
     doors: Vec<Listener>,
+    /// Of the `wss://` listener, where there is one.
+    certificate: Option<Renewal>,
+    authorities: Authorities,
     operators: TcpListener,
     addresses: Addresses,
     runtimes: Runtimes,
@@ -89,15 +92,18 @@ impl App {
         snapshots: Snapshots,
         runtimes: Runtimes,
     ) -> anyhow::Result<Self> {
+        let certificate = match config.listen.wss {
+            Door::Off => None,
+            Door::At(_) => Some(tls::certificate(&config.tls)?),
+        };
         let (ws, wss) = {
             // A socket belongs to the runtime that is entered when it is made.
             let _sessions = runtimes.sessions.enter();
-            let ws = open(config.listen.ws, || Ok(None))?;
-            let wss = open(config.listen.wss, || {
-                tls::acceptor(&config.tls).map(Some).map_err(Into::into)
-            })?;
+            let ws = open(config.listen.ws, None)?;
+            let wss = open(config.listen.wss, certificate.as_ref().map(Renewal::shown))?;
             (ws, wss)
         };
+        let authorities = Authorities::read(config.upstream.ca_cert.as_deref())?;
         let operators = admin::bind(config.listen.admin).await.with_context(|| {
             format!("cannot listen on {} (`listen.admin`)", config.listen.admin)
         })?;
@@ -111,7 +117,7 @@ impl App {
         let gateway = Gateway {
             snapshots,
             authenticator: Authenticator::default(),
-            connector: Connector::new(&config.upstream)?,
+            connector: Connector::new(&config.upstream, authorities.trust()),
             registry: Registry::default(),
             // A ledger that goes away in the middle of a handshake is given up before.
             patience: config.ledger.patience_seconds.0 * 3 / 2,
@@ -131,6 +137,8 @@ impl App {
             gateway: Arc::new(gateway),
             readiness,
             doors: ws.into_iter().chain(wss).collect(),
+            certificate,
+            authorities,
             operators,
             addresses,
             runtimes,
@@ -164,10 +172,12 @@ impl App {
     /// When the join token or the authority's certificate is missing or cannot be read.
     pub fn control_client(&self) -> anyhow::Result<control::Client> {
         let config = &self.config.control_plane;
+        let enrolment = Enrolment::new(config)?;
+        // Later on a file that cannot be read is waited for; a node that begins without one was set up wrongly.
+        enrolment.check()?;
         let settings = control::Settings {
             address: config.address.clone(),
-            ca_pem: ca_pem(config)?,
-            join_token: join_token(config)?,
+            enrolment,
             node: self.node(),
             environment: self.config.environment.clone(),
             software: env!("CARGO_PKG_VERSION").to_owned(),
@@ -206,6 +216,10 @@ impl App {
                 control.spawn("snapshot", held);
             }
         }
+        if let Some(certificate) = self.certificate {
+            certificate.start(&control);
+        }
+        self.authorities.start(&control);
         control.spawn(
             "rejudge",
             rejudge::follow(gateway.clone(), stopping.clone()),
@@ -315,13 +329,10 @@ async fn closed(doors: Vec<ServedDoor>) -> anyhow::Result<()> {
     outcome
 }
 
-fn open(
-    door: Door,
-    tls: impl FnOnce() -> anyhow::Result<Option<tokio_rustls::TlsAcceptor>>,
-) -> anyhow::Result<Option<Listener>> {
+fn open(door: Door, tls: Option<Shown>) -> Result<Option<Listener>, ListenError> {
     match door {
         Door::Off => Ok(None),
-        Door::At(address) => Ok(Some(Listener::bind(address, tls()?)?)),
+        Door::At(address) => Listener::bind(address, tls).map(Some),
     }
 }
 
@@ -330,30 +341,6 @@ async fn wait_for_snapshot(snapshots: Snapshots, waiting: Blocker) {
     // An error means that nobody can swap one in any more.
     drop(numbers.wait_for(Option::is_some).await);
     drop(waiting);
-}
-
-fn ca_pem(config: &ControlPlaneConfig) -> anyhow::Result<String> {
-    let path = config.ca_cert.as_ref().context(
-        "`control_plane.ca_cert` is not set; copy `tls/ca.pem` from the control plane's data directory",
-    )?;
-    fs::read_to_string(path)
-        .with_context(|| format!("cannot read `control_plane.ca_cert` {}", path.display()))
-}
-
-fn join_token(config: &ControlPlaneConfig) -> anyhow::Result<Secret> {
-    if let Some(token) = &config.join_token {
-        return Ok(token.clone());
-    }
-    let path = config.join_token_file.as_ref().context(
-        "neither `control_plane.join_token` nor `control_plane.join_token_file` is set; the control plane keeps its token in `join-token` in its data directory",
-    )?;
-    let text = fs::read_to_string(path).with_context(|| {
-        format!(
-            "cannot read `control_plane.join_token_file` {}",
-            path.display()
-        )
-    })?;
-    Ok(Secret::new(text.trim().to_owned()))
 }
 
 fn host_name() -> String {

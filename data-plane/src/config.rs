@@ -43,11 +43,12 @@ pub struct Config {
 pub struct ControlPlaneConfig {
     /// The control plane's door for gateways, `https://host:port`.
     pub address: String,
-    /// The certificate of the control plane's authority, PEM; needed.
+    /// The certificate of the control plane's authority, PEM; needed. It is read for each connection, and may hold the
+    /// certificates of several authorities while one takes the place of another.
     pub ca_cert: Option<PathBuf>,
     /// What the node shows to be let in.
     pub join_token: Option<Secret>,
-    /// A file that holds the join token, where `join_token` is not set.
+    /// A file that holds the join token in its first line, where `join_token` is not set. It is read for each connection.
     pub join_token_file: Option<PathBuf>,
 }
 
@@ -76,7 +77,7 @@ pub enum Door {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TlsConfig {
-    /// The certificate and its chain, PEM.
+    /// The certificate and its chain, PEM; together with `key`. Replaced files are taken up while running.
     pub cert: Option<PathBuf>,
     /// The private key, PEM.
     pub key: Option<PathBuf>,
@@ -104,7 +105,8 @@ pub struct UpstreamConfig {
     pub connect_seconds: Seconds,
     /// How long the backend may take to answer the upgrade.
     pub handshake_seconds: Seconds,
-    /// Authorities that are trusted for `wss://` backends besides the system's, PEM.
+    /// Authorities that are trusted for `wss://` backends besides the system's, PEM. A replaced file is used within half
+    /// a minute.
     pub ca_cert: Option<PathBuf>,
 }
 

@@ -8,15 +8,17 @@ mod exchange;
 mod keeper;
 mod cache;
 mod usage;
+pub mod enrolment;
 
 use std::{collections::HashMap, fmt, path::PathBuf, sync::Arc, time::Duration};
 
-use tidegate_kit::{backoff::Backoff, readiness::Blocker, secret::Secret};
+use tidegate_kit::{backoff::Backoff, readiness::Blocker};
 use tidegate_proto::ids::SubscriptionId;
 use tokio::{sync::watch, time::sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::{quota::usage::Used, snapshot::Snapshots};
+use enrolment::Enrolment;
 use exchange::Exchange;
 use keeper::Keeper;
 
@@ -25,10 +27,8 @@ use keeper::Keeper;
 pub struct Settings {
     /// The control plane's gateway door, for example `https://127.0.0.1:9444`.
     pub address: String,
-    /// The authority to pin, PEM.
-    pub ca_pem: String,
-    /// What admits the node.
-    pub join_token: Secret,
+    /// The authority to pin, and what admits the node.
+    pub enrolment: Enrolment,
     /// The node's name.
     pub node: String,
     /// The gateway environment whose deployments it runs.

@@ -5,7 +5,7 @@
 
 use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
 
-use tidegate_kit::{backoff::Backoff, tasks::Tasks};
+use tidegate_kit::{backoff::Backoff, renewal::Shown, tasks::Tasks};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
@@ -38,7 +38,7 @@ pub struct Accepted {
 pub struct Listener {
     socket: TcpListener,
     address: SocketAddr,
-    tls: Option<TlsAcceptor>,
+    tls: Option<Shown>,
 }
 
 /// What a door needs of the node.
@@ -93,7 +93,7 @@ impl Listener {
     ///
     /// # Errors
     /// When the address cannot be bound.
-    pub fn bind(address: SocketAddr, tls: Option<TlsAcceptor>) -> Result<Self, ListenError> {
+    pub fn bind(address: SocketAddr, tls: Option<Shown>) -> Result<Self, ListenError> {
         let bind = || {
             let socket = if address.is_ipv4() {
                 TcpSocket::new_v4()?
@@ -189,7 +189,7 @@ impl Listener {
             address: remote,
             secure: self.tls.is_some(),
         };
-        match self.tls.clone() {
+        match &self.tls {
             None => {
                 let accepted = Accepted {
                     io: Socket::Plain(stream),
@@ -198,7 +198,8 @@ impl Listener {
                 };
                 entrance.tasks.spawn_bare(serve(accepted));
             }
-            Some(acceptor) => {
+            Some(shown) => {
+                let acceptor = TlsAcceptor::from(shown.load_full());
                 let (metrics, deadline) = (metrics.clone(), entrance.tls_deadline);
                 entrance.tasks.spawn_bare(async move {
                     // Boxed, so that its buffers are not part of the session's future.

@@ -7,10 +7,10 @@ use clap::Parser;
 use serde::Serialize;
 use tidegate_data_plane::{
     app::{Addresses, App, Runtimes},
-    config::{Config, LimitsConfig},
+    config::Config,
     snapshot::Snapshots,
 };
-use tidegate_kit::{config, ready_file, telemetry, tls};
+use tidegate_kit::{config, open_files, ready_file, telemetry, tls};
 use tokio::{
     runtime::{Builder, Runtime},
     signal::unix::{SignalKind, signal},
@@ -20,9 +20,6 @@ use tokio_util::sync::CancellationToken;
 /// Handshakes allocate a lot and sessions little; the system's allocator costs more for both.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
-/// Files that are no session's: doors, the control stream, the cache, operators, refusals.
-const OTHER_FILES: u64 = 256;
 
 /// What is left of a drained process gets this long.
 const LAST_MOMENT: Duration = Duration::from_millis(500);
@@ -86,7 +83,8 @@ fn start(flags: &Flags) -> anyhow::Result<()> {
 
 async fn run(flags: &Flags, mut config: Config, runtimes: Runtimes) -> anyhow::Result<()> {
     let telemetry = telemetry::init("tidegate-data-plane", &config.node, &config.telemetry)?;
-    fit_open_files(&mut config.limits);
+    let why = "two files for each session: to the client and to the backend";
+    config.limits.connections = open_files::fit(config.limits.connections, why);
     let app = App::build(config, Snapshots::default(), runtimes).await?;
     let client = app.control_client()?;
     watch_signals(app.leave())?;
@@ -136,30 +134,4 @@ fn watch_signals(leave: CancellationToken) -> anyhow::Result<()> {
         }
     });
     Ok(())
-}
-
-/// A session takes two files, and many systems start a process with 1,024; the rest is there for the asking. Where it is
-/// not enough, fewer connections are taken in: a refusal says more than a connection that is never accepted.
-fn fit_open_files(limits: &mut LimitsConfig) {
-    use rustix::process::{Resource, getrlimit, setrlimit};
-
-    let mut files = getrlimit(Resource::Nofile);
-    files.current = files.maximum;
-    if let Err(cause) = setrlimit(Resource::Nofile, files) {
-        tracing::warn!(%cause, "cannot raise the limit on open files");
-        files = getrlimit(Resource::Nofile);
-    }
-    let Some(files) = files.current else {
-        return;
-    };
-    let others = OTHER_FILES.min(files / 4);
-    let fitting = usize::try_from((files - others) / 2).unwrap_or(usize::MAX);
-    if fitting < limits.connections {
-        tracing::info!(
-            wanted = limits.connections,
-            taken = fitting,
-            "`limits.connections` is more than the limit on open files allows (ulimit -n)"
-        );
-        limits.connections = fitting;
-    }
 }

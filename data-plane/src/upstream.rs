@@ -6,7 +6,6 @@
 use std::time::Duration;
 
 use http::HeaderMap;
-use tidegate_kit::tls::{Roots, TlsError, client_config};
 
 use crate::{
     config::UpstreamConfig,
@@ -16,9 +15,10 @@ use crate::{
     relay::Leg,
     snapshot::model::Endpoint,
     socket::Socket,
-    upstream::dial::Dialer,
+    upstream::{authorities::Trust, dial::Dialer},
 };
 
+pub mod authorities;
 pub mod choose;
 pub mod dial;
 pub mod handshake;
@@ -58,45 +58,16 @@ pub struct Connector {
     handshake_deadline: Duration,
 }
 
-/// Settings by which no backend can be reached.
-#[derive(Debug, thiserror::Error)]
-pub enum ConnectorError {
-    /// The extra authorities cannot be read.
-    #[error("cannot read `upstream.ca_cert` {path}: {cause}")]
-    Authorities {
-        /// The file.
-        path: std::path::PathBuf,
-        /// What the system says.
-        cause: std::io::Error,
-    },
-    /// TLS towards backends cannot be set up.
-    #[error("cannot set up TLS to backends: {0}")]
-    Tls(#[from] TlsError),
-}
-
 // === impl Connector ===
 
 impl Connector {
     /// Prepares what every connection needs.
-    ///
-    /// # Errors
-    /// When the extra authorities cannot be read.
-    pub fn new(config: &UpstreamConfig) -> Result<Self, ConnectorError> {
-        let extra = config
-            .ca_cert
-            .as_ref()
-            .map(|path| {
-                std::fs::read_to_string(path).map_err(|cause| ConnectorError::Authorities {
-                    path: path.clone(),
-                    cause,
-                })
-            })
-            .transpose()?;
-        let tls = client_config(&Roots::System(extra), &["http/1.1"])?;
-        Ok(Self {
-            dialer: Dialer::new(tls, config.connect_seconds.0),
+    #[must_use]
+    pub fn new(config: &UpstreamConfig, trust: Trust) -> Self {
+        Self {
+            dialer: Dialer::new(trust, config.connect_seconds.0),
             handshake_deadline: config.handshake_seconds.0,
-        })
+        }
     }
 
     /// Connects to an endpoint.

@@ -3,7 +3,7 @@
 use std::{process::ExitCode, time::Instant};
 
 use crate::{
-    docs, test, tidy,
+    alone, docs, test, tidy,
     workspace::{cargo, has, step},
 };
 
@@ -19,6 +19,7 @@ pub fn run() -> anyhow::Result<ExitCode> {
     }
     let lints = ["--workspace", "--all-targets", "--", "--deny", "warnings"];
     step("lint", cargo().arg("clippy").args(lints))?;
+    alone::run()?;
     if has("cargo-deny") {
         step("dependencies", cargo().args(["deny", "check"]))?;
     } else {

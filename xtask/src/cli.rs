@@ -31,7 +31,7 @@ enum Command {
     ComposeTest(compose_test::Args),
     /// Make what a release publishes: programs, OCI images and their checksums.
     Dist(dist::Args),
-    /// Everything that CI checks: formatting, lints, layers, generated documents, tests.
+    /// Everything that CI checks: formatting, lints, layers, each package by itself, generated documents, tests.
     Ci,
     /// Check the layers and the layout of the source; print file sizes.
     Tidy,

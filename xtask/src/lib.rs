@@ -16,6 +16,7 @@ pub mod showcase;
 pub mod screenshots;
 pub mod test;
 pub mod conformance;
+pub mod alone;
 pub mod ci;
 pub mod tidy;
 pub mod docs;

@@ -148,10 +148,13 @@ impl GatewayService for Admin {
 impl Admin {
     fn node(&self, view: NodeView) -> Node {
         let lag = view.lag(self.service.state().number());
+        let connected = view.connected();
         Node {
             name: format!("environments/{}/nodes/{}", view.environment, view.name),
             software: view.software,
-            connected: view.connected,
+            connected,
+            away_since_time: view.away.and_then(|away| convert::time(away.since)),
+            stopped: view.away.is_some_and(|away| away.stopped),
             revision_number: view.number.get(),
             lag,
             rejections: view

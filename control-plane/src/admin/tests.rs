@@ -90,7 +90,7 @@ impl Stage {
         let rotation = Rotation::new(service.clone(), &config);
         rotation.look().await.unwrap();
         let key_manager = KeyManager::new(service.clone(), &config).unwrap();
-        let fleet = Fleet::new(clock.clone());
+        let fleet = Fleet::new(clock.clone(), Duration::from_secs(3600));
         let admin = Admin::new(service.clone(), fleet, rotation, key_manager.clone());
         let routes = admin.routes().await.unwrap().merge(key_manager.routes());
         let peer = Peer(IpAddr::from([192, 0, 2, 7]));

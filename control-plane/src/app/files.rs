@@ -2,7 +2,7 @@
 //! gateways join. Called by `app`.
 
 use std::{
-    fs, io,
+    io,
     path::{Path, PathBuf},
 };
 
@@ -12,7 +12,10 @@ use tidegate_kit::{
     tls::{Authority, Identity, TlsError, write_private},
 };
 
-use crate::config::Config;
+use crate::{
+    config::Config,
+    discovery::join::{self, JoinTokens, JoinTokensError},
+};
 
 /// What both doors show, and where clients find what to pin.
 pub struct Certificates {
@@ -39,9 +42,15 @@ pub enum FilesError {
         /// What went wrong.
         cause: io::Error,
     },
-    /// A join token that is no token.
-    #[error("{0} is empty; delete it to have a new join token made")]
-    EmptyToken(PathBuf),
+    /// A file without join tokens.
+    #[error(transparent)]
+    JoinTokens(#[from] JoinTokensError),
+    /// A configured join token, which no command replaces.
+    #[error(
+        "`discovery.join_token` is set, so that the token is not taken from the data directory; change the setting and \
+         restart, or leave it out"
+    )]
+    TokenConfigured,
     /// A configured join token that is no token.
     #[error("`discovery.join_token` is blank; set it, or leave it out to have one made")]
     BlankToken,
@@ -76,12 +85,12 @@ pub fn certificates(config: &Config) -> Result<Certificates, FilesError> {
     }
 }
 
-/// The configured join token, or the one in `<data_dir>/join-token`, which is made when it is not there.
+/// The configured join token, or those in `<data_dir>/join-token`, where one is made when there is no such file.
 ///
 /// # Errors
-/// When the file cannot be read or written, or is empty.
-pub fn join_token(config: &Config) -> Result<(Secret, PathBuf), FilesError> {
-    let path = absolute(&config.data_dir.join("join-token"));
+/// When the file cannot be read or written, or holds no token.
+pub fn join_tokens(config: &Config) -> Result<(JoinTokens, PathBuf), FilesError> {
+    let path = join_token_file(config);
     if let Some(token) = &config.discovery.join_token {
         // An empty one would let in whoever shows none.
         if token.expose().trim().is_empty() {
@@ -89,18 +98,41 @@ pub fn join_token(config: &Config) -> Result<(Secret, PathBuf), FilesError> {
         }
         // Who starts a gateway on this machine finds the token where it always is.
         write(&path, token.expose().as_bytes())?;
-        return Ok((token.clone(), path));
+        return Ok((JoinTokens::fixed(token), path));
     }
-    match fs::read_to_string(&path) {
-        Ok(text) if text.trim().is_empty() => Err(FilesError::EmptyToken(path)),
-        Ok(text) => Ok((Secret::new(text.trim().to_owned()), path)),
-        Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
-            let token = Secret::new(random_text());
-            write(&path, token.expose().as_bytes())?;
-            Ok((token, path))
-        }
-        Err(cause) => Err(FilesError::File { path, cause }),
+    if !path.exists() {
+        write(&path, random_text().as_bytes())?;
     }
+    Ok((JoinTokens::in_file(&path)?, path))
+}
+
+/// Makes a new join token the current one. The one before stays valid beside it, and any older one no longer; with
+/// `finish`, no new one is made and only the current one stays valid. A control plane that runs goes by it at once.
+///
+/// # Errors
+/// When the token is configured, or the file cannot be read or written.
+pub fn rotate_join_token(config: &Config, finish: bool) -> Result<PathBuf, FilesError> {
+    if config.discovery.join_token.is_some() {
+        return Err(FilesError::TokenConfigured);
+    }
+    let path = join_token_file(config);
+    let mut tokens = join::read(&path)?;
+    if finish {
+        tokens.truncate(1);
+    } else {
+        tokens.insert(0, Secret::new(random_text()));
+        tokens.truncate(2);
+    }
+    let lines: String = tokens
+        .iter()
+        .map(|token| format!("{}\n", token.expose()))
+        .collect();
+    write(&path, lines.as_bytes())?;
+    Ok(path)
+}
+
+fn join_token_file(config: &Config) -> PathBuf {
+    absolute(&config.data_dir.join("join-token"))
 }
 
 /// 256 random bits, fit for a header or a command line.
@@ -127,7 +159,7 @@ mod tests {
 
     use tidegate_kit::secret::Secret;
 
-    use super::{certificates, join_token};
+    use super::{certificates, join_tokens, rotate_join_token};
     use crate::config::Config;
 
     fn config(dir: &tempfile::TempDir) -> Config {
@@ -137,25 +169,50 @@ mod tests {
         }
     }
 
-    #[test]
-    fn the_join_token_is_made_once_kept_private_and_found_again() {
+    #[tokio::test]
+    async fn the_join_token_is_made_once_kept_private_and_found_again() {
         let dir = tempfile::tempdir().unwrap();
-        let (token, path) = join_token(&config(&dir)).unwrap();
-        assert!(token.expose().len() >= 43);
+        let (_, path) = join_tokens(&config(&dir)).unwrap();
+        let token = fs::read_to_string(&path).unwrap();
+        assert!(token.len() >= 43);
         assert_eq!(
             fs::metadata(&path).unwrap().permissions().mode() & 0o777,
             0o600
         );
-        assert_eq!(
-            join_token(&config(&dir)).unwrap().0.expose(),
-            token.expose()
-        );
+        join_tokens(&config(&dir)).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), token);
         fs::write(&path, "\n").unwrap();
-        assert!(join_token(&config(&dir)).is_err());
+        assert!(join_tokens(&config(&dir)).is_err());
         let mut set = config(&dir);
         set.discovery.join_token = Some(Secret::new("mine".to_owned()));
-        assert_eq!(join_token(&set).unwrap().0.expose(), "mine");
+        join_tokens(&set).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "mine");
+        let refused = rotate_join_token(&set, false).unwrap_err().to_string();
+        assert!(refused.contains("`discovery.join_token`"), "{refused}");
+    }
+
+    #[tokio::test]
+    async fn a_rotation_keeps_the_token_before_until_it_is_finished() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(rotate_join_token(&config(&dir), false).is_err());
+        let (_, path) = join_tokens(&config(&dir)).unwrap();
+        let lines = || -> Vec<String> {
+            let text = fs::read_to_string(&path).unwrap();
+            text.lines().map(ToOwned::to_owned).collect()
+        };
+        let first = lines();
+        rotate_join_token(&config(&dir), false).unwrap();
+        let second = lines();
+        assert_eq!((second.len(), &second[1]), (2, &first[0]));
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+        rotate_join_token(&config(&dir), false).unwrap();
+        assert_eq!(lines()[1..], second[..1]);
+        let third = lines();
+        rotate_join_token(&config(&dir), true).unwrap();
+        assert_eq!(lines(), third[..1]);
     }
 
     #[test]

@@ -161,15 +161,15 @@ async fn what_is_exported_restores_into_an_empty_folder() {
     let first = config(&dir.path().join("first"));
     start(first.clone()).await.unwrap().stop().await;
     let file = dir.path().join("export.jsonl");
-    super::export(&first, &file).unwrap();
+    super::offline::export(&first, &file).unwrap();
     assert!(
-        super::export(&first, &file).is_err(),
+        super::offline::export(&first, &file).is_err(),
         "an export overwrites nothing"
     );
     let second = config(&dir.path().join("second"));
-    super::restore(&second, &file).unwrap();
+    super::offline::restore(&second, &file).unwrap();
     assert!(
-        super::restore(&second, &file).is_err(),
+        super::offline::restore(&second, &file).is_err(),
         "a restore overwrites nothing"
     );
     let running = start(second).await.unwrap();

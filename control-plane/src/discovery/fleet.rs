@@ -10,17 +10,15 @@ use std::{
 };
 
 use tidegate_kit::clock::Clock;
-use tidegate_proto::{
-    discovery::v1::Usage,
-    ids::SubscriptionId,
-    revision::{ContentVersion, RevisionNumber},
-};
+use tidegate_proto::{discovery::v1::Usage, ids::SubscriptionId, revision::RevisionNumber};
 use tokio_util::sync::CancellationToken;
 
+mod view;
+
+pub use view::{Away, LedgerView, NodeView, Progress, RejectionView};
+
 use super::usage::{Book, NodeKey};
-use crate::domain::{
-    name::EnvironmentName, revision::Deployment, time::Timestamp, usage::Consumption,
-};
+use crate::domain::{name::EnvironmentName, time::Timestamp, usage::Consumption};
 
 /// The nodes of all environments. Clones see the same.
 #[derive(Clone, Debug)]
@@ -30,6 +28,8 @@ pub struct Fleet(Arc<Shared>);
 struct Shared {
     clock: Clock,
     most: usize,
+    /// How long a node is remembered that went away without a word.
+    remembered: Duration,
     nodes: Mutex<Nodes>,
     /// Where both are locked, `nodes` comes first.
     used: Mutex<Book>,
@@ -50,60 +50,6 @@ struct Entry {
     replaced: CancellationToken,
 }
 
-/// How a node is doing, as far as its last word tells.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NodeView {
-    /// The environment whose deployments it runs.
-    pub environment: EnvironmentName,
-    /// Its name, unique in the environment.
-    pub name: String,
-    /// The version of its software.
-    pub software: String,
-    /// Whether its stream is open. The state of a node that is not connected is not known, only what it said last.
-    pub connected: bool,
-    /// The number of the configuration that it runs; zero when it has none.
-    pub number: RevisionNumber,
-    /// What it could not accept. It runs the last good version of each.
-    pub rejections: Vec<RejectionView>,
-    /// When it last said anything.
-    pub last_word: Timestamp,
-    /// How many sessions were open on it then.
-    pub open_sessions: u64,
-    /// How it counted quotas then; `None` before it has said so.
-    pub ledger: Option<LedgerView>,
-}
-
-/// How far a node is with a deployment, as far as its last word tells.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Progress<'a> {
-    /// It runs the deployment.
-    Acknowledged,
-    /// It runs a configuration from before the deployment.
-    Behind,
-    /// It could not accept the API as it is now, for this reason in its words.
-    Rejected(&'a str),
-}
-
-/// The ledger of a node.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LedgerView {
-    /// Whether other nodes share it.
-    pub shared: bool,
-    /// What is wrong with it, in the node's words; empty while it answers.
-    pub fault: String,
-}
-
-/// A resource that a node could not accept.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RejectionView {
-    /// The resource's name in the stream, for example `apis/{uuid}`.
-    pub resource: String,
-    /// The version that was rejected.
-    pub version: ContentVersion,
-    /// What is wrong with it, in the node's words.
-    pub reason: String,
-}
-
 /// A node that is connected: its stream speaks through this, and dropping it disconnects the node.
 #[derive(Debug)]
 pub(super) struct Registration {
@@ -111,6 +57,7 @@ pub(super) struct Registration {
     key: NodeKey,
     stream: u64,
     replaced: CancellationToken,
+    stopped: bool,
 }
 
 /// No more nodes are taken in.
@@ -120,24 +67,27 @@ pub(super) struct FleetFull(usize);
 
 /// Nodes in all, the absent included.
 const NODES_MAX: usize = 4096;
-/// How long an absent node is remembered.
-const REMEMBERED: Duration = Duration::from_secs(24 * 3600);
+/// How long a node is remembered that stopped in order: long enough to see that it has, and that it comes back where it
+/// was only restarted.
+const STOPPED_REMEMBERED: Duration = Duration::from_secs(600);
 /// More rejections than anybody reads are counted as these.
 const REJECTIONS_MAX: usize = 1000;
 
 // === impl Fleet ===
 
 impl Fleet {
-    /// A fleet without nodes.
+    /// A fleet without nodes. One that goes away is remembered for so long, and not longer than ten minutes where it
+    /// stopped in order.
     #[must_use]
-    pub fn new(clock: Clock) -> Self {
-        Self::with_most(clock, NODES_MAX)
+    pub fn new(clock: Clock, remembered: Duration) -> Self {
+        Self::with_most(clock, remembered, NODES_MAX)
     }
 
-    fn with_most(clock: Clock, most: usize) -> Self {
+    fn with_most(clock: Clock, remembered: Duration, most: usize) -> Self {
         Self(Arc::new(Shared {
             clock,
             most,
+            remembered,
             nodes: Mutex::default(),
             used: Mutex::default(),
         }))
@@ -146,8 +96,8 @@ impl Fleet {
     /// The nodes of an environment, or of all, by environment and name.
     #[must_use]
     pub fn nodes(&self, environment: Option<&EnvironmentName>) -> Vec<NodeView> {
-        let views = self.lock();
-        let views = views.by_name.values().map(|entry| &entry.view);
+        let nodes = self.remembered();
+        let views = nodes.by_name.values().map(|entry| &entry.view);
         views
             .filter(|view| environment.is_none_or(|wanted| view.environment == *wanted))
             .cloned()
@@ -158,7 +108,7 @@ impl Fleet {
     #[must_use]
     pub fn node(&self, environment: &EnvironmentName, name: &str) -> Option<NodeView> {
         let key = (environment.clone(), name.to_owned());
-        self.lock()
+        self.remembered()
             .by_name
             .get(&key)
             .map(|entry| entry.view.clone())
@@ -192,8 +142,7 @@ impl Fleet {
         process: u64,
     ) -> Result<Registration, FleetFull> {
         let now = self.now();
-        let mut nodes = self.lock();
-        nodes.forget_absent(now);
+        let mut nodes = self.remembered();
         let key = (environment.clone(), name.clone());
         if nodes.by_name.len() >= self.0.most
             && !nodes.by_name.contains_key(&key)
@@ -209,7 +158,7 @@ impl Fleet {
                 environment,
                 name,
                 software,
-                connected: true,
+                away: None,
                 number,
                 rejections: Vec::new(),
                 last_word: now,
@@ -228,6 +177,7 @@ impl Fleet {
             key,
             stream,
             replaced,
+            stopped: false,
         })
     }
 
@@ -247,6 +197,14 @@ impl Fleet {
         Timestamp::from_millis(self.0.clock.now_millis())
     }
 
+    /// The nodes that are still remembered.
+    fn remembered(&self) -> MutexGuard<'_, Nodes> {
+        let now = self.now();
+        let mut nodes = self.lock();
+        nodes.forget_absent(now, self.0.remembered);
+        nodes
+    }
+
     fn lock(&self) -> MutexGuard<'_, Nodes> {
         self.0.nodes.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -259,16 +217,23 @@ impl Fleet {
 // === impl Nodes ===
 
 impl Nodes {
-    fn forget_absent(&mut self, now: Timestamp) {
+    fn forget_absent(&mut self, now: Timestamp, remembered: Duration) {
         self.by_name.retain(|_, entry| {
-            entry.view.connected || now.since(entry.view.last_word) < REMEMBERED
+            entry.view.away.is_none_or(|away| {
+                let most = if away.stopped {
+                    remembered.min(STOPPED_REMEMBERED)
+                } else {
+                    remembered
+                };
+                now.since(away.since) < most
+            })
         });
     }
 
     /// Whether several nodes are connected of which not all share their quotas.
     fn count_apart(&self, environment: &EnvironmentName) -> bool {
         let views = self.by_name.values().map(|entry| &entry.view);
-        let here = views.filter(|view| view.connected && view.environment == *environment);
+        let here = views.filter(|view| view.connected() && view.environment == *environment);
         let ledgers: Vec<_> = here.map(|view| view.ledger.as_ref()).collect();
         let is_apart = |ledger: &Option<&LedgerView>| ledger.is_some_and(|it| !it.shared);
         ledgers.len() > 1 && ledgers.iter().any(is_apart)
@@ -276,34 +241,11 @@ impl Nodes {
 
     /// Makes room for a node that is there; false when nobody is absent.
     fn forget_longest_absent(&mut self) -> bool {
-        let absent = self.by_name.iter().filter(|(_, e)| !e.view.connected);
-        let longest = absent.min_by_key(|(_, entry)| entry.view.last_word);
+        let absent = self.by_name.iter();
+        let absent = absent.filter_map(|(key, entry)| Some((key, entry.view.away?.since)));
+        let longest = absent.min_by_key(|(_, since)| *since);
         let key = longest.map(|(key, _)| key.clone());
         key.is_some_and(|key| self.by_name.remove(&key).is_some())
-    }
-}
-
-// === impl NodeView ===
-
-impl NodeView {
-    /// How many commits the node is behind a state.
-    #[must_use]
-    pub const fn lag(&self, latest: RevisionNumber) -> u64 {
-        self.number.lag_behind(latest)
-    }
-
-    /// How far the node is with a deployment on its environment.
-    #[must_use]
-    pub fn progress(&self, deployment: &Deployment) -> Progress<'_> {
-        if self.number < deployment.number || self.number == RevisionNumber::ZERO {
-            return Progress::Behind;
-        }
-        // On the wire an API and what is deployed of it are one resource.
-        let resource = format!("apis/{}", deployment.api);
-        match self.rejections.iter().find(|it| it.resource == resource) {
-            Some(rejection) => Progress::Rejected(&rejection.reason),
-            None => Progress::Acknowledged,
-        }
     }
 }
 
@@ -322,6 +264,11 @@ impl Registration {
             view.rejections = rejections;
             view.rejections.truncate(REJECTIONS_MAX);
         });
+    }
+
+    /// The node said goodbye: it stops in order.
+    pub(super) fn goodbye(&mut self) {
+        self.stopped = true;
     }
 
     /// The node is alive.
@@ -358,10 +305,14 @@ impl Registration {
 
 impl Drop for Registration {
     fn drop(&mut self) {
+        let away = Away {
+            since: self.fleet.now(),
+            stopped: self.stopped,
+        };
         if let Some(entry) = self.fleet.lock().by_name.get_mut(&self.key)
             && entry.stream == self.stream
         {
-            entry.view.connected = false;
+            entry.view.away = Some(away);
         }
         self.fleet.used().close(&self.key, self.stream);
     }

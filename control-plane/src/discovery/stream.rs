@@ -96,7 +96,10 @@ impl NodeStream {
                     let word = word.map_err(|_| Status::deadline_exceeded("the node is silent"))??;
                     heard = Instant::now();
                     match word.map(|word| word.message) {
-                        None => return Ok(()),
+                        None => {
+                            self.node.goodbye();
+                            return Ok(());
+                        }
                         Some(Some(Message::Ack(ack))) => {
                             running = Some(self.acknowledged(ack, flying.take())?);
                         }

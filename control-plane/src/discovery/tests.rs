@@ -37,6 +37,7 @@ use tonic::{
 use super::{
     Feed, Settings,
     fleet::{Fleet, NodeView},
+    join::JoinTokens,
     router,
 };
 use crate::{
@@ -46,6 +47,7 @@ use crate::{
 };
 
 const PATIENCE: Duration = Duration::from_secs(10);
+const DAY: Duration = Duration::from_secs(86_400);
 /// How long a stranger may stay.
 const ADMISSION: Duration = Duration::from_secs(3);
 
@@ -74,7 +76,7 @@ impl Plane {
         let world = World::with_one_api();
         let current = Arc::new(Mutex::new(world.state()));
         let number = watch::Sender::new(world.0.number());
-        let (tasks, fleet) = (Tasks::current(), Fleet::new(Clock::System));
+        let (tasks, fleet) = (Tasks::current(), Fleet::new(Clock::System, DAY));
         let feed = Feed {
             current: {
                 let current = current.clone();
@@ -83,7 +85,7 @@ impl Plane {
             number: number.subscribe(),
         };
         let settings = Settings {
-            join_token: Secret::new("let-me-in".to_owned()),
+            join_tokens: JoinTokens::fixed(&Secret::new("let-me-in".to_owned())),
             debounce,
         };
         let limits = Limits {
@@ -284,7 +286,7 @@ async fn a_new_node_gets_everything_and_then_only_what_changes() {
     );
     let latest = plane.world.0.number();
     let view = plane.sees("n", |view| view.number == latest).await;
-    assert_eq!((view.lag(latest), view.connected), (0, true));
+    assert_eq!((view.lag(latest), view.connected()), (0, true));
     plane.stop().await;
 }
 
@@ -390,7 +392,7 @@ async fn what_a_node_has_used_and_what_ails_its_ledger_are_seen_in_the_fleet() {
     assert_eq!((seen.figures[0].used, seen.open_sessions), (7, 2));
     assert_eq!((seen.absent_nodes, seen.counted_apart), (0, false));
     drop(node);
-    plane.sees("n", |view| !view.connected).await;
+    plane.sees("n", |view| !view.connected()).await;
     let seen = plane
         .fleet
         .consumption(&environment("default"), subscription_id(1), 0);
@@ -428,7 +430,7 @@ async fn nodes_that_each_count_for_themselves_are_told_apart_from_those_that_sha
     plane.sees("b", alone).await;
     assert!(is_apart());
     drop(a);
-    plane.sees("a", |view| !view.connected).await;
+    plane.sees("a", |view| !view.connected()).await;
     assert!(!is_apart(), "one node has nobody to share with");
     plane.stop().await;
 }
@@ -661,7 +663,7 @@ async fn a_node_that_breaks_the_protocol_is_disconnected() {
         node.say(nonsense).await;
         let status = node.next().await.unwrap_err();
         assert_eq!(status.code(), Code::InvalidArgument, "{status}");
-        plane.sees("n", |view| !view.connected).await;
+        plane.sees("n", |view| !view.connected()).await;
     }
     plane.stop().await;
 }

@@ -74,7 +74,7 @@ impl Stage {
         let rotation = Rotation::new(service.clone(), &OauthConfig::default());
         rotation.look().await.unwrap();
         let key_manager = KeyManager::new(service.clone(), &OauthConfig::default()).unwrap();
-        let fleet = Fleet::new(clock.clone());
+        let fleet = Fleet::new(clock.clone(), Duration::from_secs(3600));
         let portal = Portal::new(service.clone(), fleet.clone(), rotation, key_manager);
         let peer = Peer(IpAddr::from([192, 0, 2, 7]));
         let nowhere = portal.nowhere();

@@ -27,7 +27,10 @@ use tonic::{
     transport::{Certificate, Channel, ClientTlsConfig, Endpoint},
 };
 
-use super::{Settings, Witness, cache::format::Changes, keeper::Keeper, usage::Told};
+use super::{
+    Settings, Witness, cache::format::Changes, enrolment::EnrolmentError, keeper::Keeper,
+    usage::Told,
+};
 use crate::snapshot::{
     Snapshot, Snapshots,
     decode::{decode, decode_name},
@@ -37,6 +40,9 @@ use crate::snapshot::{
 /// Why the stream ended, or did not begin.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ExchangeError {
+    /// There is nothing to join with.
+    #[error(transparent)]
+    Enrolment(#[from] EnrolmentError),
     /// The address is no URL, or the pinned certificate cannot be used.
     #[error("cannot use `control_plane.address` or `control_plane.ca_cert`: {0}")]
     Endpoint(#[source] tonic::transport::Error),
@@ -130,11 +136,14 @@ impl Exchange<'_> {
     }
 
     async fn open(&self) -> Result<(Streaming<Batch>, mpsc::Sender<NodeMessage>), ExchangeError> {
-        let channel = self.connect().await?;
+        let enrolment = self.settings.enrolment.clone();
+        // A file system that does not answer must not hold up everything else on this thread.
+        let credentials = spawn_blocking(move || enrolment.read()).await??;
+        let channel = self.connect(&credentials.ca_pem).await?;
         let (words, waiting) = mpsc::channel(WORDS_WAITING);
         say(&words, Message::Hello(self.hello())).await?;
         let mut request = Request::new(ReceiverStream::new(waiting));
-        let token = format!("Bearer {}", self.settings.join_token.expose());
+        let token = format!("Bearer {}", credentials.join_token.expose());
         let mut token = MetadataValue::<Ascii>::try_from(token)?;
         token.set_sensitive(true);
         request.metadata_mut().insert("authorization", token);
@@ -146,8 +155,8 @@ impl Exchange<'_> {
         Ok((batches, words))
     }
 
-    async fn connect(&self) -> Result<Channel, ExchangeError> {
-        let authority = Certificate::from_pem(&self.settings.ca_pem);
+    async fn connect(&self, ca_pem: &str) -> Result<Channel, ExchangeError> {
+        let authority = Certificate::from_pem(ca_pem);
         Endpoint::from_shared(self.settings.address.clone())
             .map_err(ExchangeError::Endpoint)?
             .tls_config(ClientTlsConfig::new().ca_certificate(authority))

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::Path, pin::Pin, sync::Arc, time::Duration};
 
 use futures_util::Stream;
 use tempfile::TempDir;
-use tidegate_kit::{readiness::Readiness, secret::Secret, tasks::Tasks, tls::Authority};
+use tidegate_kit::{readiness::Readiness, tasks::Tasks, tls::Authority};
 use tidegate_proto::discovery::v1::{
     Ack, Batch, Hello, NodeMessage, Resource,
     discovery_server::{Discovery, DiscoveryServer},
@@ -19,10 +19,14 @@ use tonic::{
     transport::{Identity, Server, ServerTlsConfig},
 };
 
-use super::{Client, Consumption, Settings, Vitals, Witness};
-use crate::snapshot::{
-    Snapshots,
-    fixture::{plan, wire},
+use super::{Client, Consumption, Settings, Vitals, Witness, enrolment::Enrolment};
+use crate::{
+    config::ControlPlaneConfig,
+    snapshot::{
+        Snapshots,
+        fixture::{plan, wire},
+    },
+    testing::{Log, until},
 };
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -171,14 +175,26 @@ impl Door {
 fn settings(address: SocketAddr, pinned: &Authority, cache: &Path) -> Settings {
     Settings {
         address: format!("https://{address}"),
-        ca_pem: pinned.ca_pem.clone(),
-        join_token: Secret::new("let-me-in".to_owned()),
+        enrolment: enrolment(pinned, cache, "let-me-in"),
         node: "node-1".to_owned(),
         environment: "default".to_owned(),
         software: "0".to_owned(),
         cache_dir: cache.to_owned(),
         beat: Duration::from_millis(20),
     }
+}
+
+/// An enrolment by files in a folder.
+fn enrolment(pinned: &Authority, folder: &Path, token: &str) -> Enrolment {
+    let (ca_cert, join_token) = (folder.join("ca.pem"), folder.join("join-token"));
+    std::fs::write(&ca_cert, &pinned.ca_pem).unwrap();
+    std::fs::write(&join_token, token).unwrap();
+    Enrolment::new(&ControlPlaneConfig {
+        ca_cert: Some(ca_cert),
+        join_token_file: Some(join_token),
+        ..ControlPlaneConfig::default()
+    })
+    .unwrap()
 }
 
 struct Node {
@@ -411,6 +427,54 @@ async fn a_control_plane_of_another_authority_is_not_spoken_to() {
     }
     assert!(!node.snapshots.is_held());
     node.stop().await;
+}
+
+#[tokio::test]
+async fn a_replaced_token_is_shown_and_a_replaced_authority_trusted_at_the_next_connection() {
+    let mut door = Door::open().await;
+    let dir = tempfile::tempdir().unwrap();
+    let node = Node::start(door.settings(dir.path()));
+    let stream = door.stream().await;
+    assert_eq!(stream.authorization, "Bearer let-me-in");
+    drop(stream);
+    door.close().await;
+    let other = tempfile::tempdir().unwrap();
+    door.authority = Authority::load_or_create(other.path()).unwrap();
+    // The old authority stays beside the new one, and the old token below the new one, as long as others need them.
+    let pinned = dir.path().join("ca.pem");
+    let both = std::fs::read_to_string(&pinned).unwrap() + &door.authority.ca_pem;
+    std::fs::write(&pinned, both).unwrap();
+    std::fs::write(dir.path().join("join-token"), "\nthe-next\nlet-me-in\n").unwrap();
+    door.reopen().await;
+    assert_eq!(door.stream().await.authorization, "Bearer the-next");
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_node_goes_on_trying_while_it_has_nothing_to_join_with() {
+    let mut door = Door::open().await;
+    for (name, bad) in [
+        ("join-token", Some(" \n")),
+        ("ca.pem", Some("none")),
+        ("ca.pem", None),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let settings = door.settings(dir.path());
+        let path = dir.path().join(name);
+        let good = std::fs::read(&path).unwrap();
+        match bad {
+            Some(bad) => std::fs::write(&path, bad).unwrap(),
+            None => std::fs::remove_file(&path).unwrap(),
+        }
+        let told = settings.enrolment.check().unwrap_err().to_string();
+        assert!(told.contains("`control_plane."), "{told}");
+        let log = Log::start();
+        let node = Node::start(settings);
+        until("the node says what it lacks", || log.text().contains(&told)).await;
+        std::fs::write(&path, good).unwrap();
+        door.stream().await.hello().await;
+        node.stop().await;
+    }
 }
 
 #[tokio::test]

@@ -71,6 +71,42 @@ async fn a_client_talks_through_the_secure_door() {
 }
 
 #[tokio::test]
+async fn a_certificate_that_is_replaced_is_shown_to_whoever_connects_from_then_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let issued = |by: &str| {
+        let authority = Authority::load_or_create(&dir.path().join(by)).unwrap();
+        let identity = authority.issue(&["localhost".to_owned()]).unwrap();
+        (authority.ca_pem, identity)
+    };
+    let ((old_ca, old), (new_ca, new)) = (issued("old"), issued("new"));
+    let (cert, key) = (dir.path().join("server.pem"), dir.path().join("server.key"));
+    std::fs::write(&cert, old.chain_pem).unwrap();
+    std::fs::write(&key, old.key_pem).unwrap();
+    let sets = [
+        format!("tls.cert={}", cert.display()),
+        format!("tls.key={}", key.display()),
+    ];
+    let sets: Vec<_> = sets.iter().map(String::as_str).collect();
+    let node = Node::start(&format!("ws://{}", echo_backend().await), &sets).await;
+    let is_shown = async |ca_pem: &str| {
+        let address = node.addresses.wss.unwrap();
+        let stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        let config = client_config(&Roots::Only(ca_pem.to_owned()), &["http/1.1"]).unwrap();
+        let name = "localhost".try_into().unwrap();
+        let shaken = TlsConnector::from(config).connect(name, stream);
+        soon(shaken).await.is_ok()
+    };
+    assert!(is_shown(&old_ca).await && !is_shown(&new_ca).await);
+    std::fs::write(&cert, new.chain_pem).unwrap();
+    std::fs::write(&key, new.key_pem).unwrap();
+    tokio::time::pause();
+    tokio::time::advance(tidegate_kit::renewal::LOOK_EVERY).await;
+    tokio::time::resume();
+    soon(async { while !is_shown(&new_ca).await {} }).await;
+    assert!(!is_shown(&old_ca).await);
+}
+
+#[tokio::test]
 async fn what_is_no_tls_is_dropped_at_the_secure_door() {
     let node = Node::start(&format!("ws://{}", echo_backend().await), &[]).await;
     let mut client = tokio::net::TcpStream::connect(node.addresses.wss.unwrap())

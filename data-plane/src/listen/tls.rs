@@ -4,11 +4,17 @@
 
 use std::{io, time::Duration};
 
-use tidegate_kit::tls::{Identity, TlsError};
+use tidegate_kit::{
+    renewal::Renewal,
+    tls::{Identity, TlsError},
+};
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, TlsStream};
 
 use crate::{config::TlsConfig, socket::Socket};
+
+/// The only protocol there is.
+const ALPN: &[&str] = &["http/1.1"];
 
 /// Why a client did not get a TLS session.
 #[derive(Debug, thiserror::Error)]
@@ -32,11 +38,12 @@ pub enum CertificateError {
     Unusable(#[from] TlsError),
 }
 
-/// Prepares the door's certificate: the configured one, else one that only itself vouches for.
+/// Prepares the listener's certificate: the configured one, which may be replaced while the node runs, else one that
+/// only itself vouches for.
 ///
 /// # Errors
 /// When the configured files cannot be used.
-pub fn acceptor(config: &TlsConfig) -> Result<TlsAcceptor, CertificateError> {
+pub fn certificate(config: &TlsConfig) -> Result<Renewal, CertificateError> {
     let identity = match (&config.cert, &config.key) {
         (Some(chain), Some(key)) => Identity::read(chain, key)?,
         (None, None) => {
@@ -47,7 +54,8 @@ pub fn acceptor(config: &TlsConfig) -> Result<TlsAcceptor, CertificateError> {
         }
         _ => return Err(CertificateError::Half),
     };
-    Ok(TlsAcceptor::from(identity.server_config(&["http/1.1"])?))
+    let files = config.cert.clone().zip(config.key.clone());
+    Ok(Renewal::new(files, identity, ALPN)?)
 }
 
 /// Shakes hands with a client.

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use rustls::{ClientConfig, pki_types::ServerName};
+use rustls::pki_types::ServerName;
 use tidegate_proto::reason::Reason;
 use tokio::{net::TcpStream, time::Instant};
 use tokio_rustls::{TlsConnector, TlsStream};
@@ -19,11 +19,12 @@ use tokio_rustls::{TlsConnector, TlsStream};
 use crate::{
     snapshot::model::Endpoint,
     socket::{self, Socket},
+    upstream::authorities::Trust,
 };
 
 /// Connects to endpoints.
 pub struct Dialer {
-    tls: TlsConnector,
+    tls: Trust,
     deadline: Duration,
     names: Mutex<HashMap<(Arc<str>, u16), Resolved>>,
 }
@@ -89,9 +90,9 @@ const NAMES: usize = 4096;
 impl Dialer {
     /// Connects within `deadline`, and verifies `wss://` backends with `tls`.
     #[must_use]
-    pub fn new(tls: Arc<ClientConfig>, deadline: Duration) -> Self {
+    pub fn new(tls: Trust, deadline: Duration) -> Self {
         Self {
-            tls: TlsConnector::from(tls),
+            tls,
             deadline,
             names: Mutex::default(),
         }
@@ -124,7 +125,8 @@ impl Dialer {
         let name = ServerName::try_from(endpoint.host.to_string())
             .map_err(|cause| failed(io::Error::new(io::ErrorKind::InvalidInput, cause)))?;
         // Boxed, so that its buffers are not part of every handshake's future.
-        let stream = Box::pin(self.tls.connect(name, stream))
+        let connector = TlsConnector::from(self.tls.load_full());
+        let stream = Box::pin(connector.connect(name, stream))
             .await
             .map_err(failed)?;
         Ok(Socket::Tls(Box::new(TlsStream::Client(stream))))

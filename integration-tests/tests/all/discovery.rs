@@ -197,6 +197,36 @@ async fn redeploy(admin: &Admin, api: &Api) {
 }
 
 #[tokio::test]
+async fn the_fleet_view_says_since_when_a_node_is_away_and_whether_it_stopped_in_order() {
+    let mut stack = Stack::builder().data_planes(2).start().await;
+    let admin = stack.admin().await;
+    let away = async |name: &str| {
+        wait::until(&format!("{name} is away"), async || {
+            let nodes = admin.nodes().await.into_iter();
+            let mut away = nodes.filter(|it| it.name.ends_with(name) && !it.connected);
+            away.next()
+        })
+        .await
+    };
+    assert!(
+        admin
+            .nodes()
+            .await
+            .iter()
+            .all(|it| it.away_since_time.is_none() && !it.stopped)
+    );
+    stack.data_planes[0]
+        .process
+        .signal(rustix::process::Signal::TERM);
+    stack.data_planes[1].process.kill();
+    let stopped = away("/data-plane-1").await;
+    let lost = away("/data-plane-2").await;
+    assert!(stopped.stopped && !lost.stopped, "{stopped:?} {lost:?}");
+    assert!(stopped.away_since_time.is_some() && lost.away_since_time.is_some());
+    stack.data_planes.clear();
+}
+
+#[tokio::test]
 async fn a_node_that_comes_back_is_sent_only_what_differs() {
     let stack = Stack::builder().data_planes(0).start().await;
     let admin = stack.admin().await;

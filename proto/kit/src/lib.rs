@@ -9,4 +9,6 @@ pub mod readiness;
 pub mod ready_file;
 pub mod tasks;
 pub mod tls;
+pub mod renewal;
+pub mod open_files;
 pub mod jwt;

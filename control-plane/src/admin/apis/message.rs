@@ -168,7 +168,7 @@ pub(super) fn progress(
             node: format!("environments/{}/nodes/{}", view.environment, view.name),
             state: state.into(),
             reason: reason.to_owned(),
-            connected: view.connected,
+            connected: view.connected(),
             last_word_time: convert::time(view.last_word),
             last_word_age: duration(now.since(view.last_word)),
         }

@@ -110,8 +110,8 @@ pub(super) async fn node(
 
 /// How a node is, in one word: a badge's class and its text.
 fn health(node: &NodeView, number: RevisionNumber, now: Timestamp) -> (&'static str, &'static str) {
-    if !node.connected {
-        ("off", "Away")
+    if let Some(away) = node.away {
+        ("off", if away.stopped { "Stopped" } else { "Away" })
     } else if now.since(node.last_word) >= OLD {
         ("warn", "Unknown")
     } else if !node.rejections.is_empty() {

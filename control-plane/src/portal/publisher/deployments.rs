@@ -179,7 +179,7 @@ fn answer(portal: &Portal, actor: &Actor, frame: Frame, id: ApiId, form: Form) -
     let running = deployments.into_iter().map(|deployment| {
         let found = portal.fleet.nodes(Some(&deployment.environment));
         let tone = |node: &NodeView| match told(node, &deployment) {
-            ("good", ..) if !node.connected => "off",
+            ("good", ..) if !node.connected() => "off",
             (tone, ..) => tone,
         };
         let (nodes, more) = nodes::worst_first(found, most, tone);

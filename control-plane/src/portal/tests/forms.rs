@@ -73,7 +73,7 @@ async fn stage() -> Stage {
         stage.service.clone(),
         &crate::config::OauthConfig::default(),
     );
-    let fleet = crate::discovery::fleet::Fleet::new(stage.clock.clone());
+    let fleet = crate::discovery::fleet::Fleet::new(stage.clock.clone(), Duration::from_secs(3600));
     let key_manager = crate::oauth::KeyManager::new(
         stage.service.clone(),
         &crate::config::OauthConfig::default(),

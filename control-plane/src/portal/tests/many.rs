@@ -46,7 +46,7 @@ impl Stage {
                 environment: EnvironmentName::parse("default").unwrap(),
                 name: format!("gateway-{n:04}"),
                 software: "0.1.0".to_owned(),
-                connected: true,
+                away: None,
                 number,
                 rejections: (0..rejections).map(rejection).collect(),
                 last_word: self.service.now(),

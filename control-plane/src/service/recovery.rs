@@ -1,0 +1,82 @@
+//! Use cases of whoever has the data directory in hand, for when nobody can sign in: a password is set anew. No
+//! permission is asked for, as no surface leads here.
+
+use std::sync::Arc;
+
+use tidegate_kit::secret::Secret;
+
+use super::{
+    Service,
+    error::ServiceError,
+    password,
+    users::{end_sessions, find},
+};
+use crate::domain::{
+    actor::Actor,
+    user::{Role, User},
+};
+
+/// A password that was set anew.
+#[derive(Clone, Debug)]
+pub struct Reset {
+    /// Whose.
+    pub user: Arc<User>,
+    /// The password, where it was made here; it is not shown again.
+    pub made: Option<Secret>,
+}
+
+impl Service {
+    /// Sets the password of a user, the given one or a random one, and ends all sessions of the user.
+    ///
+    /// # Errors
+    /// `NotFound`, `Invalid`, `Storage`, `Unavailable`.
+    pub async fn reset_password(
+        &self,
+        name: &str,
+        given: Option<Secret>,
+    ) -> Result<Reset, ServiceError> {
+        let made = given.is_none().then(password::random_secret);
+        let Some(new) = given.or_else(|| made.clone()) else {
+            unreachable!("what is not given is made");
+        };
+        password::check("password", &new)?;
+        find(&self.state(), name)?;
+        let hash = self.shared.passwords.hash(&new).await?;
+        let name = name.to_owned();
+        let user = self
+            .commit(&Actor::system(), "ResetPassword", move |draft| {
+                let user = find(draft.state(), &name)?;
+                let mut next = User::clone(&user);
+                next.password = hash;
+                next.updated_at = draft.now;
+                next.etag = user.etag.next();
+                let next = draft.put(next);
+                end_sessions(draft, user.id, None);
+                Ok(next)
+            })
+            .await?;
+        Ok(Reset { user, made })
+    }
+
+    /// The names of some users with the role admin.
+    #[must_use]
+    pub fn admin_names(&self, most: usize) -> Vec<String> {
+        let state = self.state();
+        let admins = state.users().values();
+        let admins = admins.filter(|user| user.roles.contains(Role::Admin));
+        let mut names: Vec<_> = admins.map(|user| user.name.to_string()).collect();
+        names.sort_unstable();
+        names.truncate(most);
+        names
+    }
+
+    /// Whether a user has this password.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn has_password(&self, name: &str, password: &Secret) -> Result<bool, ServiceError> {
+        let user = self.state().user_named(name).cloned();
+        let hash = user.map(|user| user.password.clone());
+        self.shared.passwords.verify(password, hash).await
+    }
+}
