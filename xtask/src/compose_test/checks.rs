@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use tidegate_proto::admin::v1::Api;
+use tokio::{task::JoinSet, time::timeout};
 
 use super::{
     project::{ADMIN_PASSWORD, Project, until},
@@ -27,6 +28,9 @@ const HEALTHY: Duration = Duration::from_secs(90);
 
 /// How long a node may take to notice what changed around it.
 const NOTICED: Duration = Duration::from_secs(60);
+
+/// How many clients are connected when everything stops.
+const CLIENTS: usize = 60;
 
 /// An API and a token for it.
 struct Demo {
@@ -66,8 +70,10 @@ pub(super) async fn run(project: &Project<'_>, report: &mut Report) -> anyhow::R
     changes::run(project, report, &demo).await?;
 
     report
-        .check("down and up keep what was made", async {
-            project.run(&["down", "--timeout=45"])?;
+        .check("down: every client is told", told(project, &demo))
+        .await?;
+    report
+        .check("up keeps what was made", async {
             project.run(&["up", "--wait", "--wait-timeout=180"])?;
             publisher = Publisher::sign_in(&project.ca_cert, ADMIN_PASSWORD).await?;
             ensure!(publisher.count(&demo.api).await? == 1, "the API is gone");
@@ -80,6 +86,9 @@ pub(super) async fn run(project: &Project<'_>, report: &mut Report) -> anyhow::R
             "profile `demo` prints a line that works",
             demo_profile(project),
         )
+        .await?;
+    report
+        .check("a join token replaced", join_token(project))
         .await?;
     report
         .check("another password for a lost one", lost_password(project))
@@ -161,6 +170,22 @@ async fn users(project: &Project<'_>) -> anyhow::Result<String> {
     Ok(format!("user ids {}", seen.join(", ")))
 }
 
+/// `docker compose down` while clients are connected: each gets the close frame of a gateway that goes away.
+async fn told(project: &Project<'_>, demo: &Demo) -> anyhow::Result<String> {
+    let mut ends = JoinSet::new();
+    for _ in 0..CLIENTS {
+        let session = Session::open(&demo.path, &demo.token).await?;
+        ends.spawn(session.until_close());
+    }
+    project.run(&["down"])?;
+    let codes = timeout(NOTICED, ends.join_all())
+        .await
+        .context("a session did not end")?;
+    let told = codes.iter().filter(|code| **code == Some(1001)).count();
+    ensure!(told == CLIENTS, "sessions ended with {codes:?}");
+    Ok(format!("{told} of {CLIENTS} sessions ended with 1001"))
+}
+
 fn fetch_ca(project: &Project<'_>) -> anyhow::Result<()> {
     let to = project.ca_cert.display().to_string();
     project.run(&["cp", "control-plane:/var/lib/tidegate/tls/ca.pem", &to])?;
@@ -200,6 +225,29 @@ async fn demo_profile(project: &Project<'_>) -> anyhow::Result<String> {
         "it does not say how to fetch the CA"
     );
     Ok(format!("an echo at {url}"))
+}
+
+/// A join token is replaced with an overlap, as docs/DEPLOYMENT.md tells it; a node that starts afterwards joins.
+async fn join_token(project: &Project<'_>) -> anyhow::Result<String> {
+    let rotate = [
+        "exec",
+        "-T",
+        "control-plane",
+        "tidegate-control-plane",
+        "rotate-join-token",
+    ];
+    project.run(&rotate)?;
+    project.run(&["run", "--rm", "-T", "enrolment"])?;
+    project.run(&[&rotate[..], &["--finish"]].concat())?;
+    let nodes = project.containers("data-plane")?;
+    let node = nodes.first().context("no node runs")?;
+    project.docker(&["restart", node])?;
+    project
+        .until_nodes("the restarted node has joined", HEALTHY, |nodes| {
+            nodes.len() == NODES && nodes.iter().all(|(_, node)| node.ready && node.connected)
+        })
+        .await?;
+    Ok("a node restarted with the new one has joined".to_owned())
 }
 
 /// The way out for somebody who has lost the password of `admin`, as docs/DEPLOYMENT.md tells it.
