@@ -46,6 +46,29 @@ const AUDIT_PAGE: usize = 1000;
 // === impl Contents ===
 
 impl Contents {
+    /// What a store holds before its first commit.
+    #[must_use]
+    pub const fn empty(meta: Meta) -> Self {
+        Self {
+            meta,
+            records: BTreeMap::new(),
+            audit: BTreeMap::new(),
+        }
+    }
+
+    /// Takes a change, whose number is checked already.
+    pub fn take(&mut self, change: &Change) {
+        self.meta = change.meta;
+        for (key, value) in &change.writes {
+            match value {
+                Some(value) => drop(self.records.insert(key.clone(), value.clone())),
+                None => drop(self.records.remove(key)),
+            }
+        }
+        let number = change.meta.number.get();
+        self.audit.insert(number, change.audit.clone());
+    }
+
     /// Reads everything out of a store; `None` when nothing was ever kept in it.
     ///
     /// # Errors
@@ -54,11 +77,7 @@ impl Contents {
         let Some(meta) = store.meta()? else {
             return Ok(None);
         };
-        let mut contents = Self {
-            meta,
-            records: BTreeMap::new(),
-            audit: BTreeMap::new(),
-        };
+        let mut contents = Self::empty(meta);
         store.scan(&mut |key, value| {
             contents.records.insert(key.to_owned(), value.to_vec());
             Ok(())

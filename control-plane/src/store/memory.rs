@@ -1,10 +1,7 @@
 //! A store that forgets everything when it is dropped, for tests and demonstrations. Nothing in it but what every
 //! backend must do.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Mutex, MutexGuard, PoisonError},
-};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::{
     Store, StoreError, Visit,
@@ -50,21 +47,8 @@ impl Store for MemoryStore {
     fn commit(&self, change: &Change) -> Result<(), StoreError> {
         let mut kept = self.lock();
         change.follows(kept.as_ref().map(|contents| contents.meta))?;
-        let contents = kept.get_or_insert_with(|| Contents {
-            meta: change.meta,
-            records: BTreeMap::new(),
-            audit: BTreeMap::new(),
-        });
-        contents.meta = change.meta;
-        for (key, value) in &change.writes {
-            match value {
-                Some(value) => drop(contents.records.insert(key.clone(), value.clone())),
-                None => drop(contents.records.remove(key)),
-            }
-        }
-        contents
-            .audit
-            .insert(change.meta.number.get(), change.audit.clone());
+        kept.get_or_insert_with(|| Contents::empty(change.meta))
+            .take(change);
         Ok(())
     }
 

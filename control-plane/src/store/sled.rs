@@ -1,68 +1,61 @@
-//! The embedded default: sled 0.34. The only file that knows it.
+//! The embedded default: sled 0.34. Only this module and those below it know it.
 //!
-//! A commit is one transaction over three trees, flushed before it is answered. sled repairs a damaged log by forgetting
-//! its tail, in silence, so nothing is trusted to it that it cannot prove: records carry checksums and are counted, and a
-//! witness beside the log holds a number that the log must have reached. A write that meets a full disk hangs in it for
-//! good, so free space is asked for before every write.
+//! A commit is one transaction, and on the disk before it is answered: first the log, then the witness. sled repairs a
+//! damaged log by forgetting its tail, in silence, so nothing is trusted to it that it cannot prove: records carry
+//! checksums and are counted, and a witness beside the log holds a number that the log must have reached. A write that
+//! meets a full disk hangs in it for good, so free space is asked for before every write. Whatever replaces everything
+//! is built beside the log and takes its place whole.
 
 use std::{
     fmt,
-    fs::{self, File, OpenOptions, TryLockError},
-    io::{Read as _, Seek as _, SeekFrom, Write as _},
-    panic::{AssertUnwindSafe, catch_unwind},
+    fs::{self, File},
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
-    thread,
-    time::{Duration, Instant},
 };
 
-use sled::{
-    Transactional as _, Tree,
-    transaction::{ConflictableTransactionError, TransactionError, TransactionalTree},
-};
+use tidegate_kit::durable;
 
 mod aside;
+mod lock;
+mod log;
+mod witness;
 
 use super::{
     Store, StoreError, Visit,
     change::{Change, Contents, Meta},
-    record::{frame, unframe},
+    record::unframe,
 };
+use log::Log;
+use witness::Witness;
 
 /// Records in a folder.
 pub struct SledStore {
     folder: PathBuf,
     /// `None` while a failed commit has not been recovered from.
-    open: Mutex<Option<Open>>,
-    witness: Mutex<File>,
+    open: Mutex<Option<Log>>,
+    witness: Witness,
     /// How much must be free beside what is written.
     reserve: u64,
     /// Held as long as the store is open; the system lets go of it when the process dies.
     _lock: File,
 }
 
-#[derive(Clone)]
-struct Open {
-    db: sled::Db,
-    records: Tree,
-    audit: Tree,
-    meta: Tree,
-}
-
 /// What sled may write beside the change: segments of its log, and its snapshot of where everything is.
 const RESERVE: u64 = 16 << 20;
 /// How much of the log a change takes at most, in its own sizes: pages are written whole.
 const AMPLIFICATION: u64 = 8;
-const META_KEY: &str = "meta";
-const WITNESS_KEY: &str = "witness";
-/// How long a reopened log may take to let go of its own lock.
-const REOPEN_DEADLINE: Duration = Duration::from_secs(5);
-const REOPEN_STEP: Duration = Duration::from_millis(20);
+/// How much of a log that is built anew everything takes, in its own sizes.
+const AMPLIFICATION_ANEW: u64 = 4;
+/// From this weight on a commit builds the log anew. sled uses a segment (512 KiB) again two segments after the last of
+/// what was in it was written elsewhere; within one commit that is before what was written elsewhere is on the disk.
+const WEIGHT_ANEW: usize = 1 << 20;
+/// What each record adds to the weight of a commit: its page is written whole.
+const WEIGHT_OF_WRITE: usize = 4096;
 
 // === impl SledStore ===
 
 impl SledStore {
-    /// Opens the store in a folder, which is made when it is missing.
+    /// Opens the store in a folder, which is made when it is missing. When that fails, the store is as it was.
     ///
     /// # Errors
     /// When another process has it open, when it is damaged, or when the folder cannot be used.
@@ -73,97 +66,39 @@ impl SledStore {
     /// Opens the store; writes are refused when less than `reserve` bytes are free beside what they take.
     pub(super) fn with_reserve(folder: &Path, reserve: u64) -> Result<Self, StoreError> {
         let io = |e: std::io::Error| failed("open", &e);
-        fs::create_dir_all(folder).map_err(io)?;
+        durable::create_folder(folder, 0o777).map_err(io)?;
         private(folder).map_err(io)?;
-        let lock = lock(folder)?;
-        let witness = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(folder.join("witness"))
-            .map_err(io)?;
-        // The file itself, when it was just made.
-        File::open(folder)
-            .and_then(|it| it.sync_all())
-            .map_err(io)?;
-        if let Err(error) = aside::keep(folder) {
-            // A full disk must not keep what is whole from being served.
-            tracing::warn!(%error, "the store is opened without a copy of it");
-        }
-        let opened = Open::at(&folder.join("sled")).and_then(|open| {
-            let store = Self {
-                folder: folder.to_owned(),
-                open: Mutex::new(Some(open)),
-                witness: Mutex::new(witness),
-                reserve,
-                _lock: lock,
-            };
-            store.check_witness()?;
-            Ok(store)
-        });
-        let settled = match &opened {
-            Ok(_) => aside::forget(folder),
-            Err(_) => aside::restore(folder),
+        let lock = lock::take(folder)?;
+        let witness = Witness::open(folder).map_err(io)?;
+        let log = checked(folder, &witness)?;
+        let is_older = log.is_of_older_layout()?;
+        let store = Self {
+            folder: folder.to_owned(),
+            open: Mutex::new(Some(log)),
+            witness,
+            reserve,
+            _lock: lock,
         };
-        settled.map_err(io)?;
-        opened
+        if is_older {
+            store.write_anew()?;
+        }
+        Ok(store)
     }
 
-    fn opened(&self) -> Result<Open, StoreError> {
+    fn log(&self) -> Result<Log, StoreError> {
         self.slot().clone().ok_or_else(|| StoreError::Io {
             doing: "use",
             why: "an earlier commit failed".to_owned(),
         })
     }
 
-    fn slot(&self) -> MutexGuard<'_, Option<Open>> {
+    fn slot(&self) -> MutexGuard<'_, Option<Log>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Refuses a log that is behind what was once answered.
-    fn check_witness(&self) -> Result<(), StoreError> {
-        let mut text = String::new();
-        {
-            let mut witness = self.witness.lock().unwrap_or_else(PoisonError::into_inner);
-            witness
-                .seek(SeekFrom::Start(0))
-                .and_then(|_| witness.read_to_string(&mut text))
-                .map_err(|e| failed("read", &e))?;
-        }
-        if text.is_empty() {
-            return Ok(());
-        }
-        let answered: u64 = unframe(WITNESS_KEY, text.trim_end().as_bytes())?
-            .parse()
-            .map_err(|_| StoreError::corrupt("its witness is no number"))?;
-        let kept = self.meta()?.map_or(0, |meta| meta.number.get());
-        if kept < answered {
-            return Err(StoreError::corrupt(format!(
-                "it is at number {kept}, but had answered number {answered}"
-            )));
-        }
-        Ok(())
-    }
-
-    /// Notes what is about to be answered, on the disk: after a power failure above all the log must prove itself by it.
-    /// A witness that could not be written proves less, and nothing false.
-    fn witness(&self, number: u64) {
-        // Fixed width, so that it is overwritten in place and needs no space.
-        let line = frame(WITNESS_KEY, &format!("{number:020}"));
-        let mut witness = self.witness.lock().unwrap_or_else(PoisonError::into_inner);
-        let written = witness
-            .seek(SeekFrom::Start(0))
-            .and_then(|_| witness.write_all(&line))
-            .and_then(|()| witness.sync_data());
-        if let Err(error) = written {
-            tracing::warn!(%error, "the store's witness could not be written");
-        }
-    }
-
     /// Refuses to write `size` bytes when the disk may become full by it.
-    fn check_space(&self, size: usize) -> Result<(), StoreError> {
-        let needed = self.reserve.saturating_add(AMPLIFICATION * size as u64);
+    fn check_space(&self, size: u64) -> Result<(), StoreError> {
+        let needed = self.reserve.saturating_add(size);
         let free = free_space(&self.folder).map_err(|e| failed("write", &e))?;
         if free < needed {
             return Err(StoreError::Full { free, needed });
@@ -171,20 +106,21 @@ impl SledStore {
         Ok(())
     }
 
-    /// Runs what writes; when it fails, the log is closed, because sled refuses everything after a failed write.
-    fn write(
-        &self,
-        doing: &'static str,
-        size: usize,
-        act: impl FnOnce(&Open) -> Result<(), StoreError>,
-    ) -> Result<(), StoreError> {
-        self.check_space(size)?;
-        let open = self.opened()?;
-        let done = guarded(doing, || act(&open));
-        if let Err(StoreError::Io { .. } | StoreError::Corrupt { .. }) = &done {
-            *self.slot() = None;
+    /// Builds the log anew with what it holds.
+    fn write_anew(&self) -> Result<(), StoreError> {
+        match Contents::of(self)? {
+            Some(contents) => self.replace(&contents),
+            None => Ok(()),
         }
-        done
+    }
+
+    /// A commit that is too large for sled to take safely.
+    fn commit_anew(&self, change: &Change) -> Result<(), StoreError> {
+        let kept = Contents::of(self)?;
+        change.follows(kept.as_ref().map(|kept| kept.meta))?;
+        let mut contents = kept.unwrap_or_else(|| Contents::empty(change.meta));
+        contents.take(change);
+        self.replace(&contents)
     }
 }
 
@@ -199,24 +135,11 @@ impl fmt::Debug for SledStore {
 
 impl Store for SledStore {
     fn meta(&self) -> Result<Option<Meta>, StoreError> {
-        let open = self.opened()?;
-        guarded("read", || {
-            let framed = open.meta.get(META_KEY).map_err(|e| broken("read", &e))?;
-            framed.map(|framed| decode_meta(&framed)).transpose()
-        })
+        self.log()?.meta()
     }
 
     fn scan(&self, visit: &mut Visit<'_>) -> Result<(), StoreError> {
-        let open = self.opened()?;
-        guarded("read", || {
-            for row in &open.records {
-                let (key, value) = row.map_err(|e| broken("read", &e))?;
-                let key = std::str::from_utf8(&key)
-                    .map_err(|_| StoreError::corrupt("a key is not text"))?;
-                visit(key, &value)?;
-            }
-            Ok(())
-        })
+        self.log()?.scan(visit)
     }
 
     fn commit(&self, change: &Change) -> Result<(), StoreError> {
@@ -225,169 +148,100 @@ impl Store for SledStore {
             .iter()
             .map(|(key, value)| key.len() + value.as_ref().map_or(0, Vec::len));
         let size = sizes.sum::<usize>() + change.audit.len();
-        self.write("write", size, |open| {
-            let number = change.meta.number.get();
-            (&open.records, &open.audit, &open.meta)
-                .transaction(|(records, audit, meta)| {
-                    let kept = kept_meta(meta)?;
-                    change
-                        .follows(kept)
-                        .map_err(ConflictableTransactionError::Abort)?;
-                    for (key, value) in &change.writes {
-                        match value {
-                            Some(value) => drop(records.insert(key.as_bytes(), &**value)?),
-                            None => drop(records.remove(key.as_bytes())?),
-                        }
-                    }
-                    audit.insert(&number.to_be_bytes(), &*change.audit)?;
-                    meta.insert(META_KEY, encode_meta(&change.meta))?;
-                    Ok(())
-                })
-                .map_err(transaction_failed)?;
-            open.db.flush().map_err(|e| broken("write", &e))?;
-            Ok(())
-        })?;
-        self.witness(change.meta.number.get());
+        if size + WEIGHT_OF_WRITE * change.writes.len() >= WEIGHT_ANEW {
+            return self.commit_anew(change);
+        }
+        self.check_space(AMPLIFICATION * size as u64)?;
+        let done = self.log()?.commit(change);
+        if let Err(StoreError::Io { .. } | StoreError::Corrupt { .. }) = &done {
+            // sled refuses everything after a failed write.
+            *self.slot() = None;
+        }
+        done?;
+        self.witness.note(change.meta.number.get());
         Ok(())
     }
 
     fn audit(&self, before: u64, limit: usize) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
-        let open = self.opened()?;
-        guarded("read", || {
-            open.audit
-                .range(..before.to_be_bytes())
-                .rev()
-                .take(limit)
-                .map(|row| {
-                    let (key, value) = row.map_err(|e| broken("read", &e))?;
-                    let number = <[u8; 8]>::try_from(&*key)
-                        .map_err(|_| StoreError::corrupt("an audit entry has no number"))?;
-                    Ok((u64::from_be_bytes(number), value.to_vec()))
-                })
-                .collect()
-        })
+        self.log()?.audit(before, limit)
     }
 
     fn replace(&self, contents: &Contents) -> Result<(), StoreError> {
-        let size = contents
-            .records
-            .values()
-            .chain(contents.audit.values())
-            .map(Vec::len)
-            .sum();
-        self.write("write", size, |open| {
-            let old_records = keys(&open.records)?;
-            let old_audit = keys(&open.audit)?;
-            (&open.records, &open.audit, &open.meta)
-                .transaction(|(records, audit, meta)| {
-                    for key in &old_records {
-                        records.remove(key)?;
-                    }
-                    for key in &old_audit {
-                        audit.remove(key)?;
-                    }
-                    for (key, value) in &contents.records {
-                        records.insert(key.as_bytes(), &**value)?;
-                    }
-                    for (number, value) in &contents.audit {
-                        audit.insert(&number.to_be_bytes(), &**value)?;
-                    }
-                    meta.insert(META_KEY, encode_meta(&contents.meta))?;
-                    Ok(())
-                })
-                .map_err(transaction_failed)?;
-            open.db.flush().map_err(|e| broken("write", &e))?;
-            Ok(())
-        })?;
-        self.witness(contents.meta.number.get());
+        let io = |e: std::io::Error| failed("write", &e);
+        let values = contents.records.values().chain(contents.audit.values());
+        let size = values.map(Vec::len).sum::<usize>();
+        self.check_space(AMPLIFICATION_ANEW * size as u64)?;
+        aside::clear(&self.folder).map_err(io)?;
+        let built = Log::build(&self.folder.join(aside::PART), contents);
+        if built.is_err() {
+            aside::clear(&self.folder).map_err(io)?;
+            return built;
+        }
+        let path = self.folder.join(aside::LOG);
+        let mut slot = self.slot();
+        // When something fails from here on, recovery finds the one log or the other.
+        *slot = None;
+        log::released(&path);
+        aside::exchange(&self.folder).map_err(io)?;
+        let log = Log::open(&path)?;
+        aside::forget(&self.folder).map_err(io)?;
+        *slot = Some(log);
+        drop(slot);
+        self.witness.note(contents.meta.number.get());
         Ok(())
     }
 
     fn recover(&self) -> Result<(), StoreError> {
-        let mut slot = self.slot();
-        if slot.is_some() {
+        if self.slot().is_some() {
             return Ok(());
         }
-        // The threads of the log that failed let go of its lock a moment after it is dropped.
-        let deadline = Instant::now() + REOPEN_DEADLINE;
-        loop {
-            match Open::at(&self.folder.join("sled")) {
-                Ok(open) => {
-                    *slot = Some(open);
-                    break;
-                }
-                Err(error) if Instant::now() >= deadline => return Err(error),
-                Err(_) => thread::sleep(REOPEN_STEP),
-            }
-        }
-        drop(slot);
-        let checked = self.check_witness();
-        if checked.is_err() {
+        log::released(&self.folder.join(aside::LOG));
+        let log = checked(&self.folder, &self.witness)?;
+        *self.slot() = Some(log);
+        // What a failed sync was to write reads back all the same, and may never reach the disk.
+        let written = self.write_anew();
+        if written.is_err() {
             // Else the next recovery would find it open and take it for good.
             *self.slot() = None;
         }
-        checked
+        written
     }
 }
 
-// === impl Open ===
-
-impl Open {
-    fn at(path: &Path) -> Result<Self, StoreError> {
-        guarded("open", || {
-            let opened = || {
-                // Every commit is flushed by itself, so nothing is left for a timer.
-                let db = sled::Config::new()
-                    .path(path)
-                    .mode(sled::Mode::HighThroughput)
-                    .flush_every_ms(None)
-                    .open()?;
-                Ok(Self {
-                    records: db.open_tree("records")?,
-                    audit: db.open_tree("audit")?,
-                    meta: db.open_tree("meta")?,
-                    db,
-                })
-            };
-            opened().map_err(|e: sled::Error| broken("open", &e))
-        })
-    }
+/// Opens the log of a store and checks that it is all there. When it is not, the log is as it was.
+fn checked(folder: &Path, witness: &Witness) -> Result<Log, StoreError> {
+    let path = folder.join(aside::LOG);
+    let kept = aside::keep(folder)?;
+    let opened = Log::open(&path).and_then(|log| {
+        check(&log, witness)?;
+        Ok(log)
+    });
+    let settled = if opened.is_ok() {
+        aside::forget(folder)
+    } else {
+        log::released(&path);
+        aside::restore(folder, &kept)
+    };
+    settled.map_err(|e| failed("open", &e))?;
+    opened
 }
 
-/// Takes the folder for this process.
-fn lock(folder: &Path) -> Result<File, StoreError> {
-    let io = |e: std::io::Error| failed("open", &e);
-    let mut file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(folder.join("lock"))
-        .map_err(io)?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            let mut holder = String::new();
-            // Who holds it is a help, not a need.
-            drop(file.read_to_string(&mut holder));
-            let holder = holder.trim();
-            return Err(StoreError::InUse {
-                path: folder.display().to_string(),
-                holder: if holder.is_empty() {
-                    String::new()
-                } else {
-                    format!(" (pid {holder})")
-                },
-            });
-        }
-        Err(TryLockError::Error(error)) => return Err(io(error)),
+/// Refuses a log that is behind what was answered, or lacks records.
+fn check(log: &Log, witness: &Witness) -> Result<(), StoreError> {
+    let meta = log.meta()?;
+    witness.check(meta.map_or(0, |meta| meta.number.get()))?;
+    let mut n_records = 0;
+    log.scan(&mut |key, framed| {
+        n_records += 1;
+        unframe(key, framed).map(drop)
+    })?;
+    let expected = meta.map_or(0, |meta| meta.records);
+    if n_records != expected {
+        return Err(StoreError::corrupt(format!(
+            "{n_records} of {expected} records are there"
+        )));
     }
-    let noted = file
-        .set_len(0)
-        .and_then(|()| writeln!(file, "{}", std::process::id()));
-    // On a full disk the store must still open.
-    drop(noted);
-    Ok(file)
+    Ok(())
 }
 
 /// Keeps the folder from other users of the machine: private keys are in it.
@@ -414,63 +268,6 @@ fn free_space(folder: &Path) -> std::io::Result<u64> {
     }
 }
 
-/// sled panics on some damage; that is a damaged store like any other.
-fn guarded<T>(
-    doing: &'static str,
-    act: impl FnOnce() -> Result<T, StoreError>,
-) -> Result<T, StoreError> {
-    catch_unwind(AssertUnwindSafe(act)).unwrap_or_else(|_| {
-        Err(StoreError::corrupt(format!(
-            "its log could not be used (to {doing} it)"
-        )))
-    })
-}
-
-fn keys(tree: &Tree) -> Result<Vec<sled::IVec>, StoreError> {
-    tree.iter()
-        .keys()
-        .collect::<Result<_, _>>()
-        .map_err(|e| broken("read", &e))
-}
-
-fn kept_meta(
-    meta: &TransactionalTree,
-) -> Result<Option<Meta>, ConflictableTransactionError<StoreError>> {
-    meta.get(META_KEY)?
-        .map(|framed| decode_meta(&framed))
-        .transpose()
-        .map_err(ConflictableTransactionError::Abort)
-}
-
-fn encode_meta(meta: &Meta) -> Vec<u8> {
-    let text = serde_json::to_string(meta).expect("meta is representable in JSON");
-    frame(META_KEY, &text)
-}
-
-fn decode_meta(framed: &[u8]) -> Result<Meta, StoreError> {
-    serde_json::from_str(unframe(META_KEY, framed)?)
-        .map_err(|e| StoreError::corrupt(format!("its head says {e}")))
-}
-
-fn transaction_failed(error: TransactionError<StoreError>) -> StoreError {
-    match error {
-        TransactionError::Abort(error) => error,
-        TransactionError::Storage(error) => broken("write", &error),
-    }
-}
-
-fn broken(doing: &'static str, error: &sled::Error) -> StoreError {
-    match error {
-        sled::Error::Corruption { .. } | sled::Error::Unsupported(_) => {
-            StoreError::corrupt(format!("its log says: {error}"))
-        }
-        other => StoreError::Io {
-            doing,
-            why: other.to_string(),
-        },
-    }
-}
-
 fn failed(doing: &'static str, error: &std::io::Error) -> StoreError {
     StoreError::Io {
         doing,
@@ -487,7 +284,7 @@ mod tests {
     fn a_log_that_reopens_behind_what_was_answered_stays_refused() {
         let folder = tempfile::tempdir().unwrap();
         let store = SledStore::open(folder.path()).unwrap();
-        store.witness(7);
+        store.witness.note(7);
         *store.slot() = None;
         for _ in 0..2 {
             let refused = store.recover().unwrap_err().to_string();

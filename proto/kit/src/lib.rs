@@ -6,6 +6,7 @@ pub mod clock;
 pub mod backoff;
 pub mod telemetry;
 pub mod readiness;
+pub mod durable;
 pub mod ready_file;
 pub mod tasks;
 pub mod tls;

@@ -15,6 +15,8 @@ use rcgen::{
 use rustls::{ClientConfig, RootCertStore, ServerConfig, crypto::CryptoProvider};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 
+use crate::durable;
+
 /// Why TLS could not be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
@@ -33,6 +35,17 @@ pub enum TlsError {
         what: &'static str,
         /// What went wrong.
         cause: rustls_pki_types::pem::Error,
+    },
+    /// A file of the own authority that is empty, cut or altered.
+    #[error(
+        "the authority's file {path} cannot be used: {cause}; restore it from a backup, or delete both `ca.pem` and \
+         `ca.key` to have a new authority made, whose `ca.pem` every gateway then needs"
+    )]
+    Authority {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        cause: rcgen::Error,
     },
     /// A certificate that cannot be made.
     #[error("cannot make a certificate: {0}")]
@@ -101,13 +114,18 @@ impl Authority {
         let (certificate, key) = (dir.join("ca.pem"), dir.join("ca.key"));
         if certificate.exists() {
             let ca_pem = read(&certificate)?;
-            let pair = KeyPair::from_pem(&read(&key)?)?;
-            let issuer = Issuer::from_ca_cert_pem(&ca_pem, pair)?;
+            let pair = key_pair(&key)?;
+            let issuer =
+                Issuer::from_ca_cert_pem(&ca_pem, pair).map_err(|cause| TlsError::Authority {
+                    path: certificate,
+                    cause,
+                })?;
             return Ok(Self { issuer, ca_pem });
         }
-        fs::create_dir_all(dir).map_err(|cause| file(dir, cause))?;
-        let pair = if key.exists() {
-            KeyPair::from_pem(&read(&key)?)?
+        durable::create_folder(dir, 0o777).map_err(|cause| file(dir, cause))?;
+        // An empty key is what a power failure may leave of one whose certificate was never written.
+        let pair = if key.exists() && !read(&key)?.trim().is_empty() {
+            key_pair(&key)?
         } else {
             let pair = KeyPair::generate()?;
             write_private(&key, pair.serialize_pem().as_bytes())
@@ -122,7 +140,7 @@ impl Authority {
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         set_life(&mut params, AUTHORITY_LIFE);
         let ca_pem = params.self_signed(&pair)?.pem();
-        write_whole(&certificate, ca_pem.as_bytes(), 0o644)
+        durable::write(&certificate, ca_pem.as_bytes(), 0o644)
             .map_err(|cause| file(&certificate, cause))?;
         let issuer = Issuer::new(params, pair);
         Ok(Self { issuer, ca_pem })
@@ -226,29 +244,12 @@ pub fn client_config(roots: &Roots, alpn: &[&str]) -> Result<Arc<ClientConfig>, 
     Ok(Arc::new(config))
 }
 
-/// Writes a file that only its owner may read, whole or not at all.
+/// Writes a file that only its owner may read, whole or not at all, and on the disk when this returns.
 ///
 /// # Errors
 /// When the directory cannot be written.
 pub fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
-    write_whole(path, content, 0o600)
-}
-
-fn write_whole(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
-    use std::{io::Write as _, os::unix::fs::OpenOptionsExt as _};
-
-    let beside = path.with_extension("writing");
-    // What a crash left there may be readable by others, and would stay so.
-    match fs::remove_file(&beside) {
-        Err(cause) if cause.kind() != io::ErrorKind::NotFound => return Err(cause),
-        _ => {}
-    }
-    let mut options = fs::OpenOptions::new();
-    options.write(true).create_new(true).mode(mode);
-    let mut writing = options.open(&beside)?;
-    writing.write_all(content)?;
-    writing.sync_all()?;
-    fs::rename(&beside, path)
+    durable::write(path, content, 0o600)
 }
 
 fn server_params(names: &[String]) -> Result<CertificateParams, TlsError> {
@@ -274,6 +275,14 @@ fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, TlsError> {
             what: "certificate",
             cause,
         })
+}
+
+/// The key of the own authority.
+fn key_pair(path: &Path) -> Result<KeyPair, TlsError> {
+    KeyPair::from_pem(&read(path)?).map_err(|cause| TlsError::Authority {
+        path: path.to_owned(),
+        cause,
+    })
 }
 
 fn read(path: &Path) -> Result<String, TlsError> {
@@ -360,14 +369,25 @@ mod tests {
     }
 
     #[test]
-    fn what_a_crash_left_behind_does_not_make_a_private_file_readable() {
+    fn an_empty_file_of_the_authority_is_made_anew_where_nobody_can_have_pinned_it_and_else_named()
+    {
         let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("join-token");
-        std::fs::write(dir.path().join("join-token.writing"), "old").unwrap();
-        super::write_private(&path, b"new").unwrap();
-        let mode = path.metadata().unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o600);
-        assert_eq!(std::fs::read(&path).unwrap(), b"new");
+        let (certificate, key) = (dir.path().join("ca.pem"), dir.path().join("ca.key"));
+        std::fs::write(&key, "").unwrap();
+        Authority::load_or_create(dir.path()).unwrap();
+        assert!(!std::fs::read(&key).unwrap().is_empty());
+        for path in [&certificate, &key] {
+            let whole = std::fs::read(path).unwrap();
+            for cut in [0, whole.len() / 2] {
+                std::fs::write(path, &whole[..cut]).unwrap();
+                let error = Authority::load_or_create(dir.path()).err().unwrap();
+                let error = error.to_string();
+                assert!(error.contains(&*path.to_string_lossy()), "{error}");
+                assert!(error.contains("restore it from a backup"), "{error}");
+            }
+            std::fs::write(path, whole).unwrap();
+        }
+        Authority::load_or_create(dir.path()).unwrap();
     }
 
     #[test]

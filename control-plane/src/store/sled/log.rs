@@ -1,0 +1,403 @@
+//! sled itself, and all that is known of it: its trees, its transaction, what reaches the disk and when, and which of its
+//! files are derived.
+//!
+//! sled writes its log with `sync_file_range`, which commits neither the size of the file nor a disk's own cache, so each
+//! commit ends in an `fsync` of the log. Values that do not fit into a page go into files of their own (`blobs/`) that
+//! sled never syncs and whose loss it passes over in silence; so no value is that large here: a large one lies in pieces.
+//! `conf` and `snap.*` are derived: sled refuses to open when one of them is cut, and does without them when they are
+//! missing, so they are removed before it opens.
+
+use std::{
+    fs::{self, File, TryLockError},
+    io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use sled::{
+    Batch, IVec, Transactional as _, Tree,
+    transaction::{ConflictableTransactionError, TransactionError, TransactionalTree},
+};
+use tidegate_kit::durable;
+
+use super::failed;
+use crate::store::{
+    StoreError, Visit,
+    change::{Change, Contents, Meta},
+    record::{frame, unframe},
+};
+
+/// An open log. A clone is another handle on the same.
+#[derive(Clone)]
+pub(super) struct Log {
+    db: sled::Db,
+    records: Tree,
+    audit: Tree,
+    meta: Tree,
+    pieces: Tree,
+    /// The file of the log, to sync it.
+    file: Arc<File>,
+}
+
+const META_KEY: &str = "meta";
+/// Under which the layout is noted; the first one noted none.
+const LAYOUT_KEY: &str = "layout";
+/// Large values lie in pieces.
+const LAYOUT: &[u8] = b"2";
+
+/// What a value may have at most without being cut. sled keeps up to some twenty values in a page, and a page of 128 KiB
+/// becomes a blob.
+const PIECE: usize = 4096;
+/// In place of a large value: this byte, with which no record begins, and how many pieces there are.
+const IN_PIECES: u8 = 0;
+
+/// How long a log that was closed may take to let go of its lock: its threads end a moment after it is dropped.
+const RELEASE_DEADLINE: Duration = Duration::from_secs(5);
+const RELEASE_STEP: Duration = Duration::from_millis(5);
+/// How much of a log that is built is given to sled at a time.
+const BATCH_BYTES: usize = 1 << 20;
+
+/// Whose values pieces are: the first byte of their keys.
+#[derive(Clone, Copy)]
+#[repr(u8)]
+enum Kind {
+    Record = b'r',
+    Audit = b'a',
+}
+
+// === impl Log ===
+
+impl Log {
+    /// Opens the log in a folder, from what is not derived. What opening writes is on the disk when this returns.
+    pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
+        forget_derived(path).map_err(|e| failed("open", &e))?;
+        let log = guarded("open", || {
+            let opened = || {
+                // Every commit is flushed by itself, so nothing is left for a timer.
+                let db = sled::Config::new()
+                    .path(path)
+                    .mode(sled::Mode::HighThroughput)
+                    .flush_every_ms(None)
+                    .open()?;
+                Ok(Self {
+                    records: db.open_tree("records")?,
+                    audit: db.open_tree("audit")?,
+                    meta: db.open_tree("meta")?,
+                    pieces: db.open_tree("pieces")?,
+                    file: Arc::new(File::open(path.join("db"))?),
+                    db,
+                })
+            };
+            opened().map_err(|e: sled::Error| broken("open", &e))
+        })?;
+        log.flush()?;
+        durable::sync_tree(path)
+            .and_then(|()| durable::sync_folder(durable::parent(path)))
+            .map_err(|e| failed("open", &e))?;
+        Ok(log)
+    }
+
+    /// Makes a log that holds the contents, in a folder that is not there yet. All of it is on the disk when this returns.
+    pub(super) fn build(path: &Path, contents: &Contents) -> Result<(), StoreError> {
+        let log = Self::open(path)?;
+        let records = contents.records.iter();
+        let records = records.map(|(key, value)| (Kind::Record, key.as_bytes().to_vec(), value));
+        let audit = contents.audit.iter();
+        let audit = audit.map(|(key, value)| (Kind::Audit, key.to_be_bytes().to_vec(), value));
+        guarded("write", || {
+            let (mut batches, mut size) = (Batches::default(), 0);
+            for (kind, key, value) in records.chain(audit) {
+                batches.insert(kind, &key, value);
+                size += key.len() + value.len();
+                if size >= BATCH_BYTES {
+                    log.apply(std::mem::take(&mut batches))?;
+                    size = 0;
+                }
+            }
+            log.apply(batches)?;
+            let put = |key, value| log.meta.insert(key, value);
+            put(META_KEY, encode_meta(&contents.meta))
+                .and_then(|_| put(LAYOUT_KEY, LAYOUT.to_vec()))
+                .map_err(|e| broken("write", &e))
+        })?;
+        log.flush()?;
+        drop(log);
+        released(path);
+        durable::sync_tree(path).map_err(|e| failed("write", &e))
+    }
+
+    fn apply(&self, batches: Batches) -> Result<(), StoreError> {
+        self.pieces
+            .apply_batch(batches.pieces)
+            .and_then(|()| self.records.apply_batch(batches.records))
+            .and_then(|()| self.audit.apply_batch(batches.audit))
+            .map_err(|e| broken("write", &e))
+    }
+
+    pub(super) fn meta(&self) -> Result<Option<Meta>, StoreError> {
+        guarded("read", || {
+            let framed = self.meta.get(META_KEY).map_err(|e| broken("read", &e))?;
+            framed.map(|framed| decode_meta(&framed)).transpose()
+        })
+    }
+
+    /// Whether values may lie in it as earlier versions wrote them.
+    pub(super) fn is_of_older_layout(&self) -> Result<bool, StoreError> {
+        let layout = guarded("read", || {
+            self.meta.get(LAYOUT_KEY).map_err(|e| broken("read", &e))
+        })?;
+        Ok(layout.is_none() && self.meta()?.is_some())
+    }
+
+    pub(super) fn scan(&self, visit: &mut Visit<'_>) -> Result<(), StoreError> {
+        guarded("read", || {
+            for row in &self.records {
+                let (key, value) = row.map_err(|e| broken("read", &e))?;
+                let text = std::str::from_utf8(&key)
+                    .map_err(|_| StoreError::corrupt("a key is not text"))?;
+                visit(text, &self.whole(Kind::Record, &key, value)?)?;
+            }
+            Ok(())
+        })
+    }
+
+    pub(super) fn audit(
+        &self,
+        before: u64,
+        limit: usize,
+    ) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
+        guarded("read", || {
+            let rows = self.audit.range(..before.to_be_bytes()).rev();
+            rows.take(limit)
+                .map(|row| {
+                    let (key, value) = row.map_err(|e| broken("read", &e))?;
+                    let number = <[u8; 8]>::try_from(&*key)
+                        .map_err(|_| StoreError::corrupt("an audit entry has no number"))?;
+                    let value = self.whole(Kind::Audit, &key, value)?;
+                    Ok((u64::from_be_bytes(number), value.to_vec()))
+                })
+                .collect()
+        })
+    }
+
+    /// Takes a change, whole or not at all. It is on the disk when this returns.
+    pub(super) fn commit(&self, change: &Change) -> Result<(), StoreError> {
+        let number = change.meta.number.get();
+        guarded("write", || {
+            (&self.records, &self.audit, &self.meta, &self.pieces)
+                .transaction(|(records, audit, meta, pieces)| {
+                    change
+                        .follows(kept_meta(meta)?)
+                        .map_err(ConflictableTransactionError::Abort)?;
+                    for (key, value) in &change.writes {
+                        put(
+                            records,
+                            pieces,
+                            Kind::Record,
+                            key.as_bytes(),
+                            value.as_deref(),
+                        )?;
+                    }
+                    let key = number.to_be_bytes();
+                    put(audit, pieces, Kind::Audit, &key, Some(&change.audit))?;
+                    meta.insert(META_KEY, encode_meta(&change.meta))?;
+                    meta.insert(LAYOUT_KEY, LAYOUT)?;
+                    Ok(())
+                })
+                .map_err(transaction_failed)
+        })?;
+        self.flush()
+    }
+
+    /// Writes out what sled holds back, and syncs it.
+    fn flush(&self) -> Result<(), StoreError> {
+        guarded("write", || {
+            self.db.flush().map_err(|e| broken("write", &e))?;
+            self.file.sync_all().map_err(|e| failed("write", &e))
+        })
+    }
+
+    /// A value as it was given, out of its pieces where it lies in some.
+    fn whole(&self, kind: Kind, key: &[u8], value: IVec) -> Result<IVec, StoreError> {
+        let n_pieces = pieces_of(&value)?;
+        if n_pieces == 0 {
+            return Ok(value);
+        }
+        let mut whole = Vec::with_capacity(n_pieces as usize * PIECE);
+        for index in 0..n_pieces {
+            let piece = self.pieces.get(piece_key(kind, key, index));
+            let piece = piece.map_err(|e| broken("read", &e))?;
+            whole.extend_from_slice(&piece.ok_or_else(|| {
+                StoreError::corrupt(format!(
+                    "a piece of `{}` is missing",
+                    String::from_utf8_lossy(key)
+                ))
+            })?);
+        }
+        Ok(whole.into())
+    }
+}
+
+/// Waits until a log that was closed has ended all of its threads.
+pub(super) fn released(path: &Path) {
+    let deadline = Instant::now() + RELEASE_DEADLINE;
+    while let Ok(file) = File::open(path.join("db")) {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
+                thread::sleep(RELEASE_STEP);
+            }
+            _ => return,
+        }
+    }
+}
+
+/// Removes what sled makes anew out of its log.
+fn forget_derived(path: &Path) -> io::Result<()> {
+    let entries = match fs::read_dir(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        let name = entry.file_name();
+        if name == "conf" || name.to_string_lossy().starts_with("snap.") {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// Changes that are applied tree by tree.
+#[derive(Default)]
+struct Batches {
+    records: Batch,
+    audit: Batch,
+    pieces: Batch,
+}
+
+// === impl Batches ===
+
+impl Batches {
+    fn insert(&mut self, kind: Kind, key: &[u8], value: &[u8]) {
+        let (stored, pieces) = cut(value);
+        for (index, piece) in (0..).zip(pieces) {
+            self.pieces.insert(piece_key(kind, key, index), piece);
+        }
+        match kind {
+            Kind::Record => self.records.insert(key, stored),
+            Kind::Audit => self.audit.insert(key, stored),
+        }
+    }
+}
+
+/// Puts a value in the place of the one that is there, or removes it.
+fn put(
+    tree: &TransactionalTree,
+    pieces: &TransactionalTree,
+    kind: Kind,
+    key: &[u8],
+    value: Option<&[u8]>,
+) -> Result<(), ConflictableTransactionError<StoreError>> {
+    let mut n_pieces = 0;
+    let old = match value {
+        Some(value) => {
+            let (stored, new) = cut(value);
+            for piece in new {
+                pieces.insert(piece_key(kind, key, n_pieces), piece)?;
+                n_pieces += 1;
+            }
+            tree.insert(key, stored)?
+        }
+        None => tree.remove(key)?,
+    };
+    let n_old = old.as_ref().map_or(Ok(0), pieces_of);
+    for index in n_pieces..n_old.map_err(ConflictableTransactionError::Abort)? {
+        pieces.remove(piece_key(kind, key, index))?;
+    }
+    Ok(())
+}
+
+/// What is kept under a value's key, and its pieces.
+fn cut(value: &[u8]) -> (Vec<u8>, std::slice::Chunks<'_, u8>) {
+    if value.len() <= PIECE && value.first() != Some(&IN_PIECES) {
+        let none: &[u8] = &[];
+        return (value.to_vec(), none.chunks(PIECE));
+    }
+    let pieces = value.chunks(PIECE);
+    let n_pieces = u32::try_from(pieces.len()).expect("no value has 16 TiB");
+    let mut stored = vec![IN_PIECES];
+    stored.extend(n_pieces.to_be_bytes());
+    (stored, pieces)
+}
+
+/// In how many pieces a value lies; none when it is there itself.
+fn pieces_of(stored: &IVec) -> Result<u32, StoreError> {
+    match stored.split_first() {
+        Some((&IN_PIECES, n_pieces)) => n_pieces
+            .try_into()
+            .map(u32::from_be_bytes)
+            .map_err(|_| StoreError::corrupt("a large value does not tell its pieces")),
+        _ => Ok(0),
+    }
+}
+
+fn piece_key(kind: Kind, key: &[u8], index: u32) -> Vec<u8> {
+    let mut piece = vec![kind as u8];
+    piece.extend_from_slice(key);
+    piece.push(0);
+    piece.extend(index.to_be_bytes());
+    piece
+}
+
+/// sled panics on some damage; that is a damaged store like any other.
+fn guarded<T>(
+    doing: &'static str,
+    act: impl FnOnce() -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    catch_unwind(AssertUnwindSafe(act)).unwrap_or_else(|_| {
+        Err(StoreError::corrupt(format!(
+            "its log could not be used (to {doing} it)"
+        )))
+    })
+}
+
+fn kept_meta(
+    meta: &TransactionalTree,
+) -> Result<Option<Meta>, ConflictableTransactionError<StoreError>> {
+    meta.get(META_KEY)?
+        .map(|framed| decode_meta(&framed))
+        .transpose()
+        .map_err(ConflictableTransactionError::Abort)
+}
+
+fn encode_meta(meta: &Meta) -> Vec<u8> {
+    let text = serde_json::to_string(meta).expect("meta is representable in JSON");
+    frame(META_KEY, &text)
+}
+
+fn decode_meta(framed: &[u8]) -> Result<Meta, StoreError> {
+    serde_json::from_str(unframe(META_KEY, framed)?)
+        .map_err(|e| StoreError::corrupt(format!("its head says {e}")))
+}
+
+fn transaction_failed(error: TransactionError<StoreError>) -> StoreError {
+    match error {
+        TransactionError::Abort(error) => error,
+        TransactionError::Storage(error) => broken("write", &error),
+    }
+}
+
+fn broken(doing: &'static str, error: &sled::Error) -> StoreError {
+    match error {
+        sled::Error::Corruption { .. } | sled::Error::Unsupported(_) => {
+            StoreError::corrupt(format!("its log says: {error}"))
+        }
+        other => StoreError::Io {
+            doing,
+            why: other.to_string(),
+        },
+    }
+}
