@@ -18,6 +18,7 @@ mod discovery;
 mod outage;
 mod changes;
 mod denied;
+mod versions;
 mod quotas;
 mod store;
 mod crashes;
