@@ -121,6 +121,7 @@ fn touched(old: &State, new: &State, environment: &EnvironmentName) -> Vec<Resou
         .map(|(_, api)| api);
     for api in changed(old.apis(), new.apis()).chain(deployed) {
         keys.push(ResourceKey::Api(*api));
+        keys.push(ResourceKey::Reservation(*api));
         // Paths without a version may lead to another one now.
         if let Some(of) = new.apis().get(api).or_else(|| old.apis().get(api))
             && [old, new].iter().any(|state| is_candidate(state, *api))

@@ -55,7 +55,7 @@ use crate::{
 use draft::Draft;
 use error::ServiceError;
 use password::Passwords;
-use slowing::Slowing;
+use slowing::{SignUps, Slowing};
 
 /// The use cases over one store. A clone is another handle on the same.
 #[derive(Clone)]
@@ -71,8 +71,8 @@ struct Shared {
     writer: Arc<Mutex<Writer>>,
     passwords: Passwords,
     slowing: Slowing,
-    /// Attempts to sign up, apart from those to sign in: they are no failures of a name.
-    sign_ups: Slowing,
+    /// Attempts to sign up, apart from those to sign in: they are no failures.
+    sign_ups: SignUps,
 }
 
 /// Whoever holds it may commit.
@@ -113,7 +113,7 @@ impl Service {
                 writer: Arc::default(),
                 passwords: Passwords::new(),
                 slowing: Slowing::new(),
-                sign_ups: Slowing::new(),
+                sign_ups: SignUps::default(),
             }),
         })
     }

@@ -34,6 +34,7 @@ const BASE_PATH_MAX: usize = 256;
 /// Finds the API and the topic that a request's path (without query) means.
 ///
 /// Of the APIs whose base path (or default path) begins the path, the longest wins; its topics alone are then tried.
+/// The paths of APIs that exist and do not run here take part: what is below them is nobody else's.
 ///
 /// # Errors
 /// `MalformedRequest` for a path that could mean something else to the backend, `ApiNotFound`, `TopicNotFound`, or
@@ -43,11 +44,19 @@ pub fn route(snapshot: &Snapshot, path: &str) -> Result<Match, Reason> {
     let normal = path::normalise(raw).ok_or(Reason::MalformedRequest)?;
     let mut found = None;
     for end in prefix_ends(&normal) {
-        if let Some(api) = snapshot.api_at(&normal[..end]) {
-            found = Some((api, end));
+        let prefix = &normal[..end];
+        if let Some(api) = snapshot.api_at(prefix) {
+            found = Some((Ok(api), end));
+        } else if let Some(state) = snapshot.reserved_at(prefix) {
+            let reason = match state {
+                ApiState::Blocked => Reason::ApiBlocked,
+                ApiState::Open => Reason::ApiNotFound,
+            };
+            found = Some((Err(reason), end));
         }
     }
     let (api, end) = found.ok_or(Reason::ApiNotFound)?;
+    let api = api?;
     let below = normal[end..].strip_prefix('/');
     let segments: Vec<&str> = below.map_or_else(Vec::new, |below| below.split('/').collect());
     let (topic, params) = topic::find(&api.topics, &segments).ok_or(Reason::TopicNotFound)?;

@@ -25,7 +25,8 @@ use tokio::sync::watch;
 
 use index::{Conflicted, Index};
 use model::{
-    Api, Application, ApplicationKey, KeyManager, Plan, Resource, ResourceName, Subscription,
+    Api, ApiState, Application, ApplicationKey, KeyManager, Plan, Resource, ResourceName,
+    Subscription,
     policy::{ApiPolicy, ApplicationPolicy, DenyPolicy, Target},
 };
 
@@ -120,6 +121,13 @@ impl Snapshot {
     #[must_use]
     pub fn api_at(&self, base_path: &str) -> Option<&Arc<Api>> {
         self.index.api_at(base_path)
+    }
+
+    /// What a handshake is told at exactly this path while no API answers there; `None` for a path that is reserved for
+    /// no API.
+    #[must_use]
+    pub fn reserved_at(&self, path: &str) -> Option<ApiState> {
+        self.index.reserved.at(path)
     }
 
     /// An API by its id.

@@ -31,8 +31,8 @@ const CLIENT_MAX: u32 = 20;
 /// Many clients may share an address.
 const ADDRESS_MAX: u32 = 200;
 const WINDOW: Duration = Duration::from_secs(60);
-/// Beyond so many, the oldest are forgotten: memory has a bound, and whoever can send from so many addresses under so
-/// many names is not stopped by counting.
+/// Memory has a bound. Beyond it goes what is over, else the lowest count: whoever fails under many names does not clear
+/// a counter that is high.
 const TRACKED_MAX: usize = 10_000;
 
 impl Throttle {
@@ -55,13 +55,10 @@ impl Throttle {
     /// Counts a failed attempt.
     pub fn failed(&self, client: &str, address: IpAddr, now_millis: u64) {
         let mut failures = self.lock();
-        if failures.len() >= TRACKED_MAX {
-            failures.retain(|_, failed| failed.left(now_millis).is_some());
-            if failures.len() >= TRACKED_MAX {
-                failures.clear();
-            }
-        }
         for who in [Who::Client(head(client), address), Who::Address(address)] {
+            if failures.len() >= TRACKED_MAX && !failures.contains_key(&who) {
+                make_room(&mut failures, now_millis);
+            }
             let fresh = Failures {
                 count: 0,
                 since: now_millis,
@@ -76,6 +73,18 @@ impl Throttle {
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Who, Failures>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn make_room(failures: &mut HashMap<Who, Failures>, now_millis: u64) {
+    failures.retain(|_, failed| failed.left(now_millis).is_some());
+    if failures.len() < TRACKED_MAX {
+        return;
+    }
+    let least = failures.iter();
+    let least = least.min_by_key(|(_, failed)| (failed.count, failed.since));
+    if let Some(least) = least.map(|(who, _)| who.clone()) {
+        failures.remove(&least);
     }
 }
 
@@ -136,6 +145,18 @@ mod tests {
         for n in 0..2 * TRACKED_MAX {
             throttle.failed(&format!("client-{n}"), HERE, 0);
         }
-        assert!(throttle.lock().len() <= TRACKED_MAX + 1);
+        assert_eq!(throttle.lock().len(), TRACKED_MAX);
+    }
+
+    #[test]
+    fn a_flood_of_other_clients_clears_no_counter_that_is_high() {
+        let throttle = Throttle::default();
+        for _ in 0..CLIENT_MAX {
+            throttle.failed("me", HERE, 0);
+        }
+        for n in 0..2 * TRACKED_MAX {
+            throttle.failed(&format!("client-{n}"), THERE, 0);
+        }
+        assert!(throttle.wait("me", HERE, 1).is_some());
     }
 }

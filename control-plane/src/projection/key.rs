@@ -21,6 +21,8 @@ pub enum ResourceKey {
     ApiPolicy(PolicyName),
     /// `plans/{name}`.
     Plan(PlanName),
+    /// `reservations/{uuid of the API}`.
+    Reservation(ApiId),
     /// `apis/{uuid}`.
     Api(ApiId),
     /// `applications/{uuid}`.
@@ -49,6 +51,7 @@ impl fmt::Display for ResourceKey {
             Self::ApplicationPolicy(name) => write!(f, "applicationPolicies/{name}"),
             Self::ApiPolicy(name) => write!(f, "apiPolicies/{name}"),
             Self::Plan(name) => write!(f, "plans/{name}"),
+            Self::Reservation(id) => write!(f, "reservations/{id}"),
             Self::Api(id) => write!(f, "apis/{id}"),
             Self::Application(id) => write!(f, "applications/{id}"),
             Self::ApplicationKey(id) => write!(f, "applicationKeys/{id}"),
@@ -68,6 +71,7 @@ impl FromStr for ResourceKey {
             "applicationPolicies" => PolicyName::parse(id).ok().map(Self::ApplicationPolicy),
             "apiPolicies" => PolicyName::parse(id).ok().map(Self::ApiPolicy),
             "plans" => PlanName::parse(id).ok().map(Self::Plan),
+            "reservations" => id.parse().ok().map(Self::Reservation),
             "apis" => id.parse().ok().map(Self::Api),
             "applications" => id.parse().ok().map(Self::Application),
             "applicationKeys" => ClientId::parse(id).ok().map(Self::ApplicationKey),

@@ -14,6 +14,7 @@ use super::{
     runs,
 };
 use crate::domain::{
+    api::Api,
     endpoint::EndpointUrl,
     lifecycle::Lifecycle,
     name::{EnvironmentName, PolicyName},
@@ -40,6 +41,7 @@ pub(super) fn body(
         ResourceKey::DenyPolicy(id) => {
             Body::DenyPolicy(policy::deny(state.deny_policies().get(id)?)?)
         }
+        ResourceKey::Reservation(id) => Body::Reservation(reservation(state.apis().get(id)?)),
         ResourceKey::Api(id) => Body::Api(api(state, environment, *id)?),
         ResourceKey::Application(id) => {
             let application = state.applications().get(id)?;
@@ -128,6 +130,17 @@ fn api(state: &State, environment: &EnvironmentName, id: ApiId) -> Option<v1::Ap
         notice_subprotocols: revision.design.notice_subprotocols.clone(),
         quota_generation: api.quota_generation,
     })
+}
+
+/// Every API has one: the path of a version that is not deployed, or not any more, is still its own.
+fn reservation(api: &Api) -> v1::Reservation {
+    v1::Reservation {
+        api: api.id.to_string(),
+        context: api.context.to_string(),
+        version: api.version.to_string(),
+        default_version: api.default_version,
+        blocked: api.state == Lifecycle::Blocked,
+    }
 }
 
 /// The name of a policy; empty for none.

@@ -61,6 +61,7 @@ fn an_environment_gets_what_is_deployed_there_and_what_belongs_to_it() {
         "plans/Unlimited".to_owned(),
         format!("applications/{}", application_id(1)),
         "applicationKeys/client-1".to_owned(),
+        format!("reservations/{}", api_id(1)),
     ];
     let there = [
         format!("apis/{}", api_id(1)),
@@ -150,6 +151,37 @@ fn where_the_default_version_does_not_run_the_one_before_it_stands_in() {
 }
 
 #[test]
+fn the_paths_of_every_version_that_exists_are_reserved_in_every_environment() {
+    let mut world = World::new();
+    for n in 1..=2 {
+        world.publish_version(n);
+    }
+    world.make_default(1);
+    world.deploy(1, 11, "default");
+    world.deploy(2, 21, "default");
+    let mut projection = project(&world, "other");
+    let key = ResourceKey::Reservation(api_id(2));
+    let mut reserved = |world: &World| {
+        projection = projection.advance(world.state());
+        match rendered(&projection, &key) {
+            Some(Body::Reservation(it)) => Some((it.default_version, it.blocked))
+                .filter(|_| projection.versions().contains_key(&key)),
+            _ => None,
+        }
+    };
+    for state in Lifecycle::ALL {
+        world.change_api(2, |api| api.state = state);
+        let blocked = state == Lifecycle::Blocked;
+        assert_eq!(reserved(&world), Some((false, blocked)), "{state}");
+    }
+    world.undeploy(2, "default");
+    world.make_default(2);
+    assert_eq!(reserved(&world), Some((true, false)));
+    world.take(&ObjectKey::Api(api_id(2)));
+    assert_eq!(reserved(&world), None, "the path is free again");
+}
+
+#[test]
 fn an_application_is_sent_with_its_owner() {
     let sent = rendered(
         &project(&World::with_one_api(), "default"),
@@ -199,7 +231,7 @@ fn a_change_of_one_object_changes_one_resource() {
     world.change_subscription(1, |it| it.plan = plan_name("Silver"));
     assert_eq!(changes(&world), 1);
     world.change_api(1, |api| api.default_version = true);
-    assert_eq!(changes(&world), 1);
+    assert_eq!(changes(&world), 2, "the API and its reservation");
     world.change_api(1, |api| api.design.description = "other".to_owned());
     assert_eq!(changes(&world), 0, "what nodes do not see moves nothing");
     world.deploy(1, 2, "other");

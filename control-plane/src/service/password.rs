@@ -1,6 +1,8 @@
 //! Passwords: argon2id, off the async threads, a few at a time because each takes 19 MiB; and random secrets.
+//!
+//! Strangers never take all of the turns, so that no flood of guesses keeps those from signing in who are known.
 
-use std::{ops::RangeInclusive, sync::Arc};
+use std::{ops::RangeInclusive, sync::Arc, time::Duration};
 
 use argon2::{
     Argon2,
@@ -8,7 +10,7 @@ use argon2::{
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use tidegate_kit::secret::Secret;
-use tokio::{sync::Semaphore, task::spawn_blocking};
+use tokio::{sync::Semaphore, task::spawn_blocking, time::timeout};
 
 use super::error::ServiceError;
 use crate::domain::{
@@ -20,10 +22,25 @@ use crate::domain::{
 #[derive(Debug)]
 pub(super) struct Passwords {
     turns: Arc<Semaphore>,
+    /// Those of the turns that strangers may take.
+    for_strangers: Arc<Semaphore>,
+}
+
+/// Who wants a password hashed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asker {
+    /// Somebody who is signed in, or signs in from where that name has signed in before.
+    Known,
+    /// Anybody else.
+    Stranger,
 }
 
 /// How many passwords are hashed at a time.
 const AT_A_TIME: usize = 2;
+/// How many of these are of strangers.
+const OF_STRANGERS: usize = 1;
+/// How long a stranger waits for a turn.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// How many characters a password has.
 const LENGTH: RangeInclusive<usize> = 8..=128;
 const SECRET_BYTES: usize = 32;
@@ -34,13 +51,18 @@ impl Passwords {
     pub(super) fn new() -> Self {
         Self {
             turns: Arc::new(Semaphore::new(AT_A_TIME)),
+            for_strangers: Arc::new(Semaphore::new(OF_STRANGERS)),
         }
     }
 
     /// Hashes a password.
-    pub(super) async fn hash(&self, password: &Secret) -> Result<PasswordHash, ServiceError> {
+    pub(super) async fn hash(
+        &self,
+        password: &Secret,
+        asker: Asker,
+    ) -> Result<PasswordHash, ServiceError> {
         let password = password.clone();
-        self.run(move || {
+        self.run(asker, move || {
             let hashed = Argon2::default().hash_password(password.expose().as_bytes());
             hashed.map(|hash| PasswordHash(hash.to_string())).ok()
         })
@@ -54,12 +76,13 @@ impl Passwords {
         &self,
         password: &Secret,
         hash: Option<PasswordHash>,
+        asker: Asker,
     ) -> Result<bool, ServiceError> {
         if password.expose().chars().count() > *LENGTH.end() {
             return Ok(false);
         }
         let password = password.clone();
-        self.run(move || {
+        self.run(asker, move || {
             let bytes = password.expose().as_bytes();
             match hash {
                 Some(hash) => phc::PasswordHash::new(&hash.0)
@@ -75,14 +98,22 @@ impl Passwords {
 
     async fn run<T: Send + 'static>(
         &self,
+        asker: Asker,
         act: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, ServiceError> {
+        let leave = match asker {
+            Asker::Known => None,
+            Asker::Stranger => {
+                let waiting = timeout(PATIENCE, self.for_strangers.clone().acquire_owned());
+                Some(waiting.await.map_err(|_| BUSY)?.map_err(|_| FAILED)?)
+            }
+        };
         let turn = self.turns.clone().acquire_owned().await;
         let turn = turn.map_err(|_| FAILED)?;
         // The turn goes with the work, which goes on when the caller has gone.
         let work = spawn_blocking(move || {
             let done = act();
-            drop(turn);
+            drop((turn, leave));
             done
         });
         work.await.map_err(|_| FAILED)
@@ -90,6 +121,9 @@ impl Passwords {
 }
 
 const FAILED: ServiceError = ServiceError::Unavailable("the password could not be hashed");
+const BUSY: ServiceError = ServiceError::ResourceExhausted {
+    retry_after: Duration::from_secs(1),
+};
 
 /// Checks a new password's length.
 pub(super) fn check(field: &str, password: &Secret) -> Result<(), Invalid> {
@@ -128,18 +162,18 @@ pub(super) fn random_id() -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc;
+    use std::sync::{Arc, mpsc};
 
     use tokio::sync::oneshot;
 
-    use super::{AT_A_TIME, Passwords};
+    use super::{AT_A_TIME, Asker, Passwords};
 
     #[tokio::test]
     async fn a_caller_who_goes_away_leaves_the_turn_to_the_work_that_goes_on() {
         let passwords = Passwords::new();
         let (begin, begun) = oneshot::channel();
         let (end, ended) = mpsc::channel::<()>();
-        let work = passwords.run(move || {
+        let work = passwords.run(Asker::Known, move || {
             begin.send(()).unwrap();
             // Ended by an answer as well as by none.
             ended.recv().unwrap_or_default();
@@ -150,5 +184,38 @@ mod tests {
         }
         assert_eq!(passwords.turns.available_permits(), AT_A_TIME - 1);
         drop(end);
+    }
+
+    #[tokio::test]
+    async fn strangers_leave_a_turn_to_those_who_are_known() {
+        let passwords = Arc::new(Passwords::new());
+        let (end, ended) = mpsc::channel::<()>();
+        let (begin, begun) = oneshot::channel();
+        let flood = tokio::spawn({
+            let passwords = passwords.clone();
+            async move {
+                let work = passwords.run(Asker::Stranger, move || {
+                    begin.send(()).unwrap();
+                    ended.recv().unwrap_or_default();
+                });
+                work.await.unwrap();
+            }
+        });
+        begun.await.unwrap();
+        let mut waiting = Vec::new();
+        for _ in 0..100 {
+            let passwords = passwords.clone();
+            waiting.push(tokio::spawn(async move {
+                passwords.run(Asker::Stranger, || ()).await.unwrap();
+            }));
+        }
+        tokio::task::yield_now().await;
+        passwords.run(Asker::Known, || ()).await.unwrap();
+        assert!(waiting.iter().all(|waiting| !waiting.is_finished()));
+        drop(end);
+        flood.await.unwrap();
+        for waiting in waiting {
+            waiting.await.unwrap();
+        }
     }
 }

@@ -4,15 +4,22 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use tidegate_kit::secret::Secret;
 use tidegate_proto::ids::UserId;
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
-use super::{Service, error::ServiceError, password::random_secret, users::end_sessions};
+use super::{
+    Service,
+    error::ServiceError,
+    password::{Asker, random_secret},
+    slowing::{HELD, Slowed, Turn},
+    users::end_sessions,
+};
 use crate::domain::{
     actor::Actor,
     credential::{SecretHash, Session},
     object::ObjectKey,
     state::State,
     time::Timestamp,
-    user::User,
+    user::{PasswordHash, User},
 };
 
 /// Somebody who just signed in.
@@ -33,7 +40,8 @@ const SESSIONS_MAX: usize = 100;
 const WRONG: ServiceError = ServiceError::Unauthenticated("the user name or the password is wrong");
 
 impl Service {
-    /// Signs a user in. Wrong attempts slow down further ones under the same name and from the same address.
+    /// Signs a user in. Wrong attempts slow down further ones under the same name and from the same address. The right
+    /// password gets in all the same where the user is known; `service::slowing` says more.
     ///
     /// # Errors
     /// `Unauthenticated`, `ResourceExhausted`, `Storage`, `Unavailable`.
@@ -43,17 +51,13 @@ impl Service {
         password: &Secret,
         peer: Option<IpAddr>,
     ) -> Result<SignedIn, ServiceError> {
-        let wait = self.shared.slowing.begin(name, peer, self.now());
-        if !wait.is_zero() {
-            return Err(ServiceError::ResourceExhausted { retry_after: wait });
-        }
         let user = self.state().user_named(name).cloned();
+        let slowing = &self.shared.slowing;
+        let turn = slowing.begin(name, user.is_some(), peer, self.now());
         let hash = user.as_ref().map(|user| user.password.clone());
-        if !self.shared.passwords.verify(password, hash).await? {
-            return Err(WRONG);
-        }
+        self.check(password, hash, turn).await?;
         let user = user.ok_or(WRONG)?;
-        self.shared.slowing.succeeded(name, peer, self.now());
+        slowing.succeeded(name, peer, turn, self.now());
         let token = random_secret();
         let hash = SecretHash::of(token.expose());
         let actor = Actor::of(&user);
@@ -82,6 +86,39 @@ impl Service {
             expires_at,
             user,
         })
+    }
+
+    /// Checks a password when it is its turn. A slowed attempt that is not right is always answered after the same time,
+    /// so that the time tells nothing.
+    async fn check(
+        &self,
+        password: &Secret,
+        hash: Option<PasswordHash>,
+        turn: Turn,
+    ) -> Result<(), ServiceError> {
+        let passwords = &self.shared.passwords;
+        let asker = if turn.known {
+            Asker::Known
+        } else {
+            Asker::Stranger
+        };
+        let Some(Slowed { turn, retry_after }) = turn.slowed else {
+            let right = passwords.verify(password, hash, asker).await?;
+            return if right { Ok(()) } else { Err(WRONG) };
+        };
+        let held = Instant::now() + HELD;
+        if let Some(turn) = turn {
+            let checking = async {
+                sleep(turn).await;
+                passwords.verify(password, hash, asker).await
+            };
+            if let Ok(Ok(true)) = timeout_at(held, checking).await {
+                return Ok(());
+            }
+        }
+        sleep_until(held).await;
+        let retry_after = retry_after.saturating_sub(HELD).max(Duration::from_secs(1));
+        Err(ServiceError::ResourceExhausted { retry_after })
     }
 
     /// Ends the session of a bearer token; an unknown one is no fault.

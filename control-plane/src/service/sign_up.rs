@@ -3,11 +3,12 @@
 use std::{net::IpAddr, sync::Arc};
 
 use tidegate_kit::secret::Secret;
+use tokio::time::sleep;
 
 use super::{
     Service,
     error::{ServiceError, reason},
-    password,
+    password::{self, Asker},
     users::add,
 };
 use crate::domain::{
@@ -20,7 +21,8 @@ use crate::domain::{
 
 impl Service {
     /// Makes a user with the role subscriber of somebody who is nobody yet. Every attempt with a good name and password
-    /// counts, so that several from one address slow down further ones.
+    /// takes a turn of its address. The next turns are given in the order of asking, so that a script that asks again and
+    /// again does not take all of them.
     ///
     /// # Errors
     /// `FailedPrecondition` (`SIGN_UP_NOT_ALLOWED`), `Invalid` (`username`, `password`), `ResourceExhausted`,
@@ -41,11 +43,11 @@ impl Service {
         let Some(name) = name else {
             unreachable!("a value that is missing has left a fault");
         };
-        let wait = self.shared.sign_ups.begin(name.as_str(), peer, self.now());
-        if !wait.is_zero() {
-            return Err(ServiceError::ResourceExhausted { retry_after: wait });
-        }
-        let hash = self.shared.passwords.hash(password).await?;
+        let turn = self.shared.sign_ups.begin(peer, self.now());
+        let turn = turn.map_err(|retry_after| ServiceError::ResourceExhausted { retry_after })?;
+        sleep(turn).await;
+        let passwords = &self.shared.passwords;
+        let hash = passwords.hash(password, Asker::Stranger).await?;
         let newcomer = Actor::newcomer(&name);
         self.commit(&newcomer, "SignUp", move |draft| {
             // It may have been forbidden while the password was hashed.

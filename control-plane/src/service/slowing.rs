@@ -1,13 +1,23 @@
-//! Slows down attempts at a password that fail: at sign-in per user name, so that one password cannot be guessed from many
-//! addresses, and per address, so that one address cannot try many names; of those who change their password per user.
-//! Memory is bounded; nobody is locked out for long.
+//! Slows down guessing at passwords, in such a way that a guesser keeps nobody else out.
 //!
-//! Whoever tries a name without end would win every turn that is left under it. So a name's failures count only for
-//! addresses from which it has not signed in; where it has, it has a count of its own. Nor do they count where somebody
-//! changes the own password: whoever does has signed in.
+//! Failures are counted for each name from one address (a pair), for each address, and for each name from everywhere. A
+//! counter that is over its limit sets a wait, and an attempt within the wait is *slowed*: it is answered late, after
+//! [`HELD`], and the answer is to wait. The counters see no difference between names that exist and names that do not,
+//! so that nothing about an answer, and nothing about its time, tells them apart.
+//!
+//! A slowed attempt with the right password gets in all the same, if its turn comes while it is held. Guesses at names
+//! that do not exist take no turns. There are two kinds of turn:
+//! - A name that has signed in from an address before is known there, and has turns of its own at that address.
+//! - Names that are not known at an address share the turns of that address. A name takes part until its own counters
+//!   set a wait: failures of other names alone keep nobody out.
+//!
+//! Turns are given in the order of asking. Whoever asks again and again gets no more of them than who asks once.
+//! Memory is bounded, and no flood of other entries clears a counter that is high (see [`failures`]).
+
+mod failures;
+mod pace;
 
 use std::{
-    collections::HashMap,
     net::IpAddr,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -15,41 +25,89 @@ use std::{
 
 use tidegate_proto::ids::UserId;
 
-use crate::domain::{name::fold, time::Timestamp};
+use crate::domain::{credential::SecretHash, name::fold, time::Timestamp};
+use failures::Failures;
+use pace::{Pace, Paced};
 
-/// The attempts that failed lately.
+/// Attempts to sign in and to change a password.
 #[derive(Debug, Default)]
-pub(super) struct Slowing {
-    failures: Mutex<HashMap<Who, Failures>>,
+pub(super) struct Slowing(Mutex<Counters>);
+
+/// Attempts to sign up. Each makes a user, so that all of them count, and not only those that fail.
+#[derive(Debug, Default)]
+pub(super) struct SignUps(Mutex<Paced<Option<IpAddr>>>);
+
+/// What an attempt to sign in may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Turn {
+    /// Whether the name has signed in from this address before.
+    pub(super) known: bool,
+    /// `None` for an attempt that is checked and answered at once.
+    pub(super) slowed: Option<Slowed>,
+}
+
+/// An attempt that is held for [`HELD`] unless it is right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Slowed {
+    /// After how long its password is checked; `None` for not at all.
+    pub(super) turn: Option<Duration>,
+    /// After how long an attempt is not slowed, from now on.
+    pub(super) retry_after: Duration,
+}
+
+#[derive(Debug, Default)]
+struct Counters {
+    failures: Failures<Who>,
+    /// Failures at a name from all addresses where it is not known.
+    names: Paced<String>,
+    /// The turns of an address.
+    addresses: Paced<Option<IpAddr>>,
+    /// The turns of names where they are known. Only those who sign in make an entry.
+    known: Paced<(String, IpAddr)>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Who {
-    /// A name, from wherever it has not signed in.
-    Name(String),
-    /// A name, from where it has signed in: known by being remembered at all.
-    Known(String, IpAddr),
-    Peer(IpAddr),
-    /// A user who has signed in and says the old password to change it.
-    Change(UserId),
+    /// A name from an address.
+    Pair(String, Option<IpAddr>),
+    Address(IpAddr),
+    /// A session whose user says the old password to change it. Not the user: whoever found one session open must not
+    /// hold up the user's others.
+    Change(UserId, Option<SecretHash>),
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Failures {
-    count: u32,
-    last: Timestamp,
-}
+/// How long a slowed attempt is held before it is told to wait: long enough for the turns ahead of it and the check of
+/// the password.
+pub(super) const HELD: Duration = Duration::from_secs(5);
 
-/// How many attempts may fail before there is a wait: people mistype.
-const FREE: u32 = 5;
-/// The wait after the first attempt beyond that; it doubles with each.
-const FIRST_WAIT: Duration = Duration::from_secs(1);
-/// The longest wait: long enough to make guessing hopeless, short enough that an attacker cannot lock somebody out.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
-/// After so long without a failure everything is forgotten.
-const MEMORY: Duration = Duration::from_secs(15 * 60);
-/// How many names and addresses are remembered; beyond it the oldest is forgotten.
-const REMEMBERED: usize = 10_000;
+/// The turns of a name at an address where it is known: 15 a minute.
+const KNOWN: Pace = Pace {
+    interval: Duration::from_secs(4),
+    burst: 5,
+    ahead: Duration::from_secs(4),
+};
+
+/// The turns of an address, for names that are not known there: 30 a minute.
+const ADDRESS: Pace = Pace {
+    interval: Duration::from_secs(2),
+    burst: 1,
+    ahead: Duration::from_secs(4),
+};
+
+/// Failures at one name from all addresses where it is not known: 50, then 2 a minute. One address alone fails no more
+/// often at one name than this forgets, and so never sets a wait for the others.
+const NAME: Pace = Pace {
+    interval: Duration::from_secs(30),
+    burst: 50,
+    ahead: Duration::ZERO,
+};
+
+/// Users that are made from one address: 5, then 6 a minute.
+const SIGN_UP: Pace = Pace {
+    interval: Duration::from_secs(10),
+    burst: 5,
+    ahead: Duration::from_secs(20),
+};
 
 // === impl Slowing ===
 
@@ -58,91 +116,113 @@ impl Slowing {
         Self::default()
     }
 
-    /// How long an attempt must wait; zero when it may go on. An attempt that may go on counts as failed until
-    /// [`Slowing::succeeded`], so that many at once do not all slip through.
-    pub(super) fn begin(&self, name: &str, peer: Option<IpAddr>, now: Timestamp) -> Duration {
-        let mut failures = self.lock();
-        let parties = parties(&failures, name, peer);
-        attempt(&mut failures, parties, now)
-    }
-
-    /// As [`Slowing::begin`], for a user who changes the own password, until [`Slowing::changed`].
-    pub(super) fn begin_change(&self, user: UserId, now: Timestamp) -> Duration {
-        attempt(&mut self.lock(), vec![Who::Change(user)], now)
-    }
-
-    /// Forgets the failures of a user who has said the old password.
-    pub(super) fn changed(&self, user: UserId) {
-        self.lock().remove(&Who::Change(user));
-    }
-
-    /// Forgets the failures of a name that has signed in, knows it at its address from now on, and forgives the address
-    /// this attempt.
-    pub(super) fn succeeded(&self, name: &str, peer: Option<IpAddr>, now: Timestamp) {
-        let mut failures = self.lock();
+    /// What an attempt may do. One that is not slowed counts as failed until [`Slowing::succeeded`], so that many at once
+    /// do not all slip through.
+    pub(super) fn begin(
+        &self,
+        name: &str,
+        exists: bool,
+        peer: Option<IpAddr>,
+        now: Timestamp,
+    ) -> Turn {
         let name = head(name);
-        failures.remove(&Who::Name(name.clone()));
-        if let Some(peer) = peer {
-            if let Some(entry) = failures.get_mut(&Who::Peer(peer)) {
-                entry.count = entry.count.saturating_sub(1);
+        let mut it = self.lock();
+        let pair = Who::Pair(name.clone(), peer);
+        let here = peer.map(|peer| (name.clone(), peer));
+        let known = here.as_ref().is_some_and(|here| it.known.has(here));
+        let of_address = peer.map_or(Duration::ZERO, |peer| {
+            it.failures.wait(&Who::Address(peer), now)
+        });
+        let own = it
+            .failures
+            .wait(&pair, now)
+            .max(it.names.wait(&name, NAME, now));
+        let retry_after = of_address.max(own);
+        if retry_after.is_zero() {
+            it.failures.count(pair, now);
+            if let Some(peer) = peer {
+                it.failures.count(Who::Address(peer), now);
             }
-            let known = remember(&mut failures, Who::Known(name, peer), now);
-            *known = Failures {
-                count: 0,
-                last: now,
+            if !known {
+                it.names.turn(name, NAME, now);
+            }
+            return Turn {
+                known,
+                slowed: None,
             };
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<Who, Failures>> {
-        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-// === impl Failures ===
-
-impl Failures {
-    fn wait(self, now: Timestamp) -> Duration {
-        if self.count < FREE || now.since(self.last) > MEMORY {
-            return Duration::ZERO;
+        let turn = match here {
+            Some(here) if known => it.known.turn(here, KNOWN, now),
+            _ if exists && own.is_zero() => it.addresses.turn(peer, ADDRESS, now),
+            _ => None,
+        };
+        Turn {
+            known,
+            slowed: Some(Slowed { turn, retry_after }),
         }
-        let doublings = (self.count - FREE).min(16);
-        let wait = (FIRST_WAIT * (1 << doublings)).min(LONGEST_WAIT);
-        wait.saturating_sub(now.since(self.last))
     }
-}
 
-/// How long these must wait; when they need not, counts an attempt of each.
-fn attempt(failures: &mut HashMap<Who, Failures>, parties: Vec<Who>, now: Timestamp) -> Duration {
-    let wait = parties
-        .iter()
-        .filter_map(|who| failures.get(who))
-        .map(|failures| failures.wait(now))
-        .max()
-        .unwrap_or_default();
-    if wait.is_zero() {
-        for who in parties {
-            let entry = remember(failures, who, now);
-            if now.since(entry.last) > MEMORY {
-                entry.count = 0;
+    /// Forgets the failures of a name at the address from which it has signed in, knows it there from now on, and takes
+    /// this attempt back.
+    pub(super) fn succeeded(&self, name: &str, peer: Option<IpAddr>, turn: Turn, now: Timestamp) {
+        let name = head(name);
+        let mut it = self.lock();
+        it.failures.forget(&Who::Pair(name.clone(), peer));
+        if turn.slowed.is_some() {
+            if !turn.known {
+                it.addresses.give_back(&peer, ADDRESS);
             }
-            entry.count += 1;
-            entry.last = now;
+        } else {
+            if let Some(peer) = peer {
+                it.failures.take_back(&Who::Address(peer));
+            }
+            if !turn.known {
+                it.names.give_back(&name, NAME);
+            }
+        }
+        if let Some(peer) = peer {
+            it.known.renew((name, peer), now);
         }
     }
-    wait
+
+    /// How long a session must wait before its user may say the old password; zero when it may now. That counts as wrong
+    /// until [`Slowing::changed`].
+    pub(super) fn begin_change(
+        &self,
+        user: UserId,
+        session: Option<SecretHash>,
+        now: Timestamp,
+    ) -> Duration {
+        let mut it = self.lock();
+        let who = Who::Change(user, session);
+        let wait = it.failures.wait(&who, now);
+        if wait.is_zero() {
+            it.failures.count(who, now);
+        }
+        wait
+    }
+
+    /// Forgets the failures of a session whose user has said the old password.
+    pub(super) fn changed(&self, user: UserId, session: Option<SecretHash>) {
+        self.lock().failures.forget(&Who::Change(user, session));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Counters> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
-fn parties(failures: &HashMap<Who, Failures>, name: &str, peer: Option<IpAddr>) -> Vec<Who> {
-    let name = head(name);
-    let Some(peer) = peer else {
-        return vec![Who::Name(name)];
-    };
-    let known = Who::Known(name.clone(), peer);
-    if failures.contains_key(&known) {
-        vec![known, Who::Peer(peer)]
-    } else {
-        vec![Who::Name(name), Who::Peer(peer)]
+// === impl SignUps ===
+
+impl SignUps {
+    /// How long an attempt is held until its turn.
+    ///
+    /// # Errors
+    /// With how long it must wait, where too many are held already.
+    pub(super) fn begin(&self, peer: Option<IpAddr>, now: Timestamp) -> Result<Duration, Duration> {
+        let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let wait = turns.wait(&peer, SIGN_UP, now);
+        turns.turn(peer, SIGN_UP, now).ok_or(wait)
     }
 }
 
@@ -152,87 +232,5 @@ fn head(name: &str) -> String {
     fold(&head)
 }
 
-fn remember(failures: &mut HashMap<Who, Failures>, who: Who, now: Timestamp) -> &mut Failures {
-    if failures.len() >= REMEMBERED && !failures.contains_key(&who) {
-        forget_oldest(failures);
-    }
-    failures.entry(who).or_insert(Failures {
-        count: 0,
-        last: now,
-    })
-}
-
-fn forget_oldest(failures: &mut HashMap<Who, Failures>) {
-    let oldest = failures
-        .iter()
-        .min_by_key(|(_, failures)| failures.last)
-        .map(|(who, _)| who.clone());
-    if let Some(oldest) = oldest {
-        failures.remove(&oldest);
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use std::{net::IpAddr, time::Duration};
-
-    use super::{FREE, REMEMBERED, Slowing};
-    use crate::domain::time::Timestamp;
-
-    const START: Timestamp = Timestamp::from_millis(1_000_000);
-
-    #[test]
-    fn waits_grow_with_each_failure_and_end_with_a_success() {
-        let slowing = Slowing::new();
-        for _ in 0..FREE {
-            assert_eq!(slowing.begin("ann", None, START), Duration::ZERO);
-        }
-        assert_eq!(slowing.begin("Ann", None, START), Duration::from_secs(1));
-        let later = START.after(Duration::from_secs(1));
-        assert_eq!(slowing.begin("ann", None, later), Duration::ZERO);
-        assert_eq!(slowing.begin("ann", None, later), Duration::from_secs(2));
-        slowing.succeeded("ann", None, later);
-        assert_eq!(slowing.begin("ann", None, later), Duration::ZERO);
-    }
-
-    #[test]
-    fn one_address_that_tries_many_names_is_slowed_and_others_are_not() {
-        let slowing = Slowing::new();
-        let peer: IpAddr = [192, 0, 2, 1].into();
-        for n in 0..FREE {
-            assert!(slowing.begin(&format!("u{n}"), Some(peer), START).is_zero());
-        }
-        assert!(!slowing.begin("another", Some(peer), START).is_zero());
-        let other: IpAddr = [192, 0, 2, 2].into();
-        assert!(slowing.begin("another", Some(other), START).is_zero());
-    }
-
-    #[test]
-    fn whoever_tries_a_name_without_end_keeps_its_owner_out_of_no_place_where_he_has_been() {
-        let slowing = Slowing::new();
-        let [home, away, attacker]: [IpAddr; 3] =
-            [[192, 0, 2, 1], [192, 0, 2, 2], [192, 0, 2, 3]].map(Into::into);
-        assert!(slowing.begin("ann", Some(home), START).is_zero());
-        slowing.succeeded("ann", Some(home), START);
-        for _ in 0..FREE {
-            assert!(slowing.begin("ann", Some(attacker), START).is_zero());
-        }
-        assert!(!slowing.begin("ann", Some(away), START).is_zero());
-        for _ in 0..FREE {
-            assert!(slowing.begin("ann", Some(home), START).is_zero());
-        }
-        assert!(
-            !slowing.begin("ann", Some(home), START).is_zero(),
-            "guessing from there is slowed all the same"
-        );
-    }
-
-    #[test]
-    fn what_is_remembered_is_bounded() {
-        let slowing = Slowing::new();
-        for n in 0..REMEMBERED + 10 {
-            slowing.begin(&n.to_string(), None, START);
-        }
-        assert_eq!(slowing.lock().len(), REMEMBERED);
-    }
-}
+mod tests;

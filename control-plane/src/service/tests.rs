@@ -5,3 +5,4 @@ mod apis;
 mod clients;
 mod people;
 mod commits;
+mod guessing;

@@ -11,7 +11,8 @@ use super::{
     error::{ServiceError, reason},
     guard::{check_etag, demand},
     listing::{self, Field, Kind, ListQuery, Page, Schema, kind},
-    mask, password,
+    mask,
+    password::{self, Asker},
 };
 use crate::domain::{
     actor::Actor,
@@ -47,7 +48,7 @@ impl Service {
         };
         password::check("admin.password", &password)?;
         let name = read_name("admin.username", name)?;
-        let hash = self.shared.passwords.hash(&password).await?;
+        let hash = self.shared.passwords.hash(&password, Asker::Known).await?;
         self.commit(&Actor::system(), "CreateUser", move |draft| {
             add(draft, name, hash, Roles::NONE.with(Role::Admin))
         })
@@ -77,7 +78,7 @@ impl Service {
         let Some(name) = name else {
             unreachable!("a value that is missing has left a fault");
         };
-        let hash = self.shared.passwords.hash(password).await?;
+        let hash = self.shared.passwords.hash(password, Asker::Known).await?;
         self.commit(actor, "CreateUser", move |draft| {
             add(draft, name, hash, roles)
         })
@@ -209,23 +210,25 @@ impl Service {
             }
         };
         password::check("new_password", &change.new)?;
+        let passwords = &self.shared.passwords;
         if actor.is(user.id) {
             let old = change
                 .old
                 .clone()
                 .unwrap_or_else(|| Secret::new(String::new()));
-            let wait = self.shared.slowing.begin_change(user.id, self.now());
+            let slowing = &self.shared.slowing;
+            let wait = slowing.begin_change(user.id, actor.session, self.now());
             if !wait.is_zero() {
                 return Err(ServiceError::ResourceExhausted { retry_after: wait });
             }
             let hash = Some(user.password.clone());
-            if !self.shared.passwords.verify(&old, hash).await? {
+            if !passwords.verify(&old, hash, Asker::Known).await? {
                 let wrong = "is not the password up to now";
                 return Err(Invalid::one("old_password", invalid::reason::MALFORMED, wrong).into());
             }
-            self.shared.slowing.changed(user.id);
+            slowing.changed(user.id, actor.session);
         }
-        let hash = self.shared.passwords.hash(&change.new).await?;
+        let hash = passwords.hash(&change.new, Asker::Known).await?;
         let verified = actor.is(user.id).then_some(user.password.clone());
         let keep = change.keep.map(|token| SecretHash::of(token.expose()));
         self.commit(actor, "ChangePassword", move |draft| {

@@ -9,7 +9,7 @@ use tidegate_proto::{
 use super::route;
 use crate::snapshot::{
     Snapshot,
-    fixture::{api, snapshot},
+    fixture::{api, reservation, snapshot},
 };
 
 fn chat() -> Snapshot {
@@ -184,4 +184,70 @@ proptest! {
     fn any_path_is_answered(path in "\\PC{0,300}") {
         drop(route(&chat(), &path));
     }
+}
+
+/// Version 1 of `/chat` is the default one; 2 is retired, 3 is blocked and not deployed here, and 4 runs. So does version 1
+/// of `/chat/nested`, whose version 2 is a draft.
+fn versions() -> Vec<Body> {
+    let default = v1::Api {
+        default_version: true,
+        ..api(1, "/chat", "1", &[("/*", "")])
+    };
+    let mut bodies = vec![
+        Body::Api(default),
+        Body::Api(api(4, "/chat", "4", &[("/room", "")])),
+        Body::Api(api(5, "/chat/nested", "1", &[("/*", "")])),
+        Body::Reservation(v1::Reservation {
+            blocked: true,
+            ..reservation(3, "/chat", "3")
+        }),
+        Body::Reservation(v1::Reservation {
+            default_version: true,
+            ..reservation(6, "/chat/nested", "2")
+        }),
+    ];
+    for (n, context, version) in [
+        (1, "/chat", "1"),
+        (2, "/chat", "2"),
+        (4, "/chat", "4"),
+        (5, "/chat/nested", "1"),
+    ] {
+        bodies.push(Body::Reservation(reservation(n, context, version)));
+    }
+    bodies
+}
+
+#[test]
+fn no_topic_of_another_version_answers_at_the_path_of_one_that_exists_and_does_not_run() {
+    let snapshot = snapshot(versions());
+    let leads = |path| route(&snapshot, path).map(|it| it.api.name.to_string());
+    for (path, expected) in [
+        ("/chat/room", Ok("api-1")),
+        ("/chat/1/room", Ok("api-1")),
+        ("/chat/2/room", Err(Reason::ApiNotFound)),
+        ("/chat/2", Err(Reason::ApiNotFound)),
+        ("/chat/2/", Err(Reason::ApiNotFound)),
+        ("/chat/%32/room", Err(Reason::ApiNotFound)),
+        ("/chat/3/room", Err(Reason::ApiBlocked)),
+        ("/chat/4/room", Ok("api-4")),
+        ("/chat/4/elsewhere", Err(Reason::TopicNotFound)),
+        // No version is called so.
+        ("/chat/20/room", Ok("api-1")),
+        ("/chat/1/2/room", Ok("api-1")),
+        // Below the path of another API, too, its own default path included.
+        ("/chat/nested/1/room", Ok("api-5")),
+        ("/chat/nested/2/room", Err(Reason::ApiNotFound)),
+        ("/chat/nested/room", Err(Reason::ApiNotFound)),
+    ] {
+        assert_eq!(leads(path), expected.map(str::to_owned), "{path}");
+    }
+}
+
+#[test]
+fn the_path_of_a_version_that_is_deleted_is_free_again() {
+    let mut bodies = versions();
+    bodies.retain(|body| !matches!(body, Body::Reservation(it) if it.version == "2"));
+    let after = snapshot(bodies);
+    let matched = route(&after, "/chat/2/room").unwrap();
+    assert_eq!(matched.api.name.as_ref(), "api-1");
 }

@@ -226,6 +226,9 @@ pub fn decode_trusted(resource: v1::Resource) -> Result<Resource, InvalidResourc
         }
         Wire::ApiPolicy(policy) => Body::ApiPolicy(Arc::new(policy::api(&policy)?)),
         Wire::DenyPolicy(policy) => Body::DenyPolicy(Arc::new(policy::deny(&policy)?)),
+        Wire::Reservation(reservation) => {
+            Body::Reservation(Arc::new(api::decode_reservation(&reservation)?))
+        }
     };
     let name = body.name();
     let expected = name.to_string();
@@ -256,6 +259,7 @@ pub fn decode_name(name: &str) -> Option<ResourceName> {
         "applicationPolicies" => ResourceName::ApplicationPolicy(id.into()),
         "apiPolicies" => ResourceName::ApiPolicy(id.into()),
         "denyPolicies" => ResourceName::DenyPolicy(id.parse().ok()?),
+        "reservations" => ResourceName::Reservation(id.parse().ok()?),
         _ => return None,
     })
 }

@@ -40,6 +40,16 @@ pub(crate) fn api(n: u32, context: &str, version: &str, topics: &[(&str, &str)])
     }
 }
 
+/// The paths of an API that exists.
+pub(crate) fn reservation(n: u32, context: &str, version: &str) -> v1::Reservation {
+    v1::Reservation {
+        api: id(n),
+        context: context.to_owned(),
+        version: version.to_owned(),
+        ..v1::Reservation::default()
+    }
+}
+
 pub(crate) fn subscription(n: u32, application: u32, api: u32, plan: &str) -> v1::Subscription {
     v1::Subscription {
         id: id(n),
@@ -133,6 +143,7 @@ pub(crate) fn wire(body: Body) -> Wire {
         Body::ApplicationPolicy(policy) => format!("applicationPolicies/{}", policy.name),
         Body::ApiPolicy(policy) => format!("apiPolicies/{}", policy.name),
         Body::DenyPolicy(policy) => format!("denyPolicies/{}", policy.id),
+        Body::Reservation(reservation) => format!("reservations/{}", reservation.api),
     };
     Wire::new(name, body)
 }

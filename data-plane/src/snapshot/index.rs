@@ -17,8 +17,10 @@ use super::model::{
 };
 
 mod policies;
+mod reserved;
 
 use policies::Policies;
+use reserved::Reserved;
 
 /// Every resource that a snapshot holds, by what a handshake looks it up with.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -39,6 +41,7 @@ pub(super) struct Index {
     /// APIs by the path without a version.
     defaults: HashMap<Arc<str>, ApiId>,
     pub(super) policies: Policies,
+    pub(super) reserved: Reserved,
 }
 
 /// What stands in the way of a resource: another one holds what it claims.
@@ -172,6 +175,7 @@ impl Index {
             Body::ApplicationPolicy(policy) => self.policies.put_application(policy),
             Body::ApiPolicy(policy) => self.policies.put_api(policy),
             Body::DenyPolicy(policy) => self.policies.put_deny(policy),
+            Body::Reservation(reservation) => self.reserved.put(reservation),
         }
         self.held.insert(resource.name, resource.version);
         Ok(())
@@ -261,6 +265,7 @@ impl Index {
             }
             ResourceName::ApiPolicy(name) => Body::ApiPolicy(self.policies.take_api(name)?),
             ResourceName::DenyPolicy(id) => Body::DenyPolicy(self.policies.take_deny(*id)?),
+            ResourceName::Reservation(id) => Body::Reservation(self.reserved.take(*id)?),
         };
         Some(Resource {
             name: name.clone(),

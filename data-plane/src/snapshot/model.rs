@@ -39,6 +39,8 @@ pub enum ResourceName {
     ApiPolicy(Arc<str>),
     /// `denyPolicies/{uuid}`.
     DenyPolicy(DenyPolicyId),
+    /// `reservations/{uuid of the API}`.
+    Reservation(ApiId),
 }
 
 /// One object of the configuration, at one version of its content.
@@ -73,6 +75,8 @@ pub enum Body {
     ApiPolicy(Arc<ApiPolicy>),
     /// Who is kept out.
     DenyPolicy(Arc<DenyPolicy>),
+    /// The paths of an API that exists.
+    Reservation(Arc<Reservation>),
 }
 
 /// A deployed revision of an API.
@@ -113,6 +117,21 @@ pub enum ApiState {
     Open,
     /// Handshakes are refused.
     Blocked,
+}
+
+/// The paths of an API that exists, whether or not this node runs it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reservation {
+    /// The API's id.
+    pub api: ApiId,
+    /// The context template.
+    pub context: Context,
+    /// The version.
+    pub version: Version,
+    /// Whether the path without a version is reserved too.
+    pub default_version: bool,
+    /// What handshakes there are told while the node runs nothing there.
+    pub state: ApiState,
 }
 
 /// A topic of an API.
@@ -266,6 +285,7 @@ impl fmt::Display for ResourceName {
             Self::ApplicationPolicy(name) => write!(f, "applicationPolicies/{name}"),
             Self::ApiPolicy(name) => write!(f, "apiPolicies/{name}"),
             Self::DenyPolicy(id) => write!(f, "denyPolicies/{id}"),
+            Self::Reservation(id) => write!(f, "reservations/{id}"),
         }
     }
 }
@@ -286,6 +306,7 @@ impl Body {
             Self::ApplicationPolicy(policy) => ResourceName::ApplicationPolicy(policy.name.clone()),
             Self::ApiPolicy(policy) => ResourceName::ApiPolicy(policy.name.clone()),
             Self::DenyPolicy(policy) => ResourceName::DenyPolicy(policy.id),
+            Self::Reservation(reservation) => ResourceName::Reservation(reservation.api),
         }
     }
 }
@@ -312,6 +333,18 @@ impl Api {
     #[must_use]
     pub fn default_path(&self) -> Option<String> {
         self.default_version.then(|| self.context.default_path())
+    }
+}
+
+// === impl Reservation ===
+
+impl Reservation {
+    /// The paths that are reserved.
+    pub fn paths(&self) -> impl Iterator<Item = String> {
+        let default = self.default_version.then(|| self.context.default_path());
+        [self.context.base_path(&self.version)]
+            .into_iter()
+            .chain(default)
     }
 }
 

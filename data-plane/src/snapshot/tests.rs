@@ -11,7 +11,7 @@ use super::{
     decode::decode,
     fixture::{
         Signer, api, api_policy, application, application_key, application_policy, deny_policy, id,
-        key_manager, limits, plan, snapshot, subscription, wire,
+        key_manager, limits, plan, reservation, snapshot, subscription, wire,
     },
     model::{Resource, ResourceName},
 };
@@ -97,6 +97,13 @@ fn bodies() -> impl Strategy<Value = Body> {
             name: format!("p{n}"),
             ..policy
         })),
+        (1..5_u32, 0..3_u32, prop::bool::ANY).prop_map(|(n, version, blocked)| {
+            Body::Reservation(v1::Reservation {
+                blocked,
+                default_version: blocked,
+                ..reservation(n, &format!("/a{}", n % 2), &format!("{version}"))
+            })
+        }),
         (1..5_u32, targets()).prop_map(|(n, target)| Body::DenyPolicy(v1::DenyPolicy {
             invert: n == 4 && matches!(target, Target::Address(_)),
             ..deny_policy(n, target)

@@ -21,6 +21,7 @@ mod recovery;
 mod outage;
 mod changes;
 mod denied;
+mod versions;
 mod quotas;
 mod store;
 mod crashes;

@@ -78,7 +78,7 @@ async fn a_wrong_name_and_a_wrong_password_are_refused_alike() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn too_many_wrong_passwords_have_to_wait_and_the_right_one_with_them() {
     let stage = Stage::new().await;
     let mut refused = None;

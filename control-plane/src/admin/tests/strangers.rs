@@ -1,5 +1,7 @@
 //! What is open to those who have not signed in: the catalogue, and signing up where it is allowed.
 
+use std::time::Duration;
+
 use prost_types::FieldMask;
 use tidegate_proto::admin::v1::{
     Api, ChangeLifecycleRequest, GetCatalogApiRequest, GetSignInOptionsRequest, LifecycleAction,
@@ -7,6 +9,7 @@ use tidegate_proto::admin::v1::{
     Settings, SignOutEverywhereRequest, SignUpRequest, Topic, UpdateSettingsRequest, User,
     WhoAmIRequest,
 };
+use tokio::time::Instant;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
@@ -259,8 +262,8 @@ async fn strangers_sign_up_as_subscribers_where_an_admin_allows_it() {
     assert_eq!(reason(&late), "SIGN_UP_NOT_ALLOWED");
 }
 
-#[tokio::test]
-async fn many_who_sign_up_from_one_address_have_to_wait() {
+#[tokio::test(start_paused = true)]
+async fn those_who_sign_up_from_one_address_wait_for_their_turns_and_too_many_are_refused() {
     let stage = Stage::new().await;
     allow_sign_up(&stage.admin().await, true).await;
     for n in 0..5 {
@@ -268,9 +271,13 @@ async fn many_who_sign_up_from_one_address_have_to_wait() {
             .await
             .unwrap();
     }
-    let refused = sign_up(&stage, "one-more", "a long password")
-        .await
-        .unwrap_err();
+    let begun = Instant::now();
+    let late = ["sixth", "seventh", "eighth"].map(|name| sign_up(&stage, name, "a long password"));
+    let late = futures_util::future::join_all(late).await;
+    assert!(begun.elapsed() >= Duration::from_secs(20));
+    let [Ok(_), Ok(_), Err(refused)] = &late[..] else {
+        unreachable!("the first two have turns: {late:?}");
+    };
     assert_eq!(refused.code(), Code::ResourceExhausted);
     let delay = refused
         .get_details_retry_info()

@@ -23,7 +23,7 @@ async fn signing_in_sets_a_cookie_that_only_this_host_gets_and_no_script_reads()
     assert!(list.has("carl"));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_wrong_password_is_told_beside_the_name_that_was_typed_and_too_many_are_slowed() {
     let stage = Stage::new().await;
     let mut browser = stage.browser();

@@ -58,7 +58,7 @@ async fn signing_in_gives_a_token_that_works_until_it_is_over() {
     assert!(matches!(over, ServiceError::Unauthenticated(_)));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn wrong_passwords_slow_further_attempts_down() {
     let world = World::new().await;
     let service = &world.service;
@@ -80,7 +80,7 @@ async fn wrong_passwords_slow_further_attempts_down() {
     assert!(matches!(attempt().await, ServiceError::Unauthenticated(_)));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn strangers_who_guess_a_password_keep_nobody_from_changing_it() {
     let world = World::new().await;
     let service = &world.service;

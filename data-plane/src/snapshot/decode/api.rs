@@ -9,7 +9,7 @@ use tidegate_proto::{
 };
 
 use super::{InvalidEndpoint, InvalidMapping, InvalidResource, optional, text, unknown, within};
-use crate::snapshot::model::{Api, ApiState, Endpoint, Mapping, MappingPart, Topic};
+use crate::snapshot::model::{Api, ApiState, Endpoint, Mapping, MappingPart, Reservation, Topic};
 
 const TOPICS_MAX: usize = 1000;
 const URL_MAX: usize = 2048;
@@ -45,6 +45,20 @@ pub(super) fn decode(api: &v1::Api) -> Result<Api, InvalidResource> {
             .map(|name| name.as_str().into())
             .collect(),
         quota_generation: api.quota_generation,
+    })
+}
+
+pub(super) fn decode_reservation(wire: &v1::Reservation) -> Result<Reservation, InvalidResource> {
+    Ok(Reservation {
+        api: wire.api.parse()?,
+        context: Context::parse(&wire.context).map_err(path("context", &wire.context))?,
+        version: Version::parse(&wire.version).map_err(path("version", &wire.version))?,
+        default_version: wire.default_version,
+        state: if wire.blocked {
+            ApiState::Blocked
+        } else {
+            ApiState::Open
+        },
     })
 }
 
