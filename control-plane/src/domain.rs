@@ -21,6 +21,7 @@ pub mod application;
 pub mod subscription;
 pub mod usage;
 pub mod credential;
+pub mod scope;
 pub mod signing;
 pub mod settings;
 pub mod audit;

@@ -16,7 +16,7 @@ use crate::{
     route::Match,
     snapshot::{
         Snapshot,
-        model::{ApiState, Application, Plan, Subscription},
+        model::{ApiState, Application, EndpointKind, Plan, Subscription},
     },
 };
 
@@ -35,8 +35,10 @@ pub struct Principal {
     pub subscription: Arc<Subscription>,
     /// The plan of the subscription.
     pub plan: Arc<Plan>,
-    /// Which endpoint the key reaches.
+    /// The type of the key.
     pub key_type: KeyType,
+    /// Which endpoint of the API the session is connected to.
+    pub endpoint: EndpointKind,
     /// What the token says.
     pub token: Arc<Token>,
 }
@@ -186,8 +188,7 @@ pub fn rejudge(
     let manager = snapshot
         .key_manager(&principal.token.issuer)
         .ok_or(Reason::IssuerUnknown)?;
-    let (token, plan) = (&principal.token, &principal.plan);
-    entitlement::judge(snapshot, api, manager, token, Some(plan))
+    entitlement::judge(snapshot, api, manager, &principal.token, Some(principal))
 }
 
 #[cfg(test)]

@@ -3,11 +3,12 @@
 
 use std::path::PathBuf;
 
+use prost_types::FieldMask;
 use tidegate_proto::admin::v1::{
     Api, Application, ApplicationKey, CreateApiRequest, CreateApplicationKeyRequest,
     CreateApplicationRequest, CreatePlanRequest, CreateSubscriptionRequest, CreateUserRequest,
     EnvironmentUsage, GetSubscriptionUsageRequest, Limits, ListNodesRequest, Node, Plan, Role,
-    SignInRequest, Subscription, UpdatePlanRequest, User,
+    SignInRequest, Subscription, UpdateApplicationKeyRequest, UpdatePlanRequest, User,
     api_policy_service_client::ApiPolicyServiceClient, api_service_client::ApiServiceClient,
     application_policy_service_client::ApplicationPolicyServiceClient,
     application_service_client::ApplicationServiceClient,
@@ -259,6 +260,26 @@ impl Admin {
             client_id: key.client_id,
             client_secret: key.client_secret,
         }
+    }
+
+    /// Allows the key of a subscriber these scopes and no others.
+    ///
+    /// # Panics
+    /// When the admin API refuses.
+    pub async fn allow(&self, subscriber: &Subscriber, scopes: &[&str]) {
+        let name = format!("{}/keys/{}", subscriber.application, subscriber.client_id);
+        let request = UpdateApplicationKeyRequest {
+            application_key: Some(ApplicationKey {
+                name,
+                scopes: scopes.iter().map(|&scope| scope.to_owned()).collect(),
+                ..ApplicationKey::default()
+            }),
+            update_mask: Some(FieldMask {
+                paths: vec!["scopes".to_owned()],
+            }),
+        };
+        let allowed = self.applications().update_application_key(request).await;
+        allowed.expect("an admin allows scopes");
     }
 
     /// An access token for a subscriber.

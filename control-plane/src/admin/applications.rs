@@ -8,7 +8,8 @@ use tidegate_proto::{
         GenerateAccessTokenRequest, GenerateAccessTokenResponse, GetApplicationRequest,
         ListApplicationKeysRequest, ListApplicationKeysResponse, ListApplicationsRequest,
         ListApplicationsResponse, RegenerateSecretRequest, ResetApplicationQuotaRequest,
-        UpdateApplicationRequest, application_service_server::ApplicationService,
+        UpdateApplicationKeyRequest, UpdateApplicationRequest,
+        application_service_server::ApplicationService,
     },
     claims::KeyType,
     ids::ApplicationId,
@@ -23,7 +24,11 @@ use crate::{
         name::ClientId,
     },
     oauth::issue::Ask,
-    service::{application_keys::NewKey, applications::ApplicationUpdate, listing::ListQuery},
+    service::{
+        application_keys::{KeyUpdate, NewKey},
+        applications::ApplicationUpdate,
+        listing::ListQuery,
+    },
 };
 
 #[async_trait]
@@ -136,7 +141,7 @@ impl ApplicationService for Admin {
         let (id, key_type) = id.zip(key_type).expect("what is not taken is a fault");
         let new = self
             .service
-            .create_key(&actor, id, key_type)
+            .create_key(&actor, id, key_type, &key.scopes)
             .await
             .map_err(status::of)?;
         Ok(Response::new(new_key(&new)))
@@ -164,6 +169,34 @@ impl ApplicationService for Admin {
             next_page_token: page.next_page_token,
             total_size: page.total_size,
         }))
+    }
+
+    async fn update_application_key(
+        &self,
+        request: Request<UpdateApplicationKeyRequest>,
+    ) -> Result<Response<KeyMessage>, Status> {
+        let actor = self.actor(&request)?;
+        let request = request.into_inner();
+        let given = request.application_key.unwrap_or_default();
+        let mut faults = Faults::new();
+        let named = faults.take("application_key.name", names::key(&given.name));
+        let key_type = match given.key_type {
+            0 => None,
+            number => faults.take("application_key.key_type", read_key_type(number)),
+        };
+        status::check(faults)?;
+        let (application, client_id) = named.expect("what is not taken is a fault");
+        let update = KeyUpdate {
+            scopes: given.scopes,
+            key_type,
+            mask: convert::mask(request.update_mask),
+        };
+        let changed = self
+            .service
+            .update_key(&actor, application, client_id.as_str(), update)
+            .await
+            .map_err(status::of)?;
+        Ok(Response::new(key(&changed)))
     }
 
     async fn delete_application_key(
@@ -214,6 +247,7 @@ impl ApplicationService for Admin {
         Ok(Response::new(GenerateAccessTokenResponse {
             access_token: issued.token.expose().to_owned(),
             expire_time: convert::time(issued.expires_at),
+            scope: issued.scope,
         }))
     }
 
@@ -256,6 +290,7 @@ fn key(key: &ApplicationKey) -> KeyMessage {
         } as i32,
         create_time: convert::time(key.created_at),
         secret_time: convert::time(key.secret_made_at),
+        scopes: key.scopes.iter().map(ToString::to_string).collect(),
     }
 }
 

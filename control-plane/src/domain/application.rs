@@ -9,6 +9,7 @@ use super::{
     credential::SecretHash,
     name::{ApplicationName, ClientId, PolicyName, UserName},
     object::Etag,
+    scope::AllowedScopes,
     time::Timestamp,
 };
 
@@ -46,6 +47,9 @@ pub struct ApplicationKey {
     pub application: ApplicationId,
     /// Which endpoints its tokens reach.
     pub key_type: KeyType,
+    /// The scopes that its tokens may have. An admin says which: conditions of policies on `scope` would mean nothing if
+    /// the owner of the application could.
+    pub scopes: AllowedScopes,
     /// The hash of the client secret.
     pub secret: SecretHash,
     /// When it was made.

@@ -3,16 +3,20 @@
 use std::fmt;
 
 use http::Uri;
+use tidegate_proto::claims::KeyType;
 
 use super::invalid::{Rule, reason};
 
-/// The backend of an API: one address for production keys, one for sandbox keys.
+/// The backend of an API: one address for production keys, one for sandbox keys. A key is refused where there is none of
+/// its type.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Endpoints {
     /// Where sessions with production keys go.
     pub production: Option<EndpointUrl>,
     /// Where sessions with sandbox keys go.
     pub sandbox: Option<EndpointUrl>,
+    /// Whether sandbox keys may use the production endpoint when there is no sandbox endpoint.
+    pub sandbox_keys_on_production: bool,
 }
 
 /// A `ws://` or `wss://` URL without credentials, query and fragment.
@@ -28,6 +32,26 @@ impl Endpoints {
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.production.is_none() && self.sandbox.is_none()
+    }
+
+    /// Whether keys of this type reach a backend.
+    #[must_use]
+    pub fn takes(&self, key_type: KeyType) -> bool {
+        match key_type {
+            KeyType::Production => self.production.is_some(),
+            KeyType::Sandbox => {
+                let on_production = self.sandbox_keys_on_production && self.production.is_some();
+                on_production || self.distinct_sandbox().is_some()
+            }
+        }
+    }
+
+    /// The sandbox endpoint, unless its address is that of the production endpoint: sandbox keys reach that one by the
+    /// setting alone.
+    #[must_use]
+    pub fn distinct_sandbox(&self) -> Option<&EndpointUrl> {
+        let sandbox = self.sandbox.as_ref();
+        sandbox.filter(|_| self.sandbox != self.production)
     }
 }
 

@@ -59,6 +59,8 @@ pub mod reason {
     pub const RESERVED: &str = "RESERVED";
     /// The plan is not offered by the API.
     pub const PLAN_NOT_OFFERED: &str = "PLAN_NOT_OFFERED";
+    /// None of the requested scopes is allowed.
+    pub const SCOPE_NOT_ALLOWED: &str = "SCOPE_NOT_ALLOWED";
 }
 
 // === impl Invalid ===

@@ -36,7 +36,7 @@ pub enum SubscriptionState {
     Active,
     /// Blocked for every key.
     Blocked,
-    /// Blocked for production keys; sandbox keys still pass.
+    /// Blocked for production: production keys are refused, and sandbox keys reach a sandbox endpoint only.
     ProductionBlocked,
 }
 

@@ -72,7 +72,8 @@ pub enum Permission {
     Subscribe,
     /// Create, edit and delete plans.
     ManagePlans,
-    /// Create, edit and delete policies; see whom deny policies are about; begin counters anew.
+    /// Create, edit and delete policies; allow keys the scopes that policies have conditions on; see whom deny policies
+    /// are about; begin counters anew.
     ManagePolicies,
     /// Create, edit and delete gateway environments.
     ManageEnvironments,

@@ -19,7 +19,7 @@ pub struct Terms<'a> {
     pub audience: &'a str,
     /// For how long it is valid.
     pub lifetime: Duration,
-    /// What was asked for.
+    /// The scopes that are granted.
     pub scope: &'a str,
 }
 

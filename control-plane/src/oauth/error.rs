@@ -23,8 +23,13 @@ pub enum TokenError {
     #[error("only the grant `client_credentials` is supported")]
     UnsupportedGrantType,
     /// A scope that does not follow the grammar, or too many.
-    #[error("the scope does not follow RFC 6749, section 3.3, or is longer than 1000 characters")]
+    #[error(
+        "the scope does not follow RFC 6749, section 3.3, is longer than 1000 characters, or has a word longer than 100"
+    )]
     InvalidScope,
+    /// Scopes of which the key is allowed none.
+    #[error("the key is allowed none of the requested scopes; an admin allows scopes on a key")]
+    ScopeNotAllowed,
     /// Too many wrong secrets.
     #[error("too many failed attempts; try again later")]
     SlowDown {
@@ -46,7 +51,9 @@ impl TokenError {
             // 401 whether or not the client used a header: RFC 6749 allows it, and it is what clients look for.
             Self::InvalidClient => (StatusCode::UNAUTHORIZED, "invalid_client"),
             Self::UnsupportedGrantType => (StatusCode::BAD_REQUEST, "unsupported_grant_type"),
-            Self::InvalidScope => (StatusCode::BAD_REQUEST, "invalid_scope"),
+            Self::InvalidScope | Self::ScopeNotAllowed => {
+                (StatusCode::BAD_REQUEST, "invalid_scope")
+            }
             Self::SlowDown { .. } => (StatusCode::TOO_MANY_REQUESTS, "invalid_client"),
             Self::TooLong => (StatusCode::PAYLOAD_TOO_LARGE, "invalid_request"),
             Self::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable"),

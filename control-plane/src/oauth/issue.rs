@@ -9,12 +9,12 @@ use tidegate_proto::ids::ApplicationId;
 use super::{
     KeyManager,
     claims::{Terms, claims},
-    request::scope,
 };
 use crate::{
     domain::{
         actor::Actor,
         invalid::{Faults, Rule, reason},
+        scope,
         time::Timestamp,
     },
     service::error::ServiceError,
@@ -29,7 +29,7 @@ pub struct Ask {
     pub client_id: String,
     /// For how many seconds the token shall be valid; 0 for as long as may be.
     pub lifetime_seconds: i64,
-    /// The scopes, separated by blanks.
+    /// The scopes that are requested, separated by blanks.
     pub scope: String,
 }
 
@@ -40,6 +40,8 @@ pub struct Issued {
     pub token: Secret,
     /// When it stops being valid.
     pub expires_at: Timestamp,
+    /// The scopes that it has, separated by blanks.
+    pub scope: String,
 }
 
 impl KeyManager {
@@ -54,18 +56,16 @@ impl KeyManager {
             "lifetime_seconds",
             lifetime(ask.lifetime_seconds, it.lifetime),
         );
-        let malformed = |refused: super::error::TokenError| {
-            Rule::new(reason::MALFORMED, format!("is refused: {refused}"))
-        };
-        let scope = faults.take("scope", scope(ask.scope).map_err(malformed));
+        let requested = faults.take("scope", scope::requested(&ask.scope));
         faults.finish()?;
-        let (Some(lifetime), Some(scope)) = (lifetime, scope) else {
+        let (Some(lifetime), Some(requested)) = (lifetime, requested) else {
             unreachable!("a value that is missing has left a fault");
         };
         let noted = it
             .service
-            .note_access_token(actor, ask.application, &ask.client_id);
-        let (key, application) = noted.await?;
+            .note_access_token(actor, ask.application, &ask.client_id, requested);
+        let (key, application, granted) = noted.await?;
+        let scope = scope::joined(&granted);
         let terms = Terms {
             issuer: &it.issuer,
             audience: &it.audience,
@@ -79,6 +79,7 @@ impl KeyManager {
         Ok(Issued {
             token,
             expires_at: now.after(lifetime),
+            scope,
         })
     }
 }

@@ -6,6 +6,7 @@ use http::{HeaderMap, header};
 use tidegate_kit::secret::Secret;
 
 use super::error::TokenError;
+use crate::domain::scope::{self, Scope};
 
 /// What a client asks for.
 #[derive(Debug)]
@@ -14,11 +15,10 @@ pub struct TokenRequest {
     pub client_id: String,
     /// What it shows for it.
     pub client_secret: Secret,
-    /// Scopes, separated by one blank; empty when none are asked for.
-    pub scope: String,
+    /// The scopes that are requested; empty when none are.
+    pub scopes: Vec<Scope>,
 }
 
-const SCOPE_MAX: usize = 1000;
 /// Longer ones are nobody's; they are not hashed, logged or looked up.
 const CREDENTIAL_MAX: usize = 255;
 
@@ -60,7 +60,8 @@ impl TokenRequest {
         Ok(Self {
             client_id,
             client_secret,
-            scope: scope(fields.scope.unwrap_or_default())?,
+            scopes: scope::requested(&fields.scope.unwrap_or_default())
+                .map_err(|_| TokenError::InvalidScope)?,
         })
     }
 }
@@ -137,21 +138,6 @@ fn form_decoded(text: &str) -> Option<String> {
         });
     }
     String::from_utf8(bytes).ok()
-}
-
-/// Checks the grammar of RFC 6749, 3.3.
-/// Reads a scope (RFC 6749, 3.3).
-pub(super) fn scope(text: String) -> Result<String, TokenError> {
-    let token = |token: &str| {
-        !token.is_empty()
-            && token
-                .bytes()
-                .all(|b| matches!(b, 0x21 | 0x23..=0x5b | 0x5d..=0x7e))
-    };
-    if text.len() > SCOPE_MAX || !(text.is_empty() || text.split(' ').all(token)) {
-        return Err(TokenError::InvalidScope);
-    }
-    Ok(text)
 }
 
 #[cfg(test)]

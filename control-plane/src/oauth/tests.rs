@@ -61,8 +61,9 @@ impl Stage {
             .create_application(&actor, "Mine", "", "")
             .await
             .unwrap();
+        let scopes = ["a", "b"].map(str::to_owned);
         let key = service
-            .create_key(&actor, application.id, KeyType::Sandbox)
+            .create_key(&actor, application.id, KeyType::Sandbox, &scopes)
             .await
             .unwrap();
         let manager = KeyManager::new(service.clone(), config).unwrap();
@@ -163,6 +164,55 @@ async fn a_client_gets_a_token_that_says_who_it_is() {
         );
         assert!(claims.jti.is_some() && claims.application.is_some());
     }
+}
+
+#[tokio::test]
+async fn a_scope_that_the_key_is_not_allowed_is_not_granted() {
+    let stage = Stage::new(&OauthConfig::default()).await;
+    for scope in ["metered", "metered%20A", "ab"] {
+        let form = format!("grant_type=client_credentials&scope={scope}");
+        let answer = stage.ask(stage.secret.expose(), &form).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{}", answer.body);
+        assert_eq!(answer.body["error"], "invalid_scope");
+        let answer = stage.ask("wrong", &form).await;
+        assert_eq!(answer.body["error"], "invalid_client", "{}", answer.body);
+    }
+}
+
+#[tokio::test]
+async fn of_the_scopes_that_are_requested_those_are_granted_that_the_key_is_allowed() {
+    let stage = Stage::new(&OauthConfig::default()).await;
+    for (requested, granted) in [("metered+b+c", "b"), ("b+a", "b a"), ("a+a", "a"), ("", "")] {
+        let form = format!("grant_type=client_credentials&scope={requested}");
+        let answer = stage.ask(stage.secret.expose(), &form).await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
+        // RFC 6749, 5.1: what differs from the request must be told.
+        let told = answer.body.get("scope").and_then(Value::as_str);
+        assert_eq!(told.unwrap_or_default(), granted, "{requested}");
+        let token = answer.body["access_token"].as_str().unwrap();
+        let claims = stage.verify(token, Algorithm::ES256).await.unwrap();
+        assert_eq!(claims.scope, granted, "{requested}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_is_for_who_asks_and_for_the_audience_of_the_installation_alone() {
+    let stage = Stage::new(&OauthConfig::default()).await;
+    let form = "grant_type=client_credentials&audience=others&resource=https%3A%2F%2Fothers.example\
+                &sub=ann&subject=ann&key_type=PRODUCTION&lifetime_seconds=999999&expires_in=999999";
+    let answer = stage.ask(stage.secret.expose(), form).await;
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
+    let token = answer.body["access_token"].as_str().unwrap();
+    let claims = stage.verify(token, Algorithm::ES256).await.unwrap();
+    assert_eq!(claims.aud, ["tidegate"]);
+    assert_eq!(
+        (claims.sub, claims.client_id),
+        (stage.client_id.clone(), stage.client_id)
+    );
+    assert_eq!(
+        (claims.key_type, claims.exp),
+        (KeyType::Sandbox, START + 3600)
+    );
 }
 
 #[tokio::test]
@@ -396,6 +446,8 @@ async fn the_server_tells_where_everything_is() {
         answer.body["grant_types_supported"][0],
         "client_credentials"
     );
+    // There are no scopes that every client could have.
+    assert!(answer.body.get("scopes_supported").is_none());
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! `POST /oauth2/token`: client credentials for an access token (RFC 6749, 4.4).
 //!
-//! Scopes are granted as they are asked for: what a scope opens is decided where it is required, at the API.
+//! A token gets the scopes that are both requested and allowed on the key, and the answer says which. A request none of
+//! whose scopes is allowed is refused; a request without scopes gets a token without scopes (RFC 6749, 3.3).
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -21,7 +22,10 @@ use super::{
     request::TokenRequest,
     signer::Signer,
 };
-use crate::{domain::name::KeyId, http::Peer};
+use crate::{
+    domain::{name::KeyId, scope},
+    http::Peer,
+};
 
 /// The key that signs, opened: opening one costs more than signing with it.
 #[derive(Default)]
@@ -84,18 +88,20 @@ impl KeyManager {
             tracing::info!(%peer, "a client failed to authenticate at the token endpoint");
             return Err(TokenError::InvalidClient);
         };
+        let granted = key.scopes.grant(&request.scopes);
+        let scope = scope::joined(&granted.ok_or(TokenError::ScopeNotAllowed)?);
         let terms = Terms {
             issuer: &it.issuer,
             audience: &it.audience,
             lifetime: it.lifetime,
-            scope: &request.scope,
+            scope: &scope,
         };
         let token = self.sign(&claims(&key, &application, terms, now))?;
         let granted = Granted {
             access_token: token.expose(),
             token_type: "Bearer",
             expires_in: it.lifetime.as_secs(),
-            scope: &request.scope,
+            scope: &scope,
         };
         Ok(Json(granted).into_response())
     }

@@ -14,6 +14,7 @@ pub(super) async fn endpoint(State(manager): State<KeyManager>) -> Json<Value> {
         "jwks_uri": format!("{base}/oauth2/jwks"),
         "grant_types_supported": ["client_credentials"],
         "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
+        // `scopes_supported` is left out, as section 2 allows: which scopes there are is said key by key.
         // Required by section 2; there is no authorization endpoint to answer anything.
         "response_types_supported": [],
     }))

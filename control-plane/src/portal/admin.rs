@@ -9,6 +9,7 @@ mod plans;
 mod application_policies;
 mod api_policies;
 mod deny_policies;
+mod application_keys;
 mod counters;
 mod users;
 mod signing_keys;
@@ -40,6 +41,11 @@ pub(super) const PLACES: &[Place] = &[
     place(
         "Deny policies",
         "/admin/deny-policies",
+        Permission::ManagePolicies,
+    ),
+    place(
+        "Application keys",
+        "/admin/application-keys",
         Permission::ManagePolicies,
     ),
     place("Counters", "/admin/counters", Permission::ManagePolicies),
@@ -136,6 +142,11 @@ fn of_policies() -> Router<Portal> {
             get(deny::open).post(deny::save),
         )
         .route("/admin/deny-policies/delete/{id}", post(deny::delete))
+        .route("/admin/application-keys", get(application_keys::list))
+        .route(
+            "/admin/application-keys/edit/{application}/{client_id}",
+            get(application_keys::open).post(application_keys::save),
+        )
         .route("/admin/counters", get(counters::list))
         .route("/admin/counters/{kind}/{id}", post(counters::reset))
 }

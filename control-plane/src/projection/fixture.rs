@@ -30,6 +30,7 @@ use crate::domain::{
         ApiPolicy, ApplicationPolicy, Condition, DenyPolicy, DenyTarget, Group, Per, Subject,
     },
     revision::{Deployment, Revision},
+    scope::AllowedScopes,
     settings::Settings,
     signing::{Algorithm, SigningKey, SigningKeyState},
     state::State,
@@ -294,6 +295,7 @@ impl World {
             client_id: ClientId::parse(&format!("client-{n}")).unwrap(),
             application: application_id(n),
             key_type: KeyType::Production,
+            scopes: AllowedScopes::default(),
             secret: SecretHash::of("secret"),
             created_at: NOW,
             secret_made_at: NOW,
@@ -336,6 +338,7 @@ fn design(n: u32) -> Design {
         endpoints: Endpoints {
             production: Some(EndpointUrl::parse(&format!("ws://backend-{n}:8080")).unwrap()),
             sandbox: None,
+            sandbox_keys_on_production: false,
         },
         topics: vec![Topic::everything()],
         notice_subprotocols: Vec::new(),

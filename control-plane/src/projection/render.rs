@@ -111,8 +111,8 @@ fn api(state: &State, environment: &EnvironmentName, id: ApiId) -> Option<v1::Ap
             v1::ApiState::Open.into()
         },
         production_endpoint: url(endpoints.production.as_ref()),
-        // An API with one endpoint is reached with either kind of key.
-        sandbox_endpoint: url(endpoints.sandbox.as_ref().or(endpoints.production.as_ref())),
+        sandbox_endpoint: url(endpoints.distinct_sandbox()),
+        sandbox_keys_on_production_endpoint: endpoints.sandbox_keys_on_production,
         topics: revision
             .design
             .topics

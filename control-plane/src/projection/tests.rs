@@ -15,9 +15,16 @@ use super::{
     },
 };
 use crate::domain::{
-    address::AddressRange, lifecycle::Lifecycle, name::UserName, object::ObjectKey,
-    policy::DenyTarget, revision::Revision, signing::SigningKeyState,
-    subscription::SubscriptionState, time::Timestamp,
+    address::AddressRange,
+    endpoint::{EndpointUrl, Endpoints},
+    lifecycle::Lifecycle,
+    name::UserName,
+    object::ObjectKey,
+    policy::DenyTarget,
+    revision::Revision,
+    signing::SigningKeyState,
+    subscription::SubscriptionState,
+    time::Timestamp,
 };
 
 fn project(world: &World, on: &str) -> Projection {
@@ -108,7 +115,33 @@ fn the_deployed_revision_is_sent_and_not_the_working_copy() {
     let sent = api(&world).unwrap();
     assert_eq!(sent.revision, revision_id(2).to_string());
     assert_eq!(sent.production_endpoint, "ws://backend-2:8080");
-    assert_eq!(sent.sandbox_endpoint, sent.production_endpoint);
+    assert_eq!(sent.sandbox_endpoint, "");
+}
+
+#[test]
+fn a_sandbox_endpoint_and_the_setting_for_sandbox_keys_are_sent_as_the_revision_has_them() {
+    let mut world = World::with_one_api();
+    let mut sent = |change: fn(&mut Endpoints)| {
+        let mut revision = Revision::clone(&world.0.revisions()[&revision_id(1)]);
+        change(&mut revision.design.endpoints);
+        world.put(revision);
+        let sent = api(&world).unwrap();
+        (
+            sent.sandbox_endpoint,
+            sent.sandbox_keys_on_production_endpoint,
+        )
+    };
+    assert_eq!(sent(|_| {}), (String::new(), false));
+    let allowed = sent(|it| it.sandbox_keys_on_production = true);
+    assert_eq!(allowed, (String::new(), true));
+    // A node that does not know the setting must not take one address under both names for a sandbox endpoint.
+    let same = sent(|it| {
+        it.sandbox.clone_from(&it.production);
+        it.sandbox_keys_on_production = false;
+    });
+    assert_eq!(same, (String::new(), false));
+    let own = sent(|it| it.sandbox = EndpointUrl::parse("ws://sandbox").ok());
+    assert_eq!(own, ("ws://sandbox".to_owned(), false));
 }
 
 #[test]

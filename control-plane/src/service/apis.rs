@@ -48,6 +48,8 @@ pub struct ApiInput {
     pub production_endpoint: String,
     /// `sandbox_endpoint`; empty for none.
     pub sandbox_endpoint: String,
+    /// `sandbox_keys_on_production_endpoint`.
+    pub sandbox_keys_on_production_endpoint: bool,
     /// `topics`; `/*` when empty.
     pub topics: Vec<TopicInput>,
     /// `plans`, by name without `plans/`.

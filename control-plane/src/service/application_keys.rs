@@ -11,14 +11,17 @@ use super::{
     error::{ServiceError, reason},
     guard::demand,
     listing::{self, Field, Kind, ListQuery, Page, Schema},
+    mask,
     password::{random_id, random_secret},
 };
 use crate::domain::{
     actor::Actor,
     application::{Application, ApplicationKey, KEYS_MAX},
     credential::SecretHash,
+    invalid::{Faults, Invalid, reason as invalid},
     name::ClientId,
     object::ObjectKey,
+    scope::{self, AllowedScopes, Scope},
     state::State,
     user::Permission,
 };
@@ -32,18 +35,37 @@ pub struct NewKey {
     pub secret: Secret,
 }
 
+/// A change of a key.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeyUpdate {
+    /// `scopes`.
+    pub scopes: Vec<String>,
+    /// `key_type`; only to find out attempts to change it. `None` when not given.
+    pub key_type: Option<KeyType>,
+    /// The fields to change.
+    pub mask: Vec<String>,
+}
+
 impl Service {
-    /// Makes a key; its secret is shown this once.
+    /// Makes a key; its secret is shown this once. Only who manages policies allows it scopes (see
+    /// [`Service::update_key`]).
     ///
     /// # Errors
-    /// `PermissionDenied`, `NotFound`, `FailedPrecondition` (`KEY_LIMIT`), `Storage`, `Unavailable`.
+    /// `PermissionDenied`, `NotFound`, `Invalid`, `FailedPrecondition` (`KEY_LIMIT`), `Storage`, `Unavailable`.
     pub async fn create_key(
         &self,
         actor: &Actor,
         application: ApplicationId,
         key_type: KeyType,
+        scopes: &[String],
     ) -> Result<NewKey, ServiceError> {
         demand(actor, Permission::Subscribe)?;
+        if !scopes.is_empty() {
+            demand(actor, Permission::ManagePolicies)?;
+        }
+        let mut faults = Faults::new();
+        let scopes = AllowedScopes::read(SCOPES, scopes, &mut faults);
+        faults.finish()?;
         let secret = random_secret();
         let hash = SecretHash::of(secret.expose());
         let key = self
@@ -67,6 +89,7 @@ impl Service {
                     client_id: ClientId::parse(&random_id()).expect("random ids are valid"),
                     application,
                     key_type,
+                    scopes,
                     secret: hash,
                     created_at: draft.now,
                     secret_made_at: draft.now,
@@ -90,6 +113,53 @@ impl Service {
         let state = self.state();
         owned(&state, actor, application)?;
         listing::page(state.keys_of(application), query, &KEY_SCHEMA)
+    }
+
+    /// Changes the scopes that a key is allowed. Only who manages policies does: they are what conditions on `scope` go by,
+    /// and the owner of the application, who asks for scopes, must not be who allows them. Tokens that the key has got
+    /// keep their scopes until they expire.
+    ///
+    /// # Errors
+    /// `PermissionDenied`, `NotFound`, `Invalid`, `Storage`, `Unavailable`.
+    pub async fn update_key(
+        &self,
+        actor: &Actor,
+        application: ApplicationId,
+        client_id: &str,
+        update: KeyUpdate,
+    ) -> Result<Arc<ApplicationKey>, ServiceError> {
+        demand(actor, Permission::ManagePolicies)?;
+        let client_id = client_id.to_owned();
+        self.commit(actor, "UpdateApplicationKey", move |draft| {
+            owned(draft.state(), &draft.actor, application)?;
+            let key = find_key(draft.state(), application, &client_id)?.clone();
+            let mut faults = Faults::new();
+            if update.key_type.is_some_and(|given| given != key.key_type) {
+                faults.add(
+                    "application_key.key_type",
+                    invalid::IMMUTABLE,
+                    "never changes",
+                );
+            }
+            let populated = |_: &str| !update.scopes.is_empty();
+            let fields = mask::resolve(
+                &update.mask,
+                &["scopes"],
+                &["key_type"],
+                populated,
+                &mut faults,
+            );
+            let mut next = ApplicationKey::clone(&key);
+            if fields.contains("scopes") {
+                next.scopes = AllowedScopes::read(SCOPES, &update.scopes, &mut faults);
+            }
+            faults.finish()?;
+            if next == *key {
+                return Ok(key);
+            }
+            Ok(draft.put(next))
+        })
+        .await
     }
 
     /// Deletes a key; tokens got with it are refused from then on.
@@ -141,16 +211,17 @@ impl Service {
     }
 
     /// Notes that the owner of an application is given an access token for one of its keys; gives what the token is made
-    /// of. Only owners are: a token acts as the application.
+    /// of, with the scopes that are granted of those requested. Only owners are: a token acts as the application.
     ///
     /// # Errors
-    /// `PermissionDenied`, `NotFound`, `Storage`, `Unavailable`.
+    /// `PermissionDenied`, `NotFound`, `Invalid` (`SCOPE_NOT_ALLOWED`), `Storage`, `Unavailable`.
     pub async fn note_access_token(
         &self,
         actor: &Actor,
         application: ApplicationId,
         client_id: &str,
-    ) -> Result<(Arc<ApplicationKey>, Arc<Application>), ServiceError> {
+        requested: Vec<Scope>,
+    ) -> Result<(Arc<ApplicationKey>, Arc<Application>, Vec<Scope>), ServiceError> {
         demand(actor, Permission::Subscribe)?;
         let client_id = client_id.to_owned();
         self.commit(actor, "GenerateAccessToken", move |draft| {
@@ -161,9 +232,20 @@ impl Service {
                 ));
             }
             let key = find_key(draft.state(), application.id, &client_id)?;
+            let granted = key.scopes.grant(&requested).ok_or_else(|| {
+                let allowed = match scope::joined(key.scopes.iter()) {
+                    allowed if allowed.is_empty() => "none".to_owned(),
+                    allowed => format!("`{allowed}`"),
+                };
+                Invalid::one(
+                    "scope",
+                    invalid::SCOPE_NOT_ALLOWED,
+                    format!("must name a scope that the key is allowed, which is {allowed}; an admin allows scopes"),
+                )
+            })?;
             // Nothing changes; what is written is the entry of the audit log.
             let key = ApplicationKey::clone(key);
-            Ok((draft.put(key), application))
+            Ok((draft.put(key), application, granted))
         })
         .await
     }
@@ -185,6 +267,8 @@ impl Service {
         Some((key.clone(), application.clone()))
     }
 }
+
+const SCOPES: &str = "application_key.scopes";
 
 const KEY_SCHEMA: Schema<ApplicationKey> = Schema {
     filter: &[("client_id", Kind::Text)],

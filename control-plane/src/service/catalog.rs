@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use tidegate_proto::{
+    claims::KeyType,
     ids::ApiId,
     path::{Context, TopicTemplate, Version},
 };
@@ -121,6 +122,19 @@ impl Service {
         let api = api.ok_or_else(|| ServiceError::NotFound(format!("apis/{id}")))?;
         Ok(listed(&state, visitor, api))
     }
+}
+
+/// Whether no gateway takes keys of this type for an API: it runs somewhere, and nowhere with an endpoint for them.
+#[must_use]
+pub fn refuses_keys(state: &State, api: ApiId, key_type: KeyType) -> bool {
+    let deployed = state
+        .deployments_of(api)
+        .filter_map(|deployment| state.revisions().get(&deployment.revision));
+    let mut takes = deployed.map(|revision| revision.design.endpoints.takes(key_type));
+    // Of what runs nowhere, nothing is known.
+    takes
+        .next()
+        .is_some_and(|first| !first && !takes.any(|takes| takes))
 }
 
 /// Where clients reach an API, by environment.

@@ -9,17 +9,17 @@ use tidegate_proto::{claims::KeyType, reason::Reason};
 use super::{Principal, Token};
 use crate::snapshot::{
     Snapshot,
-    model::{Api, KeyManager, Plan, SubscriptionState},
+    model::{Api, EndpointKind, KeyManager, SubscriptionState},
 };
 
-/// Leads a token of a key manager to the plan under which it may use the API. `held` is the plan that an open session has already: it
-/// stays where the new one is not held.
+/// Leads a token of a key manager to the plan under which it may use the API, and to the endpoint of the API. `held` is
+/// what an open session was let in as: it stays at its endpoint, and keeps its plan where the new one is not held.
 pub(super) fn judge(
     snapshot: &Snapshot,
     api: &Api,
     manager: &KeyManager,
     token: &Arc<Token>,
-    held: Option<&Arc<Plan>>,
+    held: Option<&Principal>,
 ) -> Result<Principal, Reason> {
     let key = snapshot
         .application_key(&token.client_id)
@@ -32,15 +32,22 @@ pub(super) fn judge(
     let subscription = snapshot
         .subscription(application.id, api.id)
         .ok_or(Reason::SubscriptionMissing)?;
-    match (subscription.state, key.key_type) {
-        (SubscriptionState::Active, _)
-        | (SubscriptionState::ProductionBlocked, KeyType::Sandbox) => {}
-        (SubscriptionState::Blocked, _)
-        | (SubscriptionState::ProductionBlocked, KeyType::Production) => {
+    let endpoint = match held {
+        None => api.endpoint_for(key.key_type),
+        Some(held) => Some(held.endpoint).filter(|&kind| api.takes(key.key_type, kind)),
+    };
+    // What is blocked for production is kept from the production endpoint by whatever key.
+    let is_production =
+        key.key_type == KeyType::Production || endpoint == Some(EndpointKind::Production);
+    match subscription.state {
+        SubscriptionState::Active => {}
+        SubscriptionState::ProductionBlocked if !is_production => {}
+        SubscriptionState::ProductionBlocked | SubscriptionState::Blocked => {
             return Err(Reason::SubscriptionBlocked);
         }
     }
     // The control plane sends a plan with its subscriptions; if it was rejected, nobody knows what to let through.
+    let held = held.map(|held| &held.plan);
     let plan = snapshot.plan(&subscription.plan).or(held).ok_or_else(|| {
         tracing::error!(
             plan = &*subscription.plan,
@@ -49,14 +56,13 @@ pub(super) fn judge(
         );
         Reason::GatewayFault
     })?;
-    if api.endpoint(key.key_type).is_none() {
-        return Err(Reason::EndpointMissing);
-    }
+    let endpoint = endpoint.ok_or(Reason::EndpointMissing)?;
     Ok(Principal {
         application: application.clone(),
         subscription: subscription.clone(),
         plan: plan.clone(),
         key_type: key.key_type,
+        endpoint,
         token: token.clone(),
     })
 }

@@ -19,6 +19,7 @@ use crate::{
         fixture::{
             Signer, api, application, application_key, key_manager, plan, snapshot, subscription,
         },
+        model::EndpointKind,
     },
 };
 
@@ -56,6 +57,32 @@ impl World {
 
     fn remove(&mut self, kind: fn(&Body) -> bool) {
         self.bodies.retain(|body| !kind(body));
+    }
+
+    /// Makes the application's key one for sandbox endpoints.
+    fn sandbox_key(&mut self) {
+        self.change(|body| {
+            if let Body::ApplicationKey(key) = body {
+                key.key_type = v1::KeyType::Sandbox.into();
+            }
+        });
+    }
+
+    /// Changes the APIs.
+    fn api(&mut self, change: impl Fn(&mut v1::Api)) {
+        self.change(|body| {
+            if let Body::Api(api) = body {
+                change(api);
+            }
+        });
+    }
+
+    fn subscription(&mut self, state: v1::SubscriptionState) {
+        self.change(|body| {
+            if let Body::Subscription(subscription) = body {
+                subscription.state = state.into();
+            }
+        });
     }
 
     fn snapshot(&self) -> Snapshot {
@@ -266,6 +293,74 @@ fn entitlement_is_judged_anew_for_a_remembered_token() {
         world.ask("/echo/1.0", &token),
         Err(Reason::ApplicationUnknown)
     );
+}
+
+#[test]
+fn a_key_is_refused_where_the_api_has_no_endpoint_of_its_type() {
+    let mut world = World::new();
+    let token = world.token(|_| {});
+    world.api(|api| api.production_endpoint.clear());
+    assert_eq!(world.ask("/echo/1.0", &token), Err(Reason::EndpointMissing));
+    world.sandbox_key();
+    world.api(|api| {
+        // As control planes before this setting said it, and caches that hold what they said.
+        api.production_endpoint = "ws://backend:8080".to_owned();
+        api.sandbox_endpoint = "ws://backend:8080".to_owned();
+    });
+    assert_eq!(world.ask("/echo/1.0", &token), Err(Reason::EndpointMissing));
+}
+
+#[test]
+fn a_sandbox_key_uses_the_production_endpoint_where_the_api_says_so_and_has_no_other() {
+    let mut world = World::new();
+    let token = world.token(|_| {});
+    world.sandbox_key();
+    let endpoint = |world: &World| world.ask("/echo/1.0", &token).map(|it| it.endpoint);
+    assert_eq!(endpoint(&world), Ok(EndpointKind::Sandbox));
+    world.api(|api| api.sandbox_keys_on_production_endpoint = true);
+    assert_eq!(endpoint(&world), Ok(EndpointKind::Sandbox));
+    world.api(|api| api.sandbox_endpoint.clear());
+    assert_eq!(endpoint(&world), Ok(EndpointKind::Production));
+    world.api(|api| api.sandbox_endpoint.clone_from(&api.production_endpoint));
+    assert_eq!(endpoint(&world), Ok(EndpointKind::Production));
+    world.subscription(v1::SubscriptionState::ProductionBlocked);
+    assert_eq!(endpoint(&world), Err(Reason::SubscriptionBlocked));
+    world.subscription(v1::SubscriptionState::Active);
+    world.api(|api| api.production_endpoint.clear());
+    world.api(|api| api.sandbox_endpoint.clear());
+    assert_eq!(endpoint(&world), Err(Reason::EndpointMissing));
+}
+
+#[test]
+fn an_open_session_ends_when_its_key_may_no_longer_use_the_endpoint_that_it_is_connected_to() {
+    let mut world = World::new();
+    let token = world.token(|_| {});
+    world.sandbox_key();
+    world.api(|api| {
+        api.sandbox_keys_on_production_endpoint = true;
+        api.sandbox_endpoint.clear();
+    });
+    let on_production = world.ask("/echo/1.0", &token).unwrap();
+    let again = |world: &World, principal: &Principal| {
+        rejudge(&world.snapshot(), principal.subscription.api, principal).map(|it| it.endpoint)
+    };
+    assert_eq!(again(&world, &on_production), Ok(EndpointKind::Production));
+    // A sandbox endpoint that is added is for new sessions; this one stays while the API allows it.
+    world.api(|api| api.sandbox_endpoint = "ws://sandbox:8080".to_owned());
+    assert_eq!(again(&world, &on_production), Ok(EndpointKind::Production));
+    world.subscription(v1::SubscriptionState::ProductionBlocked);
+    assert_eq!(
+        again(&world, &on_production),
+        Err(Reason::SubscriptionBlocked)
+    );
+    let on_sandbox = world.ask("/echo/1.0", &token).unwrap();
+    assert_eq!(again(&world, &on_sandbox), Ok(EndpointKind::Sandbox));
+    world.subscription(v1::SubscriptionState::Active);
+    world.api(|api| api.sandbox_keys_on_production_endpoint = false);
+    assert_eq!(again(&world, &on_production), Err(Reason::EndpointMissing));
+    assert_eq!(again(&world, &on_sandbox), Ok(EndpointKind::Sandbox));
+    world.api(|api| api.sandbox_endpoint.clear());
+    assert_eq!(again(&world, &on_sandbox), Err(Reason::EndpointMissing));
 }
 
 #[test]

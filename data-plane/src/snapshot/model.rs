@@ -98,8 +98,10 @@ pub struct Api {
     pub state: ApiState,
     /// Where sessions with production keys go.
     pub production: Option<Endpoint>,
-    /// Where sessions with sandbox keys go.
+    /// Where sessions with sandbox keys go; never the production endpoint.
     pub sandbox: Option<Endpoint>,
+    /// Whether sandbox keys may use the production endpoint.
+    pub sandbox_keys_on_production_endpoint: bool,
     /// The topics, the most specific first: the first that matches is the one.
     pub topics: Vec<Topic>,
     /// The name of the API policy over all of its topics.
@@ -108,6 +110,15 @@ pub struct Api {
     pub notice_subprotocols: Vec<Box<str>>,
     /// Counts up when an admin resets the API's counters.
     pub quota_generation: u64,
+}
+
+/// Which of the endpoints of its API a session is connected to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum EndpointKind {
+    /// The production endpoint.
+    Production,
+    /// The sandbox endpoint.
+    Sandbox,
 }
 
 /// What an API's lifecycle means to a node.
@@ -314,13 +325,35 @@ impl Body {
 // === impl Api ===
 
 impl Api {
-    /// Where sessions with a key of this kind go.
+    /// The endpoint of a kind.
     #[must_use]
-    pub const fn endpoint(&self, key_type: KeyType) -> Option<&Endpoint> {
-        match key_type {
-            KeyType::Production => self.production.as_ref(),
-            KeyType::Sandbox => self.sandbox.as_ref(),
+    pub const fn endpoint(&self, kind: EndpointKind) -> Option<&Endpoint> {
+        match kind {
+            EndpointKind::Production => self.production.as_ref(),
+            EndpointKind::Sandbox => self.sandbox.as_ref(),
         }
+    }
+
+    /// Which endpoint a new session with a key of this type goes to; `None` when the API has none for it.
+    #[must_use]
+    pub fn endpoint_for(&self, key_type: KeyType) -> Option<EndpointKind> {
+        [EndpointKind::Sandbox, EndpointKind::Production]
+            .into_iter()
+            .find(|&kind| self.takes(key_type, kind))
+    }
+
+    /// Whether sessions with a key of this type may be connected to the endpoint of a kind. False where there is none.
+    #[must_use]
+    pub const fn takes(&self, key_type: KeyType, kind: EndpointKind) -> bool {
+        let allowed = match (key_type, kind) {
+            (KeyType::Production, EndpointKind::Production)
+            | (KeyType::Sandbox, EndpointKind::Sandbox) => true,
+            (KeyType::Sandbox, EndpointKind::Production) => {
+                self.sandbox_keys_on_production_endpoint
+            }
+            (KeyType::Production, EndpointKind::Sandbox) => false,
+        };
+        allowed && self.endpoint(kind).is_some()
     }
 
     /// The path under which this version answers.

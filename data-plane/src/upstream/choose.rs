@@ -1,6 +1,7 @@
-//! Which endpoint of an API a session goes to: the production or the sandbox one, by the kind of key.
+//! The endpoint of an API that a session is connected to: the production or the sandbox one, as `auth` judged by the type
+//! of key.
 //!
-//! Owns the choice only; what an endpoint is comes from the snapshot. Called by `session`.
+//! What an endpoint is comes from the snapshot. Called by `session`.
 
 use tidegate_proto::reason::Reason;
 
@@ -9,11 +10,11 @@ use crate::{
     snapshot::model::{Api, Endpoint},
 };
 
-/// Chooses the endpoint.
+/// The endpoint that a principal may use.
 ///
 /// # Errors
-/// `EndpointMissing` when the API has none for this kind of key.
+/// `EndpointMissing` when the API has none of this kind.
 pub fn choose<'a>(api: &'a Api, principal: &Principal) -> Result<&'a Endpoint, Reason> {
-    api.endpoint(principal.key_type)
+    api.endpoint(principal.endpoint)
         .ok_or(Reason::EndpointMissing)
 }

@@ -8,6 +8,7 @@ mod flood;
 mod foreign;
 mod handshakes;
 mod tokens;
+mod keys;
 mod backends;
 mod frames;
 mod conformance;

@@ -47,6 +47,7 @@ pub(super) fn read_api(api: v1::Api, faults: &mut Faults) -> ApiInput {
         tags: api.tags,
         production_endpoint: api.production_endpoint,
         sandbox_endpoint: api.sandbox_endpoint,
+        sandbox_keys_on_production_endpoint: api.sandbox_keys_on_production_endpoint,
         topics,
         plans: api
             .plans
@@ -128,6 +129,7 @@ pub(super) fn api_for(actor: &Actor, state: &State, of: &Api) -> v1::Api {
     if !actor.may(Permission::ViewApis) {
         seen.production_endpoint.clear();
         seen.sandbox_endpoint.clear();
+        seen.sandbox_keys_on_production_endpoint = false;
         for topic in &mut seen.topics {
             topic.mapping.clear();
         }
@@ -220,6 +222,7 @@ fn frozen(api: &Api, design: &Design) -> v1::Api {
         tags: design.tags.iter().cloned().collect(),
         production_endpoint: url(&design.endpoints.production),
         sandbox_endpoint: url(&design.endpoints.sandbox),
+        sandbox_keys_on_production_endpoint: design.endpoints.sandbox_keys_on_production,
         topics: design.topics.iter().map(topic).collect(),
         notice_subprotocols: design.notice_subprotocols.clone(),
         creator: format!("users/{}", api.provider),

@@ -71,6 +71,7 @@ async fn every_field_comes_back_as_it_went_in() {
         description: "sends\nback".to_owned(),
         tags: vec!["demo".to_owned(), "echo".to_owned()],
         sandbox_endpoint: "wss://sandbox.example/ws".to_owned(),
+        sandbox_keys_on_production_endpoint: true,
         topics: vec![Topic {
             template: "/rooms/{room}".to_owned(),
             mapping: "/r?id={uri.var.room}".to_owned(),

@@ -2,26 +2,27 @@
 
 use tidegate_proto::{
     admin::v1::{
-        Api, ApiPolicy, ApplicationPolicy, BlockSubscriptionRequest, ChangeLifecycleRequest,
-        ChangePasswordRequest, CreateApiPolicyRequest, CreateApiRequest, CreateApiVersionRequest,
-        CreateApplicationKeyRequest, CreateApplicationPolicyRequest, CreateApplicationRequest,
-        CreateDenyPolicyRequest, CreateDocumentRequest, CreateEnvironmentRequest,
-        CreatePlanRequest, CreateRevisionRequest, CreateSubscriptionRequest, CreateUserRequest,
-        DeleteApiPolicyRequest, DeleteApiRequest, DeleteApplicationKeyRequest,
-        DeleteApplicationPolicyRequest, DeleteApplicationRequest, DeleteDenyPolicyRequest,
-        DeleteDocumentRequest, DeleteEnvironmentRequest, DeletePlanRequest, DeleteRevisionRequest,
-        DeleteSubscriptionRequest, DeleteThumbnailRequest, DeleteUserRequest, DenyPolicy,
-        DeployRevisionRequest, Document, Environment, GenerateAccessTokenRequest, GetApiRequest,
-        GetDenyPolicyRequest, GetSettingsRequest, GetSubscriptionUsageRequest, LifecycleAction,
-        ListApiPoliciesRequest, ListApisRequest, ListApplicationPoliciesRequest,
-        ListAuditEntriesRequest, ListDenyPoliciesRequest, ListDeploymentProgressRequest,
-        ListNodesRequest, ListSigningKeysRequest, Plan, RegenerateSecretRequest,
-        ResetApiQuotaRequest, ResetApplicationQuotaRequest, ResetSubscriptionQuotaRequest,
-        RestoreRevisionRequest, RotateSigningKeyRequest, SetThumbnailRequest,
-        SignOutEverywhereRequest, Subscription, Topic, UnblockSubscriptionRequest,
-        UndeployRevisionRequest, UpdateApiPolicyRequest, UpdateApiRequest,
-        UpdateApplicationPolicyRequest, UpdateApplicationRequest, UpdateDenyPolicyRequest,
-        UpdateDocumentRequest, UpdateEnvironmentRequest, UpdatePlanRequest, UpdateSettingsRequest,
+        Api, ApiPolicy, ApplicationKey, ApplicationPolicy, BlockSubscriptionRequest,
+        ChangeLifecycleRequest, ChangePasswordRequest, CreateApiPolicyRequest, CreateApiRequest,
+        CreateApiVersionRequest, CreateApplicationKeyRequest, CreateApplicationPolicyRequest,
+        CreateApplicationRequest, CreateDenyPolicyRequest, CreateDocumentRequest,
+        CreateEnvironmentRequest, CreatePlanRequest, CreateRevisionRequest,
+        CreateSubscriptionRequest, CreateUserRequest, DeleteApiPolicyRequest, DeleteApiRequest,
+        DeleteApplicationKeyRequest, DeleteApplicationPolicyRequest, DeleteApplicationRequest,
+        DeleteDenyPolicyRequest, DeleteDocumentRequest, DeleteEnvironmentRequest,
+        DeletePlanRequest, DeleteRevisionRequest, DeleteSubscriptionRequest,
+        DeleteThumbnailRequest, DeleteUserRequest, DenyPolicy, DeployRevisionRequest, Document,
+        Environment, GenerateAccessTokenRequest, GetApiRequest, GetDenyPolicyRequest,
+        GetSettingsRequest, GetSubscriptionUsageRequest, LifecycleAction, ListApiPoliciesRequest,
+        ListApisRequest, ListApplicationPoliciesRequest, ListAuditEntriesRequest,
+        ListDenyPoliciesRequest, ListDeploymentProgressRequest, ListNodesRequest,
+        ListSigningKeysRequest, Plan, RegenerateSecretRequest, ResetApiQuotaRequest,
+        ResetApplicationQuotaRequest, ResetSubscriptionQuotaRequest, RestoreRevisionRequest,
+        RotateSigningKeyRequest, SetThumbnailRequest, SignOutEverywhereRequest, Subscription,
+        Topic, UnblockSubscriptionRequest, UndeployRevisionRequest, UpdateApiPolicyRequest,
+        UpdateApiRequest, UpdateApplicationKeyRequest, UpdateApplicationPolicyRequest,
+        UpdateApplicationRequest, UpdateDenyPolicyRequest, UpdateDocumentRequest,
+        UpdateEnvironmentRequest, UpdatePlanRequest, UpdateSettingsRequest,
         UpdateSubscriptionRequest, UpdateUserRequest,
     },
     ids::{ApiId, ApplicationId, DenyPolicyId, DocumentId, RevisionId, SubscriptionId},
@@ -104,6 +105,10 @@ async fn every_subscriber_call(caller: &Caller) -> Tried {
         applications.update_application(UpdateApplicationRequest { application: Some(mine), ..Default::default() }) => [Admin, Subscriber],
         applications.delete_application(DeleteApplicationRequest { name: application.clone(), ..Default::default() }) => [Admin, Subscriber],
         applications.create_application_key(CreateApplicationKeyRequest { parent: application.clone(), ..Default::default() }) => [Admin, Subscriber],
+        applications.update_application_key(UpdateApplicationKeyRequest {
+            application_key: Some(ApplicationKey { name: key.clone(), ..Default::default() }),
+            ..Default::default()
+        }) => [Admin],
         applications.delete_application_key(DeleteApplicationKeyRequest { name: key.clone() }) => [Admin, Subscriber],
         applications.regenerate_secret(RegenerateSecretRequest { name: key.clone() }) => [Admin, Subscriber],
         applications.generate_access_token(GenerateAccessTokenRequest { name: key, ..Default::default() }) => [Admin, Subscriber],
@@ -280,6 +285,7 @@ async fn where_the_backend_is_is_told_to_those_who_see_every_api_and_to_nobody_e
     };
     let api = Api {
         sandbox_endpoint: "ws://sandbox:8080".to_owned(),
+        sandbox_keys_on_production_endpoint: true,
         topics: vec![topic],
         ..echo()
     };
@@ -298,6 +304,8 @@ async fn where_the_backend_is_is_told_to_those_who_see_every_api_and_to_nobody_e
             ];
             let is_told = told.map(|it| !it.is_empty());
             assert_eq!(is_told, [role != Subscriber; 3], "{role:?}");
+            let is_told = seen.sandbox_keys_on_production_endpoint;
+            assert_eq!(is_told, role != Subscriber, "{role:?}");
             assert_eq!(seen.topics[0].template, "/rooms");
         }
     }

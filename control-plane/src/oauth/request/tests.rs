@@ -3,7 +3,7 @@
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::{HeaderMap, header};
 
-use super::{TokenError, TokenRequest};
+use super::{TokenError, TokenRequest, scope};
 
 fn read(
     basic: Option<&str>,
@@ -22,7 +22,7 @@ fn read(
         (
             request.client_id,
             request.client_secret.expose().to_owned(),
-            request.scope,
+            scope::joined(&request.scopes),
         )
     })
 }

@@ -10,6 +10,7 @@ use super::{id, own, owner};
 use crate::{
     domain::{
         application::{Application, ApplicationKey},
+        scope,
         subscription::Subscription,
         user::Permission,
     },
@@ -300,6 +301,10 @@ impl Show {
 
     fn key_type(&self, of: &ApplicationKey) -> &'static str {
         own::key_type(of.key_type)
+    }
+
+    fn scopes(&self, of: &ApplicationKey) -> String {
+        scope::joined(of.scopes.iter())
     }
 
     /// Whether the one who looks may get tokens, who must be the owner.

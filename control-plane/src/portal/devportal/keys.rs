@@ -9,7 +9,10 @@ use tidegate_proto::claims::KeyType;
 
 use super::{applications::Confirm, id, own, snippets, tokens::Token};
 use crate::{
-    domain::application::{Application, ApplicationKey},
+    domain::{
+        application::{Application, ApplicationKey},
+        scope::Scope,
+    },
     oauth::issue::Ask,
     portal::{
         Answer, Form, Frame, Notice, Portal, Posted, Problem, See, SignedIn, fields::Fields,
@@ -63,7 +66,7 @@ pub(super) async fn create(
     let application = portal.service.get_application(actor, id(&application)?)?;
     let made = portal
         .service
-        .create_key(actor, application.id, key_type)
+        .create_key(actor, application.id, key_type, &[])
         .await?;
     show_secret(&portal, posted.frame("Your new key"), application, made)
 }
@@ -210,12 +213,13 @@ pub(super) async fn issue(
         application: of.0.id,
         client_id: of.1.client_id.to_string(),
         lifetime_seconds,
-        scope: form.value("scope").trim().to_owned(),
+        scope: form.fields().all("scope").collect::<Vec<_>>().join(" "),
     };
     let token = match portal.key_manager.issue(&posted.actor, ask).await {
         Ok(issued) => Some(Token {
             text: issued.token.expose().to_owned(),
             expires_at: issued.expires_at,
+            scope: issued.scope,
         }),
         Err(error) => {
             let names = [("lifetime_seconds", "lifetime_seconds"), ("scope", "scope")];
@@ -295,6 +299,12 @@ impl Made {
 // === impl AskForToken ===
 
 impl AskForToken {
+    /// The scopes that may be chosen, each with its label.
+    fn scopes(&self) -> Vec<(&str, &str)> {
+        let scopes = self.key.scopes.iter().map(Scope::as_str);
+        scopes.map(|scope| (scope, scope)).collect()
+    }
+
     fn key_type(&self) -> &'static str {
         own::key_type(self.key.key_type)
     }

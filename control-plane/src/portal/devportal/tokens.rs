@@ -8,6 +8,7 @@ use crate::{
     domain::{time::Timestamp, user::Permission},
     oauth::issue::Ask,
     portal::{Form, Portal, Posted, Problem, SignedIn, Visitor},
+    service::catalog::refuses_keys,
 };
 
 /// A token that a page shows once.
@@ -15,6 +16,7 @@ use crate::{
 pub(super) struct Token {
     pub(super) text: String,
     pub(super) expires_at: Timestamp,
+    pub(super) scope: String,
 }
 
 /// What there is to get tokens with.
@@ -43,6 +45,7 @@ impl Keys {
 
     fn about(portal: &Portal, signed_in: &SignedIn, api: ApiId) -> Result<Self, Problem> {
         let own = own::about(portal, signed_in, api)?;
+        let state = portal.service.state();
         let mut keys = Self::default();
         for own in own.into_iter().filter(|own| own.subscription.is_some()) {
             keys.is_subscribed = true;
@@ -50,10 +53,15 @@ impl Keys {
             keys.options.extend(own.keys.iter().map(|key| {
                 let value = format!("{}/{}", application.id, key.client_id);
                 let kind = own::key_type(key.key_type).to_lowercase();
+                let refused = if refuses_keys(&state, api, key.key_type) {
+                    format!(" (refused: the API has no endpoint for {kind} keys)")
+                } else {
+                    String::new()
+                };
                 let client: String = key.client_id.as_str().chars().take(8).collect();
                 (
                     value,
-                    format!("{} · {kind} key {client}…", application.name),
+                    format!("{} · {kind} key {client}…{refused}", application.name),
                 )
             }));
         }
@@ -81,6 +89,7 @@ pub(super) async fn issue(
         Ok(issued) => Ok(Some(Token {
             text: issued.token.expose().to_owned(),
             expires_at: issued.expires_at,
+            scope: issued.scope,
         })),
         Err(error) => {
             form.refuse(error, &[])?;

@@ -26,6 +26,7 @@ const EDIT: Edit = Edit {
     mask: &[
         "production_endpoint",
         "sandbox_endpoint",
+        "sandbox_keys_on_production_endpoint",
         "notice_subprotocols",
     ],
     lists: &["notice_subprotocols"],
@@ -80,6 +81,10 @@ fn of(api: &Api) -> Fields {
     Fields::new()
         .with("production_endpoint", text(&endpoints.production))
         .with("sandbox_endpoint", text(&endpoints.sandbox))
+        .with_all(
+            "sandbox_keys_on_production_endpoint",
+            endpoints.sandbox_keys_on_production.then_some("1"),
+        )
         .with(
             "notice_subprotocols",
             api.design.notice_subprotocols.join(", "),
@@ -90,6 +95,7 @@ fn input(fields: &Fields) -> ApiInput {
     ApiInput {
         production_endpoint: fields.text("production_endpoint").trim().to_owned(),
         sandbox_endpoint: fields.text("sandbox_endpoint").trim().to_owned(),
+        sandbox_keys_on_production_endpoint: fields.has("sandbox_keys_on_production_endpoint"),
         notice_subprotocols: items(fields.text("notice_subprotocols")),
         ..ApiInput::default()
     }

@@ -13,6 +13,7 @@ use super::{
 use crate::{
     domain::{
         api::{Api, Visibility},
+        endpoint::Endpoints,
         lifecycle::{Action, LifecycleEvent},
         user::Permission,
     },
@@ -100,7 +101,6 @@ fn steps(signed_in: &SignedIn, api: &Api, urls: &[GatewayUrls]) -> [Step; 4] {
         may.then(|| path(api.id, part))
     };
     let endpoints = &api.design.endpoints;
-    let endpoint = endpoints.production.as_ref().or(endpoints.sandbox.as_ref());
     let plans: Vec<_> = api.plans.iter().map(|plan| plan.as_str()).collect();
     let places: Vec<_> = urls.iter().map(|url| url.environment.as_str()).collect();
     let or = |text: String, missing: &str| {
@@ -113,11 +113,8 @@ fn steps(signed_in: &SignedIn, api: &Api, urls: &[GatewayUrls]) -> [Step; 4] {
     [
         Step {
             what: "Endpoint",
-            is_done: endpoint.is_some(),
-            how: endpoint.map_or_else(
-                || "Say where the backend is".to_owned(),
-                ToString::to_string,
-            ),
+            is_done: !endpoints.is_empty(),
+            how: reached(endpoints),
             place: place("endpoints", &[Permission::DesignApis]),
         },
         Step {
@@ -143,6 +140,20 @@ fn steps(signed_in: &SignedIn, api: &Api, urls: &[GatewayUrls]) -> [Step; 4] {
             place: None,
         },
     ]
+}
+
+/// Where the backend is, and which keys do not reach it.
+fn reached(endpoints: &Endpoints) -> String {
+    let production = endpoints.production.as_ref();
+    match (production, endpoints.distinct_sandbox()) {
+        (None, None) => "Say where the backend is".to_owned(),
+        (None, Some(url)) => format!("{url}, for sandbox keys; production keys are refused"),
+        (Some(url), None) if endpoints.sandbox_keys_on_production => {
+            format!("{url}, for sandbox keys too")
+        }
+        (Some(url), None) => format!("{url}; sandbox keys are refused"),
+        (Some(url), Some(sandbox)) => format!("{url}; {sandbox} for sandbox keys"),
+    }
 }
 
 // === impl Overview ===

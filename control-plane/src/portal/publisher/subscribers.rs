@@ -115,7 +115,9 @@ pub(super) async fn set(
                 format!("{application} is blocked: its sessions end, and new ones are refused.")
             }
             SubscriptionState::ProductionBlocked => {
-                format!("{application} is blocked for production keys; sandbox keys still pass.")
+                format!(
+                    "{application} is blocked for production; sandbox keys still reach the sandbox endpoint."
+                )
             }
         }
     })

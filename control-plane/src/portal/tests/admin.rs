@@ -53,6 +53,7 @@ async fn every_page_shows_in_its_frame_and_is_small() {
         "/admin/application-policies",
         "/admin/api-policies",
         "/admin/deny-policies",
+        "/admin/application-keys",
         "/admin/counters",
         "/admin/counters?kind=apis",
         "/admin/counters?kind=applications",
@@ -103,6 +104,8 @@ async fn what_a_role_may_not_do_is_neither_shown_nor_possible() {
             "/admin/application-policies",
             "/admin/api-policies",
             "/admin/deny-policies",
+            "/admin/application-keys",
+            "/admin/application-keys/edit/x/y",
             "/admin/counters",
             "/admin/users",
             "/admin/signing-keys",
@@ -583,6 +586,7 @@ async fn names_and_texts_that_are_scripts_are_text_everywhere() {
         "/admin/application-policies/edit/P",
         "/admin/plans",
         "/admin/deny-policies",
+        "/admin/application-keys",
         "/admin/counters",
         "/admin/counters?kind=apis",
         "/admin/users",
@@ -686,6 +690,72 @@ async fn an_admin_allows_strangers_to_sign_up() {
     assert!(ada.get(path).await.has(" checked"));
     send(&mut ada, path, Fields::new()).await.location();
     assert!(!stage.service.is_sign_up_allowed());
+}
+
+#[tokio::test]
+async fn an_admin_allows_a_key_scopes_and_its_owner_chooses_among_them() {
+    let stage = Stage::new().await;
+    let mut ada = stage.signed_in("ada").await;
+    let list = "/admin/application-keys";
+    assert!(ada.get(list).await.has("No application yet"));
+    let mut sue = stage.signed_in("sue").await;
+    let new = "/devportal/applications/new";
+    send(&mut sue, new, Fields::new().with("name", "Dashboard")).await;
+    let of = *stage.service.state().applications().keys().next().unwrap();
+    let application = format!("/devportal/applications/{of}");
+    let production = Fields::new().with("key_type", "PRODUCTION");
+    send(&mut sue, &format!("{application}/keys"), production).await;
+    let key = || {
+        stage
+            .service
+            .state()
+            .keys()
+            .values()
+            .next()
+            .unwrap()
+            .clone()
+    };
+    let client_id = key().client_id.to_string();
+    let token = format!("{application}/keys/{client_id}/token");
+    assert!(sue.get(&token).await.has("is not allowed any"));
+
+    let edit = format!("{list}/edit/{of}/{client_id}");
+    let page = ada.get(list).await;
+    assert!(page.has(&edit) && page.has("no scopes") && page.has("of sue"));
+    let scopes = |text: &str| Fields::new().with("scopes", text);
+    let page = send(&mut sue, &edit, scopes("read")).await;
+    assert_eq!(page.status, StatusCode::FORBIDDEN);
+    let page = send(&mut ada, &edit, scopes("read re\"ad")).await;
+    assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(page.has("id=\"f-scopes-fault\"") && page.has("Number 2: must not contain"));
+    assert!(key().scopes.is_empty());
+    let page = send(&mut ada, &edit, scopes(" write\n read ")).await;
+    assert_eq!(page.location(), list);
+    assert!(ada.get(list).await.has("read write"));
+    assert!(ada.get(&edit).await.has("value=\"read write\""));
+
+    assert!(sue.get(&application).await.has("read write"));
+    let page = sue.get(&token).await;
+    assert!(page.has("value=\"read\"") && page.has("value=\"write\"") && !page.has(" checked"));
+    let chosen = Fields::new().with("scope", "write").with("scope", "read");
+    let page = send(&mut sue, &token, chosen).await;
+    assert!(
+        page.has("eyJ") && page.has("<code>write read</code>"),
+        "{}",
+        page.text
+    );
+    let page = send(&mut sue, &token, Fields::new().with("scope", "admin")).await;
+    assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(page.has("id=\"f-scope-fault\"") && !page.has("eyJ"));
+
+    for gone in [
+        format!("{list}/edit/{of}/nobody"),
+        format!("{list}/edit/x/{client_id}"),
+    ] {
+        assert_eq!(ada.get(&gone).await.status, StatusCode::NOT_FOUND, "{gone}");
+    }
+    send(&mut ada, &edit, scopes("")).await;
+    assert!(key().scopes.is_empty());
 }
 
 #[tokio::test]

@@ -277,6 +277,12 @@ async fn a_token_is_shown_once_and_put_into_code_and_console() {
         let page = sue.post(&path, &token_of(&sue, &path), fields).await;
         assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY, "{name}");
     }
+    let sandbox = Fields::new().with("key_type", "SANDBOX");
+    let keys = format!("{app}/keys");
+    sue.post(&keys, &token_of(&sue, &keys), sandbox).await;
+    let page = sue.get(&format!("/devportal/apis/{api}/console")).await;
+    let refused = "(refused: the API has no endpoint for sandbox keys)";
+    assert_eq!(page.text.matches(refused).count(), 1, "{}", page.text);
     let path = format!("{app}/keys/{client_id}/token");
     for (lifetime, told) in [("x", "number of seconds"), ("99999999", "must be between")] {
         let fields = Fields::new().with("lifetime_seconds", lifetime);

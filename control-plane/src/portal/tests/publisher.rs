@@ -371,6 +371,42 @@ async fn basic_info_is_saved_previewed_and_refused_field_by_field() {
 }
 
 #[tokio::test]
+async fn a_publisher_says_whether_sandbox_keys_may_use_the_production_endpoint() {
+    let stage = Stage::new().await;
+    let (_, overview) = stage.echo().await;
+    let mut carl = stage.signed_in("carl").await;
+    assert!(carl.get(&overview).await.has("; sandbox keys are refused"));
+    let path = format!("{overview}/endpoints");
+    let typed = |production: &str, sandbox: &str| {
+        Fields::new()
+            .with("production_endpoint", production)
+            .with("sandbox_endpoint", sandbox)
+            .with("_etag", stage.api().etag.to_string())
+    };
+    let page = carl.get(&path).await;
+    assert!(page.has("sandbox_keys_on_production_endpoint") && !page.has(" checked"));
+
+    let ticked = typed("ws://b:1", "").with("sandbox_keys_on_production_endpoint", "1");
+    carl.submit(&path, ticked).await;
+    assert!(stage.api().design.endpoints.sandbox_keys_on_production);
+    assert!(carl.get(&path).await.has(" checked"));
+    assert!(
+        carl.get(&overview)
+            .await
+            .has("ws://b:1, for sandbox keys too")
+    );
+
+    let page = carl.submit(&path, typed("ws://b:1", "ws://b:1")).await;
+    assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(page.has("id=\"f-sandbox_endpoint-fault\"") && page.has("is the production endpoint"));
+
+    carl.submit(&path, typed("", "ws://s:1")).await;
+    assert!(!stage.api().design.endpoints.sandbox_keys_on_production);
+    let page = carl.get(&overview).await;
+    assert!(page.has("ws://s:1, for sandbox keys; production keys are refused"));
+}
+
+#[tokio::test]
 async fn the_second_of_two_editors_is_told_and_sees_both() {
     let stage = Stage::new().await;
     let (api, path) = stage.echo().await;
@@ -609,7 +645,11 @@ async fn subscribers_are_seen_with_what_they_use_blocked_and_unblocked() {
         to("PRODUCTION_BLOCKED", state(&stage).etag.to_string()),
     )
     .await;
-    assert!(pat.get(&here).await.has("sandbox keys still pass"));
+    assert!(
+        pat.get(&here)
+            .await
+            .has("sandbox keys still reach the sandbox endpoint")
+    );
     pat.submit(&target, to("ACTIVE", state(&stage).etag.to_string()))
         .await;
     assert_eq!(state(&stage).state, SubscriptionState::Active);

@@ -36,6 +36,7 @@ pub(super) struct Change {
     tags: Option<BTreeSet<String>>,
     production: Option<Option<EndpointUrl>>,
     sandbox: Option<Option<EndpointUrl>>,
+    sandbox_keys_on_production: Option<bool>,
     topics: Option<Vec<Topic>>,
     plans: Option<BTreeSet<PlanName>>,
     policy: Option<Option<PolicyName>>,
@@ -44,17 +45,19 @@ pub(super) struct Change {
     visibility: Option<Visibility>,
 }
 
+const SANDBOX: &str = "api.sandbox_endpoint";
 const DISPLAY_NAME_MAX: usize = 100;
 const DESCRIPTION_MAX: usize = 32_766;
 const TAGS_MAX: usize = 50;
 const SUBPROTOCOLS_MAX: usize = 20;
 
-const CHANGEABLE: [&str; 11] = [
+const CHANGEABLE: [&str; 12] = [
     "display_name",
     "description",
     "tags",
     "production_endpoint",
     "sandbox_endpoint",
+    "sandbox_keys_on_production_endpoint",
     "topics",
     "plans",
     "policy",
@@ -84,7 +87,8 @@ pub(super) fn new(input: &ApiInput, state: &State) -> Result<Valid, Invalid> {
         &input.production_endpoint,
         &mut faults,
     );
-    let sandbox = endpoint("api.sandbox_endpoint", &input.sandbox_endpoint, &mut faults);
+    let sandbox = endpoint(SANDBOX, &input.sandbox_endpoint, &mut faults);
+    distinct(production.as_ref(), sandbox.as_ref(), &mut faults);
     let topics = topics::read(&input.topics, state, &mut faults);
     let plans = plans(&input.plans, state, &mut faults);
     let policy = api_policies::named("api.policy", &input.policy, state, &mut faults);
@@ -106,6 +110,7 @@ pub(super) fn new(input: &ApiInput, state: &State) -> Result<Valid, Invalid> {
             endpoints: Endpoints {
                 production,
                 sandbox,
+                sandbox_keys_on_production: input.sandbox_keys_on_production_endpoint,
             },
             topics,
             notice_subprotocols,
@@ -144,6 +149,7 @@ pub(super) fn change(update: &ApiUpdate, api: &Api, state: &State) -> Result<Cha
         "tags" => !input.tags.is_empty(),
         "production_endpoint" => !input.production_endpoint.is_empty(),
         "sandbox_endpoint" => !input.sandbox_endpoint.is_empty(),
+        "sandbox_keys_on_production_endpoint" => input.sandbox_keys_on_production_endpoint,
         "topics" => !input.topics.is_empty(),
         "plans" => !input.plans.is_empty(),
         "policy" => !input.policy.is_empty(),
@@ -155,6 +161,12 @@ pub(super) fn change(update: &ApiUpdate, api: &Api, state: &State) -> Result<Cha
     let mut change = Change::default();
     for field in fields {
         change.read(field, input, state, &mut faults);
+    }
+    if change.production.is_some() || change.sandbox.is_some() {
+        let endpoints = &api.design.endpoints;
+        let production = change.production.as_ref().unwrap_or(&endpoints.production);
+        let sandbox = change.sandbox.as_ref().unwrap_or(&endpoints.sandbox);
+        distinct(production.as_ref(), sandbox.as_ref(), &mut faults);
     }
     faults.finish()?;
     Ok(change)
@@ -194,11 +206,10 @@ impl Change {
                 ));
             }
             "sandbox_endpoint" => {
-                self.sandbox = Some(endpoint(
-                    "api.sandbox_endpoint",
-                    &input.sandbox_endpoint,
-                    faults,
-                ));
+                self.sandbox = Some(endpoint(SANDBOX, &input.sandbox_endpoint, faults));
+            }
+            "sandbox_keys_on_production_endpoint" => {
+                self.sandbox_keys_on_production = Some(input.sandbox_keys_on_production_endpoint);
             }
             "topics" => self.topics = Some(topics::read(&input.topics, state, faults)),
             "plans" => self.plans = Some(plans(&input.plans, state, faults)),
@@ -221,6 +232,7 @@ impl Change {
             && self.tags.is_none()
             && self.production.is_none()
             && self.sandbox.is_none()
+            && self.sandbox_keys_on_production.is_none()
             && self.topics.is_none()
             && self.policy.is_none()
             && self.notice_subprotocols.is_none()
@@ -238,7 +250,12 @@ impl Change {
         set(&mut api.design.description, self.description);
         set(&mut api.design.tags, self.tags);
         set(&mut api.design.endpoints.production, self.production);
-        set(&mut api.design.endpoints.sandbox, self.sandbox);
+        let endpoints = &mut api.design.endpoints;
+        set(&mut endpoints.sandbox, self.sandbox);
+        set(
+            &mut endpoints.sandbox_keys_on_production,
+            self.sandbox_keys_on_production,
+        );
         set(&mut api.design.topics, self.topics);
         set(
             &mut api.design.notice_subprotocols,
@@ -267,6 +284,17 @@ fn endpoint(field: &str, text: &str, faults: &mut Faults) -> Option<EndpointUrl>
         return None;
     }
     faults.take(field, EndpointUrl::parse(text))
+}
+
+/// Whoever types the production endpoint in for sandbox keys as well has a setting for that, which says so.
+fn distinct(production: Option<&EndpointUrl>, sandbox: Option<&EndpointUrl>, faults: &mut Faults) {
+    if sandbox.is_some() && sandbox == production {
+        faults.add(
+            SANDBOX,
+            reason::CONTRADICTION,
+            "is the production endpoint; leave it empty and set `sandbox_keys_on_production_endpoint` for sandbox keys to use that one",
+        );
+    }
 }
 
 pub(super) fn at_most<T>(field: &str, items: &[T], max: usize, faults: &mut Faults) {

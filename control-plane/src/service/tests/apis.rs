@@ -1,6 +1,6 @@
 //! APIs, their lifecycle, revisions and deployments.
 
-use super::world::{World, denied, exists, faults, input, not_found, refused};
+use super::world::{World, denied, exists, faults, input, not_found, refused, user};
 use crate::{
     domain::{
         invalid::reason as invalid,
@@ -60,6 +60,60 @@ async fn creating_with_publish_needs_a_publisher_an_endpoint_and_a_plan() {
     let refusal = refused(service.create_api(&world.publisher, bare, true).await);
     assert_eq!(refusal, reason::NO_PLAN);
     assert!(world.state().apis().is_empty(), "nothing was kept");
+}
+
+#[tokio::test]
+async fn the_production_endpoint_is_no_sandbox_endpoint() {
+    let world = World::new().await;
+    let service = &world.service;
+    let mut same = input("Echo");
+    same.sandbox_endpoint.clone_from(&same.production_endpoint);
+    let contradiction = [("api.sandbox_endpoint".to_owned(), invalid::CONTRADICTION)];
+    let refused = service.create_api(&world.creator, same, false).await;
+    assert_eq!(faults(refused), contradiction);
+
+    let mut own = input("Echo");
+    own.sandbox_endpoint = "ws://sandbox".to_owned();
+    let api = service
+        .create_api(&world.creator, own, false)
+        .await
+        .unwrap();
+    for (field, url) in [
+        ("sandbox_endpoint", "ws://backend:8080"),
+        ("production_endpoint", "ws://sandbox"),
+    ] {
+        let mask = [field];
+        let change = world.update(&world.creator, api.id, &mask, |input| {
+            input.production_endpoint = url.to_owned();
+            input.sandbox_endpoint = url.to_owned();
+        });
+        assert_eq!(faults(change.await), contradiction, "{field}");
+    }
+}
+
+#[tokio::test]
+async fn the_setting_for_sandbox_keys_is_off_until_it_is_set_and_goes_into_revisions() {
+    let world = World::new().await;
+    let api = world.published("Echo").await;
+    assert!(!api.design.endpoints.sandbox_keys_on_production);
+    let set = world.update(&world.creator, api.id, &[], |input| {
+        input.sandbox_keys_on_production_endpoint = true;
+    });
+    let set = set.await.unwrap();
+    assert!(set.design.endpoints.sandbox_keys_on_production);
+    let field = ["sandbox_keys_on_production_endpoint"];
+    let publisher = Roles::NONE.with(Role::Publisher);
+    let publisher = user(&world.service, "paul", publisher).await;
+    denied(world.update(&publisher, api.id, &field, |_| {}).await);
+    let revision = world
+        .service
+        .create_revision(&world.creator, api.id, "")
+        .await
+        .unwrap();
+    assert!(revision.design.endpoints.sandbox_keys_on_production);
+    let unset = world.update(&world.creator, api.id, &field, |_| {});
+    let unset = unset.await.unwrap();
+    assert!(!unset.design.endpoints.sandbox_keys_on_production);
 }
 
 #[tokio::test]

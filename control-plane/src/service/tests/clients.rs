@@ -155,7 +155,7 @@ async fn a_secret_is_shown_once_and_a_new_one_replaces_it() {
     let service = &world.service;
     let application = world.application(&world.subscriber, "app").await;
     let made = service
-        .create_key(&world.subscriber, application, KeyType::Production)
+        .create_key(&world.subscriber, application, KeyType::Production, &[])
         .await
         .unwrap();
     let id = made.key.client_id.as_str();
@@ -185,11 +185,11 @@ async fn a_secret_is_shown_once_and_a_new_one_replaces_it() {
         .unwrap();
     assert!(service.authenticate_client(id, &again.secret).is_none());
     for _ in 0..KEYS_MAX {
-        let key = service.create_key(&world.subscriber, application, KeyType::Sandbox);
+        let key = service.create_key(&world.subscriber, application, KeyType::Sandbox, &[]);
         key.await.unwrap();
     }
     let more = service
-        .create_key(&world.subscriber, application, KeyType::Sandbox)
+        .create_key(&world.subscriber, application, KeyType::Sandbox, &[])
         .await;
     assert_eq!(refused(more), reason::KEY_LIMIT);
 }
@@ -343,7 +343,7 @@ async fn an_application_goes_with_its_keys_and_subscriptions() {
     let api = world.published("Echo").await;
     let application = world.application(&world.subscriber, "app").await;
     service
-        .create_key(&world.subscriber, application, KeyType::Production)
+        .create_key(&world.subscriber, application, KeyType::Production, &[])
         .await
         .unwrap();
     service

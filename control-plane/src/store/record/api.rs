@@ -28,12 +28,14 @@ pub(super) enum ApiRecord {
     V1(ApiV1),
     V2(ApiV2),
     V3(ApiV3),
+    V4(ApiV4),
 }
 
 #[derive(Serialize, Deserialize)]
 pub(super) enum RevisionRecord {
     V1(RevisionV1),
     V2(RevisionV2),
+    V3(RevisionV3),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -86,11 +88,19 @@ pub(super) struct ApiV2 {
     etag: u64,
 }
 
+/// Knew no setting for sandbox keys: it is off.
 #[derive(Serialize, Deserialize)]
 pub(super) struct ApiV3 {
     #[serde(flatten)]
     v2: ApiV2,
     default_until: Option<u64>,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct ApiV4 {
+    #[serde(flatten)]
+    v3: ApiV3,
+    sandbox_keys_on_production_endpoint: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -114,6 +124,7 @@ pub(super) struct RevisionV1 {
     created_at: u64,
 }
 
+/// Knew no setting for sandbox keys: it is off.
 #[derive(Serialize, Deserialize)]
 pub(super) struct RevisionV2 {
     id: Uuid,
@@ -123,6 +134,13 @@ pub(super) struct RevisionV2 {
     design: DesignV2,
     created_by: String,
     created_at: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct RevisionV3 {
+    #[serde(flatten)]
+    v2: RevisionV2,
+    sandbox_keys_on_production_endpoint: bool,
 }
 
 /// Knew not with which commit it began.
@@ -174,22 +192,29 @@ impl From<&Api> for ApiRecord {
             updated_at: api.updated_at.millis(),
             etag: api.etag.get(),
         };
-        Self::V3(ApiV3 {
-            v2,
-            default_until: api.default_until.map(RevisionNumber::get),
+        Self::V4(ApiV4 {
+            v3: ApiV3 {
+                v2,
+                default_until: api.default_until.map(RevisionNumber::get),
+            },
+            sandbox_keys_on_production_endpoint: api.design.endpoints.sandbox_keys_on_production,
         })
     }
 }
 
 impl ApiRecord {
     pub(super) fn object(self) -> Result<Api, Unreadable> {
-        let ApiV3 {
-            v2: it,
-            default_until,
+        let ApiV4 {
+            v3: ApiV3 {
+                v2: it,
+                default_until,
+            },
+            sandbox_keys_on_production_endpoint,
         } = match self {
-            Self::V1(it) => it.next().next(),
-            Self::V2(it) => it.next(),
-            Self::V3(it) => it,
+            Self::V1(it) => it.next().next().next(),
+            Self::V2(it) => it.next().next(),
+            Self::V3(it) => it.next(),
+            Self::V4(it) => it,
         };
         Ok(Api {
             id: ApiId::new(it.id),
@@ -198,7 +223,7 @@ impl ApiRecord {
             version: part("version", Version::parse(&it.version))?,
             owner: it.owner.map(UserId::new),
             provider: part("provider", UserName::parse(&it.provider))?,
-            design: it.design.design()?,
+            design: it.design.design(sandbox_keys_on_production_endpoint)?,
             plans: it
                 .plans
                 .iter()
@@ -269,6 +294,17 @@ impl ApiV2 {
     }
 }
 
+// === impl ApiV3 ===
+
+impl ApiV3 {
+    const fn next(self) -> ApiV4 {
+        ApiV4 {
+            v3: self,
+            sandbox_keys_on_production_endpoint: false,
+        }
+    }
+}
+
 // === impl EventV1 ===
 
 impl From<&LifecycleEvent> for EventV1 {
@@ -305,7 +341,7 @@ impl EventV1 {
 
 impl From<&Revision> for RevisionRecord {
     fn from(revision: &Revision) -> Self {
-        Self::V2(RevisionV2 {
+        let v2 = RevisionV2 {
             id: uuid(revision.id.as_bytes()),
             api: uuid(revision.api.as_bytes()),
             number: revision.number,
@@ -313,22 +349,33 @@ impl From<&Revision> for RevisionRecord {
             design: DesignV2::from(&revision.design),
             created_by: revision.created_by.clone(),
             created_at: revision.created_at.millis(),
+        };
+        Self::V3(RevisionV3 {
+            v2,
+            sandbox_keys_on_production_endpoint: revision
+                .design
+                .endpoints
+                .sandbox_keys_on_production,
         })
     }
 }
 
 impl RevisionRecord {
     pub(super) fn object(self) -> Result<Revision, Unreadable> {
-        let it = match self {
-            Self::V1(it) => it.next(),
-            Self::V2(it) => it,
+        let RevisionV3 {
+            v2: it,
+            sandbox_keys_on_production_endpoint,
+        } = match self {
+            Self::V1(it) => it.next().next(),
+            Self::V2(it) => it.next(),
+            Self::V3(it) => it,
         };
         Ok(Revision {
             id: RevisionId::new(it.id),
             api: ApiId::new(it.api),
             number: it.number,
             description: it.description,
-            design: it.design.design()?,
+            design: it.design.design(sandbox_keys_on_production_endpoint)?,
             created_by: it.created_by,
             created_at: Timestamp::from_millis(it.created_at),
         })
@@ -347,6 +394,17 @@ impl RevisionV1 {
             design: self.design.next(),
             created_by: self.created_by,
             created_at: self.created_at,
+        }
+    }
+}
+
+// === impl RevisionV2 ===
+
+impl RevisionV2 {
+    const fn next(self) -> RevisionV3 {
+        RevisionV3 {
+            v2: self,
+            sandbox_keys_on_production_endpoint: false,
         }
     }
 }

@@ -16,6 +16,7 @@ use crate::domain::{
     credential::SecretHash,
     name::{ApplicationName, ClientId, PlanName, PolicyName, UserName},
     object::Etag,
+    scope::Scope,
     subscription::{Subscription, SubscriptionState},
     time::Timestamp,
 };
@@ -29,6 +30,7 @@ pub(super) enum ApplicationRecord {
 #[derive(Serialize, Deserialize)]
 pub(super) enum KeyRecord {
     V1(KeyV1),
+    V2(KeyV2),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -64,11 +66,23 @@ pub(super) struct ApplicationV2 {
     etag: u64,
 }
 
+/// Knew no scopes: it is allowed none.
 #[derive(Serialize, Deserialize)]
 pub(super) struct KeyV1 {
     client_id: String,
     application: ApplicationId,
     key_type: String,
+    secret: String,
+    created_at: u64,
+    secret_made_at: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct KeyV2 {
+    client_id: String,
+    application: ApplicationId,
+    key_type: String,
+    scopes: Vec<String>,
     secret: String,
     created_at: u64,
     secret_made_at: u64,
@@ -169,13 +183,14 @@ impl ApplicationV1 {
 
 impl From<&ApplicationKey> for KeyRecord {
     fn from(it: &ApplicationKey) -> Self {
-        Self::V1(KeyV1 {
+        Self::V2(KeyV2 {
             client_id: it.client_id.to_string(),
             application: it.application,
             key_type: match it.key_type {
                 KeyType::Production => PRODUCTION.to_owned(),
                 KeyType::Sandbox => SANDBOX.to_owned(),
             },
+            scopes: it.scopes.iter().map(ToString::to_string).collect(),
             secret: hex(it.secret.as_bytes()),
             created_at: it.created_at.millis(),
             secret_made_at: it.secret_made_at.millis(),
@@ -185,7 +200,11 @@ impl From<&ApplicationKey> for KeyRecord {
 
 impl KeyRecord {
     pub(super) fn object(self) -> Result<ApplicationKey, Unreadable> {
-        let Self::V1(it) = self;
+        let it = match self {
+            Self::V1(it) => it.next(),
+            Self::V2(it) => it,
+        };
+        let scopes = it.scopes.iter();
         Ok(ApplicationKey {
             client_id: part("client_id", ClientId::parse(&it.client_id))?,
             application: it.application,
@@ -194,12 +213,31 @@ impl KeyRecord {
                 SANDBOX => KeyType::Sandbox,
                 other => return Err(format!("its `key_type` does not read: `{other}`")),
             },
+            scopes: scopes
+                .map(|scope| part("scopes", Scope::parse(scope)))
+                .collect::<Result<_, _>>()?,
             secret: SecretHash::from_bytes(
                 unhex(&it.secret).ok_or_else(|| "its `secret` does not read".to_owned())?,
             ),
             created_at: Timestamp::from_millis(it.created_at),
             secret_made_at: Timestamp::from_millis(it.secret_made_at),
         })
+    }
+}
+
+// === impl KeyV1 ===
+
+impl KeyV1 {
+    fn next(self) -> KeyV2 {
+        KeyV2 {
+            client_id: self.client_id,
+            application: self.application,
+            key_type: self.key_type,
+            scopes: Vec::new(),
+            secret: self.secret,
+            created_at: self.created_at,
+            secret_made_at: self.secret_made_at,
+        }
     }
 }
 

@@ -92,7 +92,8 @@ impl From<&Design> for DesignV2 {
 }
 
 impl DesignV2 {
-    pub(super) fn design(self) -> Result<Design, Unreadable> {
+    /// The design; whether sandbox keys may use the production endpoint stands beside it in the records.
+    pub(super) fn design(self, sandbox_keys_on_production: bool) -> Result<Design, Unreadable> {
         let url = |name, url: Option<String>| {
             url.map(|url| part(name, EndpointUrl::parse(&url)))
                 .transpose()
@@ -104,6 +105,7 @@ impl DesignV2 {
             endpoints: Endpoints {
                 production: url("production", self.production)?,
                 sandbox: url("sandbox", self.sandbox)?,
+                sandbox_keys_on_production,
             },
             topics: self
                 .topics

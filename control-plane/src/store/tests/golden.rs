@@ -29,6 +29,7 @@ use crate::{
         object::{Etag, Object},
         plan::Plan,
         revision::{Deployment, Revision},
+        scope::{AllowedScopes, Scope},
         settings::Settings,
         signing::{Algorithm, SigningKey, SigningKeyState},
         subscription::{Subscription, SubscriptionState},
@@ -55,6 +56,7 @@ fn design() -> Design {
         endpoints: Endpoints {
             production: Some(EndpointUrl::parse("ws://echo:8080/v2").unwrap()),
             sandbox: None,
+            sandbox_keys_on_production: true,
         },
         topics: vec![
             Topic::everything(),
@@ -169,6 +171,10 @@ pub(crate) fn samples() -> Vec<Object> {
             client_id: ClientId::parse("client-1").unwrap(),
             application: ApplicationId::new(uuid(4)),
             key_type: KeyType::Sandbox,
+            scopes: ["read", "write"]
+                .map(|scope| Scope::parse(scope).unwrap())
+                .into_iter()
+                .collect(),
             secret: SecretHash::of("secret"),
             created_at: AT,
             secret_made_at: AT,
@@ -228,10 +234,19 @@ pub(crate) fn samples() -> Vec<Object> {
 fn as_of(version: &str, object: Object) -> Object {
     match (version, object) {
         ("v1", object) => as_of_v1(object),
-        ("v2", Object::Api(it)) => Object::from(Api {
-            default_until: None,
-            ..Arc::unwrap_or_clone(it)
-        }),
+        ("v2" | "v3", Object::Api(it)) => {
+            let mut it = Arc::unwrap_or_clone(it);
+            if version == "v2" {
+                it.default_until = None;
+            }
+            it.design.endpoints.sandbox_keys_on_production = false;
+            it.into()
+        }
+        ("v2", Object::Revision(it)) => {
+            let mut it = Arc::unwrap_or_clone(it);
+            it.design.endpoints.sandbox_keys_on_production = false;
+            it.into()
+        }
         (_, object) => object,
     }
 }
@@ -239,6 +254,7 @@ fn as_of(version: &str, object: Object) -> Object {
 fn as_of_v1(object: Object) -> Object {
     fn clear(design: &mut Design) {
         design.notice_subprotocols.clear();
+        design.endpoints.sandbox_keys_on_production = false;
         for topic in &mut design.topics {
             topic.policy = None;
         }
@@ -258,6 +274,11 @@ fn as_of_v1(object: Object) -> Object {
         Object::Application(it) => {
             let mut it = Arc::unwrap_or_clone(it);
             (it.policy, it.quota_generation) = (None, 0);
+            it.into()
+        }
+        Object::Key(it) => {
+            let mut it = Arc::unwrap_or_clone(it);
+            it.scopes = AllowedScopes::default();
             it.into()
         }
         Object::Subscription(it) => {
@@ -377,6 +398,7 @@ fn no_secret_and_no_hash_of_one_is_in_the_audit_view() {
         client_id: ClientId::parse("c").unwrap(),
         application: ApplicationId::new(uuid(4)),
         key_type: KeyType::Production,
+        scopes: AllowedScopes::default(),
         secret: SecretHash::of("secret"),
         created_at: AT,
         secret_made_at: AT,

@@ -61,6 +61,7 @@ fn rules(change: impl FnMut(&mut Body), caller: &Caller) -> Result<Vec<Rule>, No
         subscription: snapshot.subscription(application, api).unwrap().clone(),
         plan: snapshot.plan("Gold").unwrap().clone(),
         key_type: KeyType::Production,
+        endpoint: principal.endpoint,
         token: Arc::new(Token {
             fingerprint: caller.fingerprint,
             subject: Some(caller.user.into()),

@@ -20,7 +20,7 @@ use crate::{
             Signer, api, application, application_key, id, key_manager, plan, snapshot,
             subscription,
         },
-        model::Api,
+        model::{Api, EndpointKind},
     },
 };
 
@@ -43,6 +43,7 @@ pub(crate) fn world(expires_at: u64) -> (Vec<Body>, Principal, Arc<Api>) {
         subscription: snapshot.subscription(application, api).unwrap().clone(),
         plan: snapshot.plan("Gold").unwrap().clone(),
         key_type: KeyType::Production,
+        endpoint: EndpointKind::Production,
         token: Arc::new(Token {
             issuer: Arc::from(ISSUER),
             client_id: Arc::from("client"),

@@ -27,6 +27,11 @@ pub(super) fn decode(api: &v1::Api) -> Result<Api, InvalidResource> {
         SUBPROTOCOLS_MAX,
         "names",
     )?;
+    let production = endpoint("production_endpoint", &api.production_endpoint)?;
+    // A control plane without the setting for sandbox keys fills the production endpoint in here, and a cache on disk may
+    // hold what it sent. What lets sandbox keys reach the production endpoint is the setting alone.
+    let sandbox = endpoint("sandbox_endpoint", &api.sandbox_endpoint)?
+        .filter(|sandbox| Some(sandbox) != production.as_ref());
     Ok(Api {
         id: api.id.parse()?,
         name: text("name", &api.name)?,
@@ -35,8 +40,9 @@ pub(super) fn decode(api: &v1::Api) -> Result<Api, InvalidResource> {
         default_version: api.default_version,
         revision: api.revision.parse()?,
         state,
-        production: endpoint("production_endpoint", &api.production_endpoint)?,
-        sandbox: endpoint("sandbox_endpoint", &api.sandbox_endpoint)?,
+        production,
+        sandbox,
+        sandbox_keys_on_production_endpoint: api.sandbox_keys_on_production_endpoint,
         topics: topics(&api.topics)?,
         policy: optional("policy", &api.policy)?,
         notice_subprotocols: api

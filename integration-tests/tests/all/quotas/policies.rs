@@ -198,6 +198,7 @@ async fn the_first_group_of_an_api_policy_whose_conditions_hold_applies() {
 /// A token of the subscriber whose claim `scope` is `metered`.
 async fn metered_token(site: &Site) -> String {
     let (admin, subscriber) = (&site.admin, &site.subscribers["large"]);
+    admin.allow(subscriber, &["metered"]).await;
     let basic = (&*subscriber.client_id, &*subscriber.client_secret);
     let form = "grant_type=client_credentials&scope=metered";
     let path = "/oauth2/token";
