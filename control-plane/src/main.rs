@@ -114,7 +114,13 @@ async fn serve(
         }
         Some(Command::RotateJoinToken { finish }) => {
             let file = files::rotate_join_token(&config, finish)?;
-            tracing::info!(file = %file.display(), "the join token was replaced");
+            let done = if finish {
+                "only the current join token is valid from now on"
+            } else {
+                "there is a new join token, and the one before stays valid: copy the file to every gateway, then run this \
+                 again with `--finish`"
+            };
+            tracing::info!(file = %file.display(), "{done}");
             return Ok(());
         }
         None => {}
