@@ -1,7 +1,7 @@
 //! Puts the process together: the order of the parts, and nothing else. `main` builds and runs it; tests do the same.
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::{self, File, OpenOptions},
     future::Future,
     io::{BufReader, BufWriter},
     net::SocketAddr,
@@ -15,7 +15,7 @@ use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use axum::Router;
 use serde::Serialize;
-use tidegate_kit::{clock::Clock, tasks::Tasks, tls};
+use tidegate_kit::{clock::Clock, durable, tasks::Tasks, tls};
 
 pub mod files;
 mod renewal;
@@ -153,14 +153,24 @@ pub async fn build(config: Config) -> anyhow::Result<Bound> {
 /// When the store is in use or damaged, or the file exists or cannot be written.
 pub fn export(config: &Config, file: &Path) -> anyhow::Result<()> {
     let store = store::open(&config.data_dir.join(STORE))?;
-    let failed = || format!("cannot write {}", file.display());
     let mut options = OpenOptions::new();
     // An export holds password hashes and signing keys.
     options.write(true).create_new(true).mode(0o600);
+    let failed = || format!("cannot write {}", file.display());
     let mut to = BufWriter::new(options.open(file).with_context(failed)?);
-    let meta = store::export::export(&*store, &mut to)?;
-    let whole = to.into_inner().with_context(failed)?;
-    whole.sync_all().with_context(failed)?;
+    let exported = store::export::export(&*store, &mut to)
+        .map_err(anyhow::Error::from)
+        .and_then(|meta| {
+            let whole = to.into_inner().with_context(failed)?;
+            whole.sync_all().with_context(failed)?;
+            durable::sync_folder(durable::parent(file)).with_context(failed)?;
+            Ok(meta)
+        });
+    if exported.is_err() {
+        // A part of an export restores nothing, and would be in the way of the next one.
+        drop(fs::remove_file(file));
+    }
+    let meta = exported?;
     tracing::info!(number = meta.number.get(), file = %file.display(), "exported");
     Ok(())
 }

@@ -6,6 +6,7 @@ mod damage;
 mod derived;
 mod disks;
 mod golden;
+mod layout;
 mod policies;
 mod power;
 

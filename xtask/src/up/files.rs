@@ -80,8 +80,9 @@ impl Files {
     /// The first admin's password, made at the first start.
     pub(super) fn password(&self) -> anyhow::Result<String> {
         let path = self.root.join(PASSWORD);
-        if let Ok(password) = fs::read_to_string(&path) {
-            return Ok(password.trim().to_owned());
+        match fs::read_to_string(&path) {
+            Ok(password) if !password.trim().is_empty() => return Ok(password.trim().to_owned()),
+            _ => {}
         }
         let password = random_password()?;
         write_secret(&path, &password)?;
@@ -180,15 +181,17 @@ pub(super) fn random_password() -> anyhow::Result<String> {
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
+/// Writes a file whole or not at all: nobody could sign in any more with half of a password.
 fn write_secret(path: &Path, text: &str) -> anyhow::Result<()> {
-    fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(path)
-        .and_then(|mut file| writeln!(file, "{text}"))
-        .with_context(|| format!("cannot write {}", path.display()))
+    let beside = path.with_extension("writing");
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    let written = options
+        .open(&beside)
+        .and_then(|mut file| writeln!(file, "{text}").and_then(|()| file.sync_all()))
+        .and_then(|()| fs::rename(&beside, path))
+        .and_then(|()| fs::File::open(path.parent().unwrap_or(path))?.sync_all());
+    written.with_context(|| format!("cannot write {}", path.display()))
 }
 
 #[cfg(test)]

@@ -144,6 +144,11 @@ impl Log {
         })
     }
 
+    /// How many bytes of the disk the log takes.
+    pub(super) fn size(&self) -> io::Result<u64> {
+        Ok(self.file.metadata()?.len())
+    }
+
     /// Whether values may lie in it as earlier versions wrote them.
     pub(super) fn is_of_older_layout(&self) -> Result<bool, StoreError> {
         let layout = guarded("read", || {

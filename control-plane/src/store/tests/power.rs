@@ -20,7 +20,7 @@ use disk::{History, Loss};
 const FOLDER: &str = "TIDEGATE_TEST_POWER_FOLDER";
 const NAME: &str = "store::tests::power::every_answered_commit_is_there_after_the_power_failed";
 /// Commits before and after the process is started anew.
-const COMMITS: [u64; 2] = [14, 22];
+const COMMITS: [u64; 2] = [8, 12];
 
 /// What is recorded: commits, an orderly stop, a start, commits.
 fn work(folder: &Path) {
