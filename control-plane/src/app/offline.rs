@@ -2,7 +2,7 @@
 //! another password. Called by `main`.
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::{self, File, OpenOptions},
     io::{self, BufReader, BufWriter, Read},
     os::unix::fs::OpenOptionsExt as _,
     path::Path,
@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use tidegate_kit::{clock::Clock, secret::Secret};
+use tidegate_kit::{clock::Clock, durable, secret::Secret};
 
 use super::STORE;
 use crate::{
@@ -36,9 +36,19 @@ pub fn export(config: &Config, file: &Path) -> anyhow::Result<()> {
     // An export holds password hashes and signing keys.
     options.write(true).create_new(true).mode(0o600);
     let mut to = BufWriter::new(options.open(file).with_context(failed)?);
-    let meta = store::export::export(&*store, &mut to)?;
-    let whole = to.into_inner().with_context(failed)?;
-    whole.sync_all().with_context(failed)?;
+    let exported = store::export::export(&*store, &mut to)
+        .map_err(anyhow::Error::from)
+        .and_then(|meta| {
+            let whole = to.into_inner().with_context(failed)?;
+            whole.sync_all().with_context(failed)?;
+            durable::sync_folder(durable::parent(file)).with_context(failed)?;
+            Ok(meta)
+        });
+    if exported.is_err() {
+        // A part of an export restores nothing, and would be in the way of the next one.
+        drop(fs::remove_file(file));
+    }
+    let meta = exported?;
     tracing::info!(number = meta.number.get(), file = %file.display(), "exported");
     Ok(())
 }

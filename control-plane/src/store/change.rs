@@ -56,6 +56,13 @@ impl Contents {
         }
     }
 
+    /// How many bytes the records and audit entries have.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        let values = self.records.values().chain(self.audit.values());
+        values.map(|value| value.len() as u64).sum()
+    }
+
     /// Takes a change, whose number is checked already.
     pub fn take(&mut self, change: &Change) {
         self.meta = change.meta;

@@ -46,6 +46,9 @@ const RESERVE: u64 = 16 << 20;
 const AMPLIFICATION: u64 = 8;
 /// How much of a log that is built anew everything takes, in its own sizes.
 const AMPLIFICATION_ANEW: u64 = 4;
+/// From this size on a log is built anew when it is opened, if it is larger than what is in it by the factor [`SHRINK`].
+const SIZE_ANEW: u64 = 16 << 20;
+const SHRINK: u64 = 4;
 /// From this weight on a commit builds the log anew. sled uses a segment (512 KiB) again two segments after the last of
 /// what was in it was written elsewhere; within one commit that is before what was written elsewhere is on the disk.
 const WEIGHT_ANEW: usize = 1 << 20;
@@ -72,6 +75,7 @@ impl SledStore {
         let witness = Witness::open(folder).map_err(io)?;
         let log = checked(folder, &witness)?;
         let is_older = log.is_of_older_layout()?;
+        let size = log.size().map_err(io)?;
         let store = Self {
             folder: folder.to_owned(),
             open: Mutex::new(Some(log)),
@@ -81,6 +85,8 @@ impl SledStore {
         };
         if is_older {
             store.write_anew()?;
+        } else if size >= SIZE_ANEW {
+            store.shrink(size)?;
         }
         Ok(store)
     }
@@ -111,6 +117,21 @@ impl SledStore {
         match Contents::of(self)? {
             Some(contents) => self.replace(&contents),
             None => Ok(()),
+        }
+    }
+
+    /// Builds the log anew when most of it is of no use any more: opening reads all of it and takes a copy.
+    fn shrink(&self, size: u64) -> Result<(), StoreError> {
+        let Some(contents) = Contents::of(self)? else {
+            return Ok(());
+        };
+        if size < SHRINK * contents.size() {
+            return Ok(());
+        }
+        match self.replace(&contents) {
+            // It goes on as large as it is.
+            Err(StoreError::Full { .. }) => Ok(()),
+            shrunk => shrunk,
         }
     }
 
@@ -168,9 +189,7 @@ impl Store for SledStore {
 
     fn replace(&self, contents: &Contents) -> Result<(), StoreError> {
         let io = |e: std::io::Error| failed("write", &e);
-        let values = contents.records.values().chain(contents.audit.values());
-        let size = values.map(Vec::len).sum::<usize>();
-        self.check_space(AMPLIFICATION_ANEW * size as u64)?;
+        self.check_space(AMPLIFICATION_ANEW * contents.size())?;
         aside::clear(&self.folder).map_err(io)?;
         let built = Log::build(&self.folder.join(aside::PART), contents);
         if built.is_err() {

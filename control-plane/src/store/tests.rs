@@ -6,8 +6,11 @@ mod damage;
 mod derived;
 mod disks;
 mod golden;
+mod history;
+mod layout;
 mod policies;
 mod power;
+mod strace;
 
 pub(crate) mod faulty;
 

@@ -9,14 +9,15 @@ pub(super) mod format;
 
 use std::{
     collections::BTreeMap,
-    fs::{self, File, OpenOptions, TryLockError},
+    fs::{File, OpenOptions, TryLockError},
     io::{self, Read as _, Seek as _, SeekFrom, Write as _},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
 };
 
 use prost::Message as _;
 use sha2::Sha256;
+use tidegate_kit::durable;
 use tidegate_proto::{discovery::v1, revision::RevisionNumber};
 
 use crate::snapshot::{
@@ -75,11 +76,7 @@ impl Log {
         environment: &str,
     ) -> Result<(Self, Option<Snapshot>), CacheError> {
         let failed = |cause| io_error(dir, cause);
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(dir)
-            .map_err(failed)?;
+        durable::create_folder(dir, 0o700).map_err(failed)?;
         let lock = private(&dir.join("snapshot.lock")).map_err(failed)?;
         match lock.try_lock() {
             Ok(()) => {}
@@ -206,15 +203,7 @@ fn load(path: &Path, environment: &str) -> Result<Option<(Content, Snapshot)>, C
 /// Writes a new file in place of the old one, whole or not at all.
 fn begin(path: &Path, environment: &str, whole: &Changes) -> Result<Content, CacheError> {
     let (buffer, hash) = format::begin(environment, whole);
-    let beside = path.with_extension("writing");
-    let written = private(&beside)
-        .and_then(|mut file| {
-            file.set_len(0)?;
-            file.write_all(&buffer)?;
-            file.sync_all()
-        })
-        .and_then(|()| fs::rename(&beside, path));
-    written.map_err(|cause| io_error(path, cause))?;
+    durable::write(path, &buffer, 0o600).map_err(|cause| io_error(path, cause))?;
     Ok(Content {
         number: whole.number,
         resources: BTreeMap::new(),
@@ -241,7 +230,7 @@ fn set_aside(path: &Path) -> Result<PathBuf, CacheError> {
         .map(name)
         .find(|path| !path.exists())
         .unwrap_or_else(|| name(10));
-    fs::rename(path, &aside).map_err(|cause| io_error(path, cause))?;
+    durable::rename(path, &aside).map_err(|cause| io_error(path, cause))?;
     Ok(aside)
 }
 

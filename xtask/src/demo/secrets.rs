@@ -48,14 +48,16 @@ pub(crate) fn random_password() -> anyhow::Result<String> {
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// Writes a line that only the owner of the file can read.
+/// Writes a line that only the owner of the file can read, whole or not at all: nobody could sign in any more with half
+/// of a password.
 pub(crate) fn write_secret(path: &Path, text: &str) -> anyhow::Result<()> {
-    fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(path)
-        .and_then(|mut file| writeln!(file, "{text}"))
-        .with_context(|| format!("cannot write {}", path.display()))
+    let beside = path.with_extension("writing");
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    let written = options
+        .open(&beside)
+        .and_then(|mut file| writeln!(file, "{text}").and_then(|()| file.sync_all()))
+        .and_then(|()| fs::rename(&beside, path))
+        .and_then(|()| fs::File::open(path.parent().unwrap_or(path))?.sync_all());
+    written.with_context(|| format!("cannot write {}", path.display()))
 }

@@ -37,6 +37,11 @@ const NEEDS: &[Need] = &[
         program: "jq",
         packages: ["jq"; 5],
     },
+    // The test of power failures records what a process writes and syncs.
+    Need {
+        program: "strace",
+        packages: ["strace"; 5],
+    },
     Need {
         program: browser::PROGRAMS[0],
         packages: ["chromium"; 5],

@@ -82,8 +82,9 @@ impl Files {
     /// The first admin's password, made at the first start.
     pub(super) fn password(&self) -> anyhow::Result<String> {
         let path = self.root.join(PASSWORD);
-        if let Ok(password) = fs::read_to_string(&path) {
-            return Ok(password.trim().to_owned());
+        match fs::read_to_string(&path) {
+            Ok(password) if !password.trim().is_empty() => return Ok(password.trim().to_owned()),
+            _ => {}
         }
         let password = random_password()?;
         write_secret(&path, &password)?;

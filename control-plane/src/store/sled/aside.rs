@@ -85,6 +85,22 @@ pub(super) fn clear(folder: &Path) -> io::Result<()> {
     remove(&folder.join(PART))
 }
 
+/// Removes what sled makes anew out of its log.
+pub(super) fn forget_derived(path: &Path) -> io::Result<()> {
+    let entries = match fs::read_dir(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        let name = entry.file_name();
+        if name == "conf" || name.to_string_lossy().starts_with("snap.") {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
 fn put_back(folder: &Path) -> io::Result<()> {
     remove(&folder.join(LOG))?;
     durable::rename(&folder.join(WHOLE), &folder.join(LOG))

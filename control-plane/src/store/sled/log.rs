@@ -8,7 +8,7 @@
 //! missing, so they are removed before it opens.
 
 use std::{
-    fs::{self, File, TryLockError},
+    fs::{File, TryLockError},
     io,
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
@@ -23,7 +23,7 @@ use sled::{
 };
 use tidegate_kit::durable;
 
-use super::failed;
+use super::{aside, failed};
 use crate::store::{
     StoreError, Visit,
     change::{Change, Contents, Meta},
@@ -73,7 +73,7 @@ enum Kind {
 impl Log {
     /// Opens the log in a folder, from what is not derived. What opening writes is on the disk when this returns.
     pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
-        forget_derived(path).map_err(|e| failed("open", &e))?;
+        aside::forget_derived(path).map_err(|e| failed("open", &e))?;
         let log = guarded("open", || {
             let opened = || {
                 // Every commit is flushed by itself, so nothing is left for a timer.
@@ -142,6 +142,11 @@ impl Log {
             let framed = self.meta.get(META_KEY).map_err(|e| broken("read", &e))?;
             framed.map(|framed| decode_meta(&framed)).transpose()
         })
+    }
+
+    /// How many bytes of the disk the log takes.
+    pub(super) fn size(&self) -> io::Result<u64> {
+        Ok(self.file.metadata()?.len())
     }
 
     /// Whether values may lie in it as earlier versions wrote them.
@@ -252,22 +257,6 @@ pub(super) fn released(path: &Path) {
             _ => return,
         }
     }
-}
-
-/// Removes what sled makes anew out of its log.
-fn forget_derived(path: &Path) -> io::Result<()> {
-    let entries = match fs::read_dir(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        entries => entries?,
-    };
-    for entry in entries {
-        let entry = entry?;
-        let name = entry.file_name();
-        if name == "conf" || name.to_string_lossy().starts_with("snap.") {
-            fs::remove_file(entry.path())?;
-        }
-    }
-    Ok(())
 }
 
 /// Changes that are applied tree by tree.

@@ -101,7 +101,9 @@ fn a_record_as_long_as_the_longest_is_kept_whole_and_found_again() {
     let path = folder.path().join("store");
     for number in 1..=5 {
         let store = SledStore::open(&path).unwrap();
-        let text = number.to_string().repeat(360_000);
+        // In its frame: a store that is opened checks its records.
+        let text = record::frame("b/2", &number.to_string().repeat(360_000));
+        let text = String::from_utf8(text).unwrap();
         store
             .commit(&change(number, 1, &[("b/2", Some(&text))]))
             .unwrap();

@@ -1,9 +1,6 @@
 //! The power fails: of what a process wrote, the disk holds what was synced and no more than a part of the rest. A real
 //! process is recorded, and every moment of the recording is a moment at which the power may fail.
 
-mod disk;
-mod trace;
-
 use std::{
     collections::HashSet,
     env,
@@ -13,14 +10,17 @@ use std::{
     process::Command,
 };
 
-use super::commits::{change, contents};
+use super::{
+    commits::{change, contents},
+    history::{self, History, Loss},
+    strace,
+};
 use crate::store::{Store as _, change::Contents, sled::SledStore};
-use disk::{History, Loss};
 
 const FOLDER: &str = "TIDEGATE_TEST_POWER_FOLDER";
 const NAME: &str = "store::tests::power::every_answered_commit_is_there_after_the_power_failed";
 /// Commits before and after the process is started anew.
-const COMMITS: [u64; 2] = [14, 22];
+const COMMITS: [u64; 2] = [8, 12];
 
 /// What is recorded: commits, an orderly stop, a start, commits.
 fn work(folder: &Path) {
@@ -30,7 +30,7 @@ fn work(folder: &Path) {
         while number < until {
             number += 1;
             store.commit(&change(number)).unwrap();
-            let line = format!("{}{number}\n", trace::ANSWERED);
+            let line = format!("{}{number}\n", strace::ANSWERED);
             std::io::stdout().write_all(line.as_bytes()).unwrap();
         }
         // Written anew as by a migration; the number stays.
@@ -44,7 +44,7 @@ fn recorded() -> History {
     let mut command = Command::new(env::current_exe().unwrap());
     command.args(["--exact", NAME, "--nocapture"]);
     command.env(FOLDER, root.join("store"));
-    trace::record(&command, &root)
+    strace::record(&command, &root)
 }
 
 #[test]
@@ -73,7 +73,7 @@ fn every_answered_commit_is_there_after_the_power_failed() {
             continue;
         }
         let folder = tempfile::tempdir_in(quick()).unwrap();
-        disk::lay_out(&image, folder.path());
+        history::lay_out(&image, folder.path());
         if let Err(why) = holds(&folder.path().join("store"), answered) {
             let before = n_events.checked_sub(1).map(|at| &history.events[at]);
             let before = format!("{before:.60?}");

@@ -47,6 +47,8 @@ const MAGIC: &[u8; 8] = b"tidegat\x01";
 const HEAD: usize = 8 + 8;
 /// SHA-256 of every byte of the file before the seal.
 const SEAL: usize = 32;
+/// What a file system writes at a time.
+const PAGE: usize = 4096;
 /// A body is the number (8 bytes) and records: a kind (1 byte), a length (4 bytes) and a payload.
 const NUMBER: usize = 8;
 const RECORD_HEAD: usize = 1 + 4;
@@ -133,8 +135,13 @@ pub(super) fn replay(bytes: &Bytes) -> Result<Content, Corrupt> {
     let mut at = MAGIC.len();
     while let Some(body) = next_body(bytes, at)? {
         let end = body.end + SEAL;
+        let before = content.hash.clone();
         content.hash.update(&bytes[at..body.end]);
         if content.hash.clone().finalize().as_slice() != &bytes[body.end..end] {
+            if end == bytes.len() && ends_unwritten(bytes) {
+                content.hash = before;
+                break;
+            }
             return Err(Corrupt::Checksum(at as u64));
         }
         content.hash.update(&bytes[body.end..end]);
@@ -163,7 +170,10 @@ fn next_body(bytes: &Bytes, at: usize) -> Result<Option<Range<usize>>, Corrupt> 
     };
     let (length, check) = head.split_at(8);
     if checksum(length) != check {
-        return Err(Corrupt::Checksum(at as u64));
+        return match ends_unwritten(bytes) {
+            true => Ok(None),
+            false => Err(Corrupt::Checksum(at as u64)),
+        };
     }
     let length = u64::from_be_bytes(length.try_into().expect("the half of a head is 8 bytes"));
     let start = at + HEAD;
@@ -172,6 +182,14 @@ fn next_body(bytes: &Bytes, at: usize) -> Result<Option<Range<usize>>, Corrupt> 
         .and_then(|length| start.checked_add(length));
     let whole = end.filter(|end| end.saturating_add(SEAL) <= bytes.len());
     Ok(whole.map(|end| start..end))
+}
+
+/// Whether the file ends in what was never written: after a power failure a file may have its new length and, from some
+/// page on, zeros.
+fn ends_unwritten(bytes: &[u8]) -> bool {
+    let written = bytes.iter().rposition(|byte| *byte != 0);
+    let zeros_from = written.map_or(0, |last| last + 1);
+    bytes.len() - zeros_from >= SEAL || zeros_from.next_multiple_of(PAGE) < bytes.len()
 }
 
 // === impl Content ===

@@ -131,6 +131,30 @@ fn a_commit_that_was_cut_short_is_left_out_wherever_the_cut_is() {
     assert_eq!(set_aside(dir.path()), 0);
 }
 
+#[test]
+fn a_commit_of_which_the_disk_has_the_length_alone_is_left_out() {
+    let dir = two_commits();
+    let path = dir.path().join(FILE);
+    let whole = fs::read(&path).unwrap();
+    let first = written(&[changes(1, &[("Gold", Some(1)), ("Silver", Some(2))])]);
+    let first = fs::read(first.path().join(FILE)).unwrap().len();
+    let names = vec!["plans/Gold".to_owned(), "plans/Silver".to_owned()];
+    for unwritten_from in first..whole.len() - 32 {
+        let mut bytes = whole.clone();
+        bytes[unwritten_from..].fill(0);
+        fs::write(&path, &bytes).unwrap();
+        let (mut log, snapshot) = open(dir.path());
+        let seen_now = seen(snapshot);
+        assert_eq!(seen_now, Some((1, names.clone())), "{unwritten_from}");
+        if unwritten_from % 16 == 0 {
+            log.append(&changes(7, &[])).unwrap();
+            drop(log);
+            assert_eq!(seen(open(dir.path()).1), Some((7, names.clone())));
+        }
+    }
+    assert_eq!(set_aside(dir.path()), 0);
+}
+
 proptest! {
     // Each case writes files.
     #![proptest_config(ProptestConfig::with_cases(64))]

@@ -7,7 +7,7 @@ use std::{
     process::Command,
 };
 
-use super::disk::{Event, History, Node, ROOT};
+use super::history::{Event, History, Node, ROOT};
 
 const CALLS: &str = "openat,lseek,write,pwrite64,ftruncate,fsync,fdatasync,rename,renameat,renameat2,unlink,unlinkat,\
                      rmdir,mkdir,mkdirat,copy_file_range";
