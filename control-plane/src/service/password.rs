@@ -1,14 +1,17 @@
 //! Passwords: argon2id, off the async threads, a few at a time because each takes 19 MiB; and random secrets.
 
-use std::{ops::RangeInclusive, sync::Arc};
-
-use argon2::{
-    Argon2,
-    password_hash::{PasswordHasher as _, PasswordVerifier as _, phc},
+use std::{
+    ops::RangeInclusive,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
+
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use tidegate_kit::secret::Secret;
 use tokio::{sync::Semaphore, task::spawn_blocking};
+
+mod argon;
+
+use argon::Memory;
 
 use super::error::ServiceError;
 use crate::domain::{
@@ -20,6 +23,8 @@ use crate::domain::{
 #[derive(Debug)]
 pub(super) struct Passwords {
     turns: Arc<Semaphore>,
+    /// What they are hashed in, when nobody is at it.
+    free: Arc<Mutex<Vec<Memory>>>,
 }
 
 /// How many passwords are hashed at a time.
@@ -34,18 +39,16 @@ impl Passwords {
     pub(super) fn new() -> Self {
         Self {
             turns: Arc::new(Semaphore::new(AT_A_TIME)),
+            free: Arc::default(),
         }
     }
 
     /// Hashes a password.
     pub(super) async fn hash(&self, password: &Secret) -> Result<PasswordHash, ServiceError> {
         let password = password.clone();
-        self.run(move || {
-            let hashed = Argon2::default().hash_password(password.expose().as_bytes());
-            hashed.map(|hash| PasswordHash(hash.to_string())).ok()
-        })
-        .await?
-        .ok_or(FAILED)
+        self.run(move |memory| memory.hash(password.expose().as_bytes()).map(PasswordHash))
+            .await?
+            .ok_or(FAILED)
     }
 
     /// Whether a password is the one that was hashed. Without a hash it takes as long and says no, so that nobody
@@ -59,13 +62,12 @@ impl Passwords {
             return Ok(false);
         }
         let password = password.clone();
-        self.run(move || {
+        self.run(move |memory| {
             let bytes = password.expose().as_bytes();
             match hash {
-                Some(hash) => phc::PasswordHash::new(&hash.0)
-                    .is_ok_and(|hash| Argon2::default().verify_password(bytes, &hash).is_ok()),
+                Some(hash) => memory.verify(bytes, &hash.0).unwrap_or(false),
                 None => {
-                    drop(Argon2::default().hash_password(bytes));
+                    drop(memory.hash(bytes));
                     false
                 }
             }
@@ -75,18 +77,25 @@ impl Passwords {
 
     async fn run<T: Send + 'static>(
         &self,
-        act: impl FnOnce() -> T + Send + 'static,
+        act: impl FnOnce(&mut Memory) -> T + Send + 'static,
     ) -> Result<T, ServiceError> {
         let turn = self.turns.clone().acquire_owned().await;
         let turn = turn.map_err(|_| FAILED)?;
+        let free = self.free.clone();
         // The turn goes with the work, which goes on when the caller has gone.
         let work = spawn_blocking(move || {
-            let done = act();
+            let mut memory = lock(&free).pop().unwrap_or_default();
+            let done = act(&mut memory);
+            lock(&free).push(memory);
             drop(turn);
             done
         });
         work.await.map_err(|_| FAILED)
     }
+}
+
+fn lock(free: &Mutex<Vec<Memory>>) -> MutexGuard<'_, Vec<Memory>> {
+    free.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 const FAILED: ServiceError = ServiceError::Unavailable("the password could not be hashed");
@@ -139,7 +148,7 @@ mod tests {
         let passwords = Passwords::new();
         let (begin, begun) = oneshot::channel();
         let (end, ended) = mpsc::channel::<()>();
-        let work = passwords.run(move || {
+        let work = passwords.run(move |_| {
             begin.send(()).unwrap();
             // Ended by an answer as well as by none.
             ended.recv().unwrap_or_default();
