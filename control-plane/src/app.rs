@@ -22,7 +22,7 @@ mod renewal;
 
 use crate::{
     admin::Admin,
-    config::Config,
+    config::{Config, LimitsConfig},
     discovery::{self, fleet::Fleet},
     domain::actor::Actor,
     http::{ALPN, Door, Limits, people},
@@ -36,6 +36,10 @@ use renewal::Renewal;
 /// How long open calls may take to end after the process is told to stop.
 const DRAIN: Duration = Duration::from_secs(10);
 
+/// Less has no room for the largest upload.
+const REQUEST_MIB_LEAST: usize = 16;
+/// More than any machine has; what is beyond it is a mistake.
+const REQUEST_MIB_MOST: usize = 1024 * 1024;
 /// The folder of the store, below the data directory.
 const STORE: &str = "store";
 
@@ -72,6 +76,7 @@ pub struct Ready {
 /// When a part cannot be built; the error says what to do.
 pub async fn build(config: Config) -> anyhow::Result<Bound> {
     tls::install();
+    check(&config.limits)?;
     let tasks = Tasks::current();
     let clock = Clock::System;
     let store = store::open(&config.data_dir.join(STORE))?;
@@ -145,6 +150,16 @@ pub async fn build(config: Config) -> anyhow::Result<Bound> {
         tasks,
         ready,
     })
+}
+
+/// Refuses limits that would let nobody in.
+fn check(limits: &LimitsConfig) -> anyhow::Result<()> {
+    let mib = limits.request_mib;
+    anyhow::ensure!(
+        (REQUEST_MIB_LEAST..=REQUEST_MIB_MOST).contains(&mib),
+        "`limits.request_mib` is {mib}; it must be between {REQUEST_MIB_LEAST} and {REQUEST_MIB_MOST}"
+    );
+    Ok(())
 }
 
 /// Writes everything in the store to a new file.

@@ -21,7 +21,10 @@ use super::{
     request::TokenRequest,
     signer::Signer,
 };
-use crate::{domain::name::KeyId, http::Peer};
+use crate::{
+    domain::name::KeyId,
+    http::{Peer, metered::is_too_long},
+};
 
 /// The key that signs, opened: opening one costs more than signing with it.
 #[derive(Default)]
@@ -51,7 +54,9 @@ pub(super) async fn endpoint(
 ) -> Response {
     let answer = match form {
         Ok(Form(form)) => manager.grant(peer, &headers, form),
-        Err(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+        Err(rejection)
+            if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE || is_too_long(&rejection) =>
+        {
             Err(TokenError::TooLong)
         }
         Err(_) => Err(TokenError::InvalidRequest(
