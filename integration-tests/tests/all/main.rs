@@ -24,4 +24,5 @@ mod crashes;
 mod admin_input;
 mod documents;
 mod up;
+mod memory;
 mod portal;
