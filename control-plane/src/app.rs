@@ -12,7 +12,7 @@ pub mod offline;
 
 use crate::{
     admin::Admin,
-    config::Config,
+    config::{Config, LimitsConfig},
     discovery::{self, fleet::Fleet},
     domain::actor::Actor,
     http::{ALPN, Door, Limits, people},
@@ -25,6 +25,10 @@ use crate::{
 /// How long open calls may take to end after the process is told to stop.
 const DRAIN: Duration = Duration::from_secs(10);
 
+/// Less has no room for the largest upload.
+const REQUEST_MIB_LEAST: usize = 16;
+/// More than any machine has; what is beyond it is a mistake.
+const REQUEST_MIB_MOST: usize = 1024 * 1024;
 /// The folder of the store, below the data directory.
 const STORE: &str = "store";
 
@@ -61,6 +65,7 @@ pub struct Ready {
 /// When a part cannot be built; the error says what to do.
 pub async fn build(config: Config) -> anyhow::Result<Bound> {
     tls::install();
+    check(&config.limits)?;
     let tasks = Tasks::current();
     let clock = Clock::System;
     let store = store::open(&config.data_dir.join(STORE))?;
@@ -137,6 +142,16 @@ pub async fn build(config: Config) -> anyhow::Result<Bound> {
         tasks,
         ready,
     })
+}
+
+/// Refuses limits that would let nobody in.
+fn check(limits: &LimitsConfig) -> anyhow::Result<()> {
+    let mib = limits.request_mib;
+    anyhow::ensure!(
+        (REQUEST_MIB_LEAST..=REQUEST_MIB_MOST).contains(&mib),
+        "`limits.request_mib` is {mib}; it must be between {REQUEST_MIB_LEAST} and {REQUEST_MIB_MOST}"
+    );
+    Ok(())
 }
 
 /// Makes what a first start lacks: an admin, a signing key, and what gateways must know of the configuration.

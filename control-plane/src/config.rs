@@ -117,6 +117,10 @@ pub struct LimitsConfig {
     pub handshake_seconds: u64,
     /// How long the people's door works on one request, in seconds.
     pub request_seconds: u64,
+    /// What unanswered requests and unread answers may hold in memory at the people's door, in MiB; at least 16. One
+    /// address has a quarter of it, but at least 16 MiB. Gateways have four times as much together: one that joins needs
+    /// about 60 bytes for each resource that it holds already.
+    pub request_mib: usize,
 }
 
 // === impl Config ===
@@ -194,6 +198,7 @@ impl Default for LimitsConfig {
             connections_per_address: 1024,
             handshake_seconds: 10,
             request_seconds: 30,
+            request_mib: 64,
         }
     }
 }

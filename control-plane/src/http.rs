@@ -2,10 +2,12 @@
 //! handed in; both doors are opened here, by `app`.
 //!
 //! Everything a stranger can hold on to has a bound: connections (in all and for each address), the time for the TLS
-//! handshake and for a request's head, streams and headers of a connection, a request's body and its time, and the life
-//! of a connection, or how long it may stay before it is admitted.
+//! handshake and for a request's head, streams, windows and headers of a connection, a request's body and its time, what
+//! unanswered requests and unread answers hold together ([`budget`]), and the life of a connection, or how long it may
+//! stay before it is admitted.
 
 use std::{
+    convert::Infallible,
     io,
     net::{IpAddr, SocketAddr},
     time::Duration,
@@ -24,27 +26,47 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
-use tower::ServiceExt as _;
 
 pub mod accept;
+pub mod budget;
 pub mod deadline;
+pub mod metered;
 pub mod people;
+mod messages;
 
 use accept::{Fault, Gate, Pass};
+use budget::{Account, Budget};
 
 use crate::config::LimitsConfig;
 
 /// What the protocols of a door are called in TLS (RFC 7301), most wanted first.
 pub const ALPN: &[&str] = &["h2", "http/1.1"];
 
-/// The streams that one HTTP/2 connection may have open.
-const STREAMS: u32 = 128;
 /// The bytes that the head of a request may have.
 const HEAD_BYTES: u32 = 32 * 1024;
+/// The bytes that a connection of HTTP/2 may send before somebody reads them, on one stream or on all: what is not read
+/// is not charged to anybody, so it is small. An upload of 12 MiB is through in 10 s where a round trip takes 100 ms.
+const UNREAD_BYTES: u32 = 128 * 1024;
+/// The bytes of an answer that a stream of HTTP/2 takes over before they are written.
+const UNSENT_BYTES: usize = 64 * 1024;
+/// The least that a peer must take in one frame of HTTP/2; larger ones are not allowed.
+const FRAME_BYTES: u32 = 16 * 1024;
+/// Streams that a peer opened and reset before they were looked at; beyond it the connection is closed.
+const RESETS_WAITING: usize = 20;
+/// Streams of a connection that were reset because the peer broke a rule of them; beyond it the connection is closed.
+const FAULTS: usize = 128;
+/// How long an answer may take until it is written.
+const WRITTEN_WITHIN: Duration = Duration::from_secs(60);
+/// How often that is looked at.
+const LOOK: Duration = Duration::from_secs(10);
 /// HTTP/2 connections on which nothing is heard for so long are asked for a sign of life.
 const PING_AFTER: Duration = Duration::from_secs(30);
 /// How long that sign may take.
 const PONG_WITHIN: Duration = Duration::from_secs(20);
+
+const MIB: usize = 1024 * 1024;
+/// So many times what people have is there for gateways: after a restart all of them say at once what they hold.
+const GATEWAYS_TIMES: usize = 4;
 
 /// A door that is bound and not open yet.
 pub struct Door {
@@ -69,6 +91,12 @@ pub struct Limits {
     /// How long a connection may stay before somebody on it has been admitted (see [`Admission`]); `None` where that is
     /// asked of nobody.
     pub admission: Option<Duration>,
+    /// Streams that one HTTP/2 connection may have open.
+    pub streams: u32,
+    /// What may be held for requests until they are answered.
+    pub budget: Budget,
+    /// Whether an answer is charged until it is written; where it is not, whoever answers bounds it.
+    pub charges_answers: bool,
 }
 
 /// A door that cannot be opened.
@@ -92,17 +120,24 @@ impl Limits {
             handshake: Duration::from_secs(config.handshake_seconds),
             age: Some(Duration::from_secs(3600)),
             admission: None,
+            streams: 32,
+            budget: Budget::new(config.request_mib * MIB),
+            charges_answers: true,
         }
     }
 
     /// The limits of the gateways' door, whose streams never end by themselves. Who is no gateway goes: the head of the
-    /// request and the first word have the time of a handshake each.
+    /// request and the first word have the time of a handshake each. A node needs one stream; nothing of a body is read
+    /// before the join token, and whoever has that may have all of the budget: nodes often come from one address.
     #[must_use]
     pub fn gateways(config: &LimitsConfig) -> Self {
         let people = Self::people(config);
         Self {
             age: None,
             admission: Some(people.handshake * 2),
+            streams: 8,
+            budget: Budget::unshared(config.request_mib * MIB * GATEWAYS_TIMES),
+            charges_answers: false,
             ..people
         }
     }
@@ -226,6 +261,8 @@ impl Connection {
             }
         };
         let router = self.router;
+        let account = self.limits.budget.account(accept::subscriber(peer.ip()));
+        let (charged, charges_answers) = (account.clone(), self.limits.charges_answers);
         let admission = Admission::default();
         let admitted = admission.0.clone();
         let asked = CancellationToken::new();
@@ -235,17 +272,14 @@ impl Connection {
             let extensions = request.extensions_mut();
             extensions.insert(Peer(accept::subscriber(peer.ip())));
             extensions.insert(admission.clone());
-            router.clone().oneshot(request)
+            let answer = metered::serve(router.clone(), charged.clone(), charges_answers, request);
+            async { Ok::<_, Infallible>(answer.await) }
         });
         let builder = protocol(&self.limits);
         let mut connection =
             std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
-        let aged = async {
-            match self.limits.age {
-                Some(age) => tokio::time::sleep(age).await,
-                None => std::future::pending().await,
-            }
-        };
+        let never = CancellationToken::new();
+        let aged = missed(self.limits.age, &never);
         // The protocol's own timer begins with the first byte of HTTP/1.1, and there is none in HTTP/2.
         let unasked = missed(Some(self.limits.handshake), &asked);
         let overstayed = missed(self.limits.admission, &admitted);
@@ -260,6 +294,10 @@ impl Connection {
             () = overstayed => {
                 // Nothing of a stranger's is waited for.
                 tracing::debug!(door, %peer, "nobody on the connection was admitted");
+                return;
+            }
+            () = stalled(&account) => {
+                tracing::debug!(door, %peer, "an answer was not read in time");
                 return;
             }
             ended = connection.as_mut() => Some(ended),
@@ -309,6 +347,13 @@ async fn missed(within: Option<Duration>, happened: &CancellationToken) {
     }
 }
 
+/// Ends when an answer has waited too long to be written.
+async fn stalled(account: &Account) {
+    while !account.is_stalled(WRITTEN_WITHIN) {
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
 fn protocol(limits: &Limits) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
     builder
@@ -319,8 +364,14 @@ fn protocol(limits: &Limits) -> Builder<TokioExecutor> {
     builder
         .http2()
         .timer(TokioTimer::new())
-        .max_concurrent_streams(STREAMS)
+        .max_concurrent_streams(limits.streams)
+        .initial_stream_window_size(UNREAD_BYTES)
+        .initial_connection_window_size(UNREAD_BYTES)
+        .max_frame_size(FRAME_BYTES)
         .max_header_list_size(HEAD_BYTES)
+        .max_send_buf_size(UNSENT_BYTES)
+        .max_pending_accept_reset_streams(RESETS_WAITING)
+        .max_local_error_reset_streams(FAULTS)
         .keep_alive_interval(PING_AFTER)
         .keep_alive_timeout(PONG_WITHIN);
     builder

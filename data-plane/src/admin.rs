@@ -17,6 +17,8 @@ use tidegate_kit::readiness::Readiness;
 use tokio::{net::TcpListener, sync::watch};
 use tokio_util::sync::CancellationToken;
 
+mod connections;
+
 use crate::{admit::slots::Slots, session::Gateway};
 
 /// What the door shows and what it may order.
@@ -63,9 +65,7 @@ pub async fn serve(
     operators: Operators,
     stopping: CancellationToken,
 ) -> std::io::Result<()> {
-    axum::serve(listener, router(operators))
-        .with_graceful_shutdown(stopping.cancelled_owned())
-        .await
+    connections::serve(listener, router(operators), stopping).await
 }
 
 /// Opens the door.

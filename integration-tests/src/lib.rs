@@ -13,6 +13,8 @@ pub mod fake_control_plane;
 pub mod fake_node;
 pub mod tap;
 pub mod wire;
+pub mod h2;
+pub mod memory;
 pub mod client;
 pub mod backend;
 pub mod redis;

@@ -12,13 +12,15 @@ use tidegate_proto::admin::v1::{
 };
 use tonic::{Request, Status, metadata::MetadataMap};
 
-use super::{Admin, status};
+use super::{Admin, MESSAGE_BYTES, status};
 use crate::{
     domain::actor::{Actor, Visitor},
-    http::Peer,
+    http::{Peer, metered::Allowance},
     service::{Service, error::ServiceError},
 };
 
+/// What surrounds a message: its head, and what follows it in the last frame.
+const ENVELOPE_BYTES: usize = 1024;
 /// Tokens of ours are much shorter; longer ones are not looked up.
 const TOKEN_MAX: usize = 512;
 
@@ -60,6 +62,7 @@ pub(super) async fn demand_token(
         if let Err(refused) = known {
             return refused.into_http();
         }
+        Allowance::raise(request.extensions(), MESSAGE_BYTES + ENVELOPE_BYTES);
     }
     next.run(request).await
 }

@@ -190,3 +190,12 @@ async fn a_blank_join_token_is_refused_and_names_its_setting() {
         );
     }
 }
+
+#[tokio::test]
+async fn a_budget_for_requests_that_lets_nothing_in_is_refused_and_names_its_setting() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = config(dir.path());
+    config.limits.request_mib = 1;
+    let refused = build(config).await.err().unwrap().to_string();
+    assert!(refused.contains("`limits.request_mib` is 1"), "{refused}");
+}

@@ -14,8 +14,14 @@ use tokio::{sync::mpsc, time::timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming, metadata::MetadataMap};
 
-use super::{diff::Held, fleet::Fleet, join::JoinTokens, projector::Projector, stream::NodeStream};
-use crate::{domain::name::EnvironmentName, http::Admission};
+use super::{
+    MESSAGE_MAX, diff::Held, fleet::Fleet, join::JoinTokens, projector::Projector,
+    stream::NodeStream,
+};
+use crate::{
+    domain::name::EnvironmentName,
+    http::{Admission, metered::Allowance},
+};
 
 /// The service.
 pub(super) struct Server {
@@ -114,6 +120,7 @@ impl Discovery for Server {
                 "the join token is wrong; set the node's `control_plane.join_token_file` to this control plane's",
             ));
         }
+        Allowance::raise(request.extensions(), MESSAGE_MAX);
         let admission = request.extensions().get::<Admission>().cloned();
         let mut inbound = request.into_inner();
         let first = timeout(HELLO_WITHIN, inbound.message())

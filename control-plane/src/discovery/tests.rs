@@ -41,6 +41,7 @@ use super::{
     router,
 };
 use crate::{
+    config::LimitsConfig,
     domain::{object::ObjectKey, state::State, subscription::SubscriptionState},
     http::{ALPN, Door, Limits},
     projection::fixture::{World, api_id, environment, plan_name, subscription_id},
@@ -92,8 +93,8 @@ impl Plane {
             connections: 100,
             connections_per_address: 100,
             handshake: PATIENCE,
-            age: None,
             admission: Some(ADMISSION),
+            ..Limits::gateways(&LimitsConfig::default())
         };
         let tls = Arc::new(ArcSwap::new(identity.server_config(ALPN).unwrap()));
         let door = Door::bind("gateways", "127.0.0.1:0", tls, limits)

@@ -3,7 +3,13 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
-use axum::{Router, routing::get};
+use axum::{
+    Router,
+    body::{Bytes, to_bytes},
+    extract::Request,
+    routing::{self, get},
+};
+use http::StatusCode;
 use rustls_pki_types::ServerName;
 use tidegate_kit::{
     tasks::Tasks,
@@ -16,7 +22,13 @@ use tokio::{
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use super::{ALPN, Door, Limits, Peer};
+use super::{
+    ALPN, Door, Limits, Peer,
+    budget::{Budget, OWN_BYTES},
+    metered::{Allowance, STRANGERS_BYTES},
+};
+
+const KNOWN_BYTES: usize = 100 * 1024;
 
 const SOON: Duration = Duration::from_secs(10);
 
@@ -36,14 +48,23 @@ async fn open(limits: Limits) -> Opened {
         .await
         .unwrap();
     let address = door.address();
-    let router =
-        Router::new().route(
+    let router = Router::new()
+        .route(
             "/",
             get(
                 |axum::Extension(Peer(peer)): axum::Extension<Peer>| async move {
                     format!("hello {peer}")
                 },
             ),
+        )
+        .route("/stranger", routing::post(async |body: Bytes| drop(body)))
+        .route(
+            "/known",
+            routing::post(async |request: Request| {
+                Allowance::raise(request.extensions(), KNOWN_BYTES);
+                let body = to_bytes(request.into_body(), usize::MAX).await;
+                body.map(drop).map_err(|_| StatusCode::PAYLOAD_TOO_LARGE)
+            }),
         );
     let tasks = Tasks::current();
     tasks.spawn("door", door.serve(router, tasks.clone()));
@@ -62,6 +83,9 @@ fn limits() -> Limits {
         handshake: Duration::from_millis(200),
         age: None,
         admission: None,
+        streams: 8,
+        budget: Budget::new(64 * 1024 * 1024),
+        charges_answers: true,
     }
 }
 
@@ -93,6 +117,50 @@ async fn requests_are_answered_with_their_peer_known() {
     let said = rest(&mut stream).await;
     assert!(said.starts_with("HTTP/1.1 200"), "{said}");
     assert!(said.ends_with("hello 127.0.0.1"), "{said}");
+}
+
+/// A request with a body of so many bytes, and what it is answered with.
+async fn post(opened: &Opened, path: &str, bytes: usize) -> String {
+    let mut stream = connect(opened, &["http/1.1"]).await.unwrap();
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: {bytes}\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    // It may be refused before it is whole.
+    drop(stream.write_all(&vec![b'x'; bytes]).await);
+    rest(&mut stream).await
+}
+
+#[tokio::test]
+async fn a_body_is_short_until_its_sender_is_known() {
+    let opened = open(limits()).await;
+    for (path, bytes, taken) in [
+        ("/stranger", STRANGERS_BYTES, true),
+        ("/stranger", STRANGERS_BYTES + 1, false),
+        ("/known", STRANGERS_BYTES + 1, true),
+        ("/known", KNOWN_BYTES + 1, false),
+    ] {
+        let said = post(&opened, path, bytes).await;
+        assert_eq!(
+            said.starts_with("HTTP/1.1 200"),
+            taken,
+            "{path} {bytes}: {said}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn whoever_finds_no_room_for_a_body_is_told_when_to_come_again() {
+    let opened = open(Limits {
+        budget: Budget::unshared(0),
+        ..limits()
+    })
+    .await;
+    let said = post(&opened, "/known", OWN_BYTES).await;
+    assert!(said.starts_with("HTTP/1.1 503"), "{said}");
+    assert!(said.contains("retry-after: 1"), "{said}");
+    let said = post(&opened, "/known", OWN_BYTES / 2).await;
+    assert!(said.starts_with("HTTP/1.1 200"), "{said}");
 }
 
 #[tokio::test]

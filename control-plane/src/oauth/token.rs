@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     domain::{name::KeyId, scope},
-    http::Peer,
+    http::{Peer, metered::is_too_long},
 };
 
 /// The key that signs, opened: opening one costs more than signing with it.
@@ -55,7 +55,9 @@ pub(super) async fn endpoint(
 ) -> Response {
     let answer = match form {
         Ok(Form(form)) => manager.grant(peer, &headers, form),
-        Err(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+        Err(rejection)
+            if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE || is_too_long(&rejection) =>
+        {
             Err(TokenError::TooLong)
         }
         Err(_) => Err(TokenError::InvalidRequest(

@@ -17,7 +17,7 @@ use super::{
     devportal::SIGN_UP,
     fields::Fields,
     notice::is_local,
-    posted::{RESUMED, is_secret},
+    posted::{RESUMED, STRANGERS_BYTES, is_secret},
 };
 use crate::{domain::actor::Actor, service::error::ServiceError};
 
@@ -27,6 +27,8 @@ const SIGN_IN: &str = "/sign-in";
 const NEXT: &str = "next";
 /// What was typed in a form whose session was over, encoded.
 const KEPT: &str = "kept";
+/// What the form to sign in has besides: name, password and token, encoded.
+const CREDENTIALS_BYTES: usize = 2 * 1024;
 
 #[derive(Template)]
 #[template(path = "landing.html")]
@@ -171,12 +173,22 @@ async fn sign_out(
     Ok(response)
 }
 
+/// Whether what was typed in a form that came too late is short enough to come back with the sign-in page's form.
+pub(super) fn can_keep(visitor: &Visitor, typed: &Fields) -> bool {
+    kept(visitor, typed).encode().len() + CREDENTIALS_BYTES <= STRANGERS_BYTES
+}
+
 /// The sign-in page for a form that came too late, with what was typed in it.
 pub(super) fn sign_in_again(visitor: &Visitor, typed: &Fields) -> Answer {
-    let kept = typed.only(|name| !is_secret(name)).encode();
-    let fields = Fields::new().with(NEXT, visitor.target()).with(KEPT, kept);
+    let fields = kept(visitor, typed);
     let frame = visitor.frame("Sign in again");
     show(frame, Form::of(fields), None, StatusCode::UNAUTHORIZED)
+}
+
+/// The fields of a sign-in that goes on with a form.
+fn kept(visitor: &Visitor, typed: &Fields) -> Fields {
+    let typed = typed.only(|name| !is_secret(name)).encode();
+    Fields::new().with(NEXT, visitor.target()).with(KEPT, typed)
 }
 
 /// After signing in again: a form with all that was typed, which goes on to where it was sent.

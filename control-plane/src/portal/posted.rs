@@ -10,7 +10,7 @@ use axum::{
 use http::header;
 
 use super::{Form, Frame, Portal, Problem, SignedIn, Visitor, csrf, fields::Fields};
-use crate::domain::actor::Actor;
+use crate::{domain::actor::Actor, http::metered::Allowance};
 
 /// A form that somebody who is signed in has posted.
 #[derive(Debug)]
@@ -50,6 +50,8 @@ pub const RESUMED: &str = "_resumed";
 const OURS: [&str; 2] = [csrf::FIELD, RESUMED];
 /// The bytes of a form: the longest valid one, an API with every field at its limit, has less.
 pub const FORM_BYTES: usize = 1024 * 1024;
+/// The bytes of a form of whoever is not signed in. The one to sign in again may carry another form within this.
+pub const STRANGERS_BYTES: usize = 16 * 1024;
 /// The bytes of a form with files. Use cases have limits of their own, below this.
 pub const UPLOAD_BYTES: usize = 12 * 1024 * 1024;
 /// The parts of a form with files.
@@ -109,8 +111,11 @@ impl FromRequest<Portal> for Posted {
         let visitor = visitor(&request, portal);
         let limits = match visitor.actor() {
             Some(_) => (FORM_BYTES, UPLOAD_BYTES),
-            None => (FORM_BYTES, FORM_BYTES),
+            None => (STRANGERS_BYTES, STRANGERS_BYTES),
         };
+        if visitor.actor().is_some() {
+            Allowance::raise(request.extensions(), UPLOAD_BYTES);
+        }
         let read = Read::of(request, portal, limits).await?;
         let token = read.fields.text(csrf::FIELD);
         let resumed = read.fields.has(RESUMED);
@@ -156,8 +161,7 @@ impl FromRequest<Portal> for PostedByAnyone {
 
     async fn from_request(request: Request, portal: &Portal) -> Result<Self, Problem> {
         let visitor = visitor(&request, portal);
-        // It may carry another form, which is encoded once more.
-        let read = Read::of(request, portal, (3 * FORM_BYTES, FORM_BYTES)).await?;
+        let read = Read::of(request, portal, (STRANGERS_BYTES, STRANGERS_BYTES)).await?;
         let token = read.fields.text(csrf::FIELD);
         let owned = visitor.owns_as_stranger(token)
             || (visitor.actor().is_some() && visitor.owns_as_user(token));

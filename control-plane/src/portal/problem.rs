@@ -72,7 +72,10 @@ impl Problem {
             Self::Resume(typed) if visitor.actor().is_some() => {
                 entrance::resume(visitor, visitor.path(), typed)
             }
-            Self::Resume(typed) => entrance::sign_in_again(visitor, typed),
+            Self::Resume(typed) if entrance::can_keep(visitor, typed) => {
+                entrance::sign_in_again(visitor, typed)
+            }
+            Self::Resume(_) => Self::TooLarge.page(visitor),
             _ => self.page(visitor),
         };
         shown.unwrap_or_else(|error| {
@@ -82,7 +85,10 @@ impl Problem {
     }
 
     fn page(&self, visitor: &Visitor) -> Answer {
-        let told = self.told();
+        let told = match self {
+            Self::TooLarge if visitor.actor().is_none() => too_large_for_a_stranger(),
+            _ => self.told(),
+        };
         let page = Page {
             frame: visitor.frame(told.title),
             status: told.status.as_u16(),
@@ -150,6 +156,16 @@ impl Problem {
                 "",
             ),
         }
+    }
+}
+
+/// What is long is read of nobody who is not signed in. The form is still in the browser.
+fn too_large_for_a_stranger() -> Told {
+    Told {
+        status: StatusCode::PAYLOAD_TOO_LARGE,
+        title: "Sign in first",
+        what: "The form has more in it than may be sent without being signed in.".to_owned(),
+        then: "Sign in in another tab, then go back and send the form again. Nothing was changed.",
     }
 }
 

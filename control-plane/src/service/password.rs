@@ -2,15 +2,19 @@
 //!
 //! Strangers never take all of the turns, so that no flood of guesses keeps those from signing in who are known.
 
-use std::{ops::RangeInclusive, sync::Arc, time::Duration};
-
-use argon2::{
-    Argon2,
-    password_hash::{PasswordHasher as _, PasswordVerifier as _, phc},
+use std::{
+    ops::RangeInclusive,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
+
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use tidegate_kit::secret::Secret;
 use tokio::{sync::Semaphore, task::spawn_blocking, time::timeout};
+
+mod argon;
+
+use argon::Memory;
 
 use super::error::ServiceError;
 use crate::domain::{
@@ -24,6 +28,8 @@ pub(super) struct Passwords {
     turns: Arc<Semaphore>,
     /// Those of the turns that strangers may take.
     for_strangers: Arc<Semaphore>,
+    /// What they are hashed in, when nobody is at it.
+    free: Arc<Mutex<Vec<Memory>>>,
 }
 
 /// Who wants a password hashed.
@@ -52,6 +58,7 @@ impl Passwords {
         Self {
             turns: Arc::new(Semaphore::new(AT_A_TIME)),
             for_strangers: Arc::new(Semaphore::new(OF_STRANGERS)),
+            free: Arc::default(),
         }
     }
 
@@ -62,9 +69,8 @@ impl Passwords {
         asker: Asker,
     ) -> Result<PasswordHash, ServiceError> {
         let password = password.clone();
-        self.run(asker, move || {
-            let hashed = Argon2::default().hash_password(password.expose().as_bytes());
-            hashed.map(|hash| PasswordHash(hash.to_string())).ok()
+        self.run(asker, move |memory| {
+            memory.hash(password.expose().as_bytes()).map(PasswordHash)
         })
         .await?
         .ok_or(FAILED)
@@ -82,13 +88,12 @@ impl Passwords {
             return Ok(false);
         }
         let password = password.clone();
-        self.run(asker, move || {
+        self.run(asker, move |memory| {
             let bytes = password.expose().as_bytes();
             match hash {
-                Some(hash) => phc::PasswordHash::new(&hash.0)
-                    .is_ok_and(|hash| Argon2::default().verify_password(bytes, &hash).is_ok()),
+                Some(hash) => memory.verify(bytes, &hash.0).unwrap_or(false),
                 None => {
-                    drop(Argon2::default().hash_password(bytes));
+                    drop(memory.hash(bytes));
                     false
                 }
             }
@@ -99,7 +104,7 @@ impl Passwords {
     async fn run<T: Send + 'static>(
         &self,
         asker: Asker,
-        act: impl FnOnce() -> T + Send + 'static,
+        act: impl FnOnce(&mut Memory) -> T + Send + 'static,
     ) -> Result<T, ServiceError> {
         let leave = match asker {
             Asker::Known => None,
@@ -110,14 +115,21 @@ impl Passwords {
         };
         let turn = self.turns.clone().acquire_owned().await;
         let turn = turn.map_err(|_| FAILED)?;
+        let free = self.free.clone();
         // The turn goes with the work, which goes on when the caller has gone.
         let work = spawn_blocking(move || {
-            let done = act();
+            let mut memory = lock(&free).pop().unwrap_or_default();
+            let done = act(&mut memory);
+            lock(&free).push(memory);
             drop((turn, leave));
             done
         });
         work.await.map_err(|_| FAILED)
     }
+}
+
+fn lock(free: &Mutex<Vec<Memory>>) -> MutexGuard<'_, Vec<Memory>> {
+    free.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 const FAILED: ServiceError = ServiceError::Unavailable("the password could not be hashed");
@@ -173,7 +185,7 @@ mod tests {
         let passwords = Passwords::new();
         let (begin, begun) = oneshot::channel();
         let (end, ended) = mpsc::channel::<()>();
-        let work = passwords.run(Asker::Known, move || {
+        let work = passwords.run(Asker::Known, move |_| {
             begin.send(()).unwrap();
             // Ended by an answer as well as by none.
             ended.recv().unwrap_or_default();
@@ -194,7 +206,7 @@ mod tests {
         let flood = tokio::spawn({
             let passwords = passwords.clone();
             async move {
-                let work = passwords.run(Asker::Stranger, move || {
+                let work = passwords.run(Asker::Stranger, move |_| {
                     begin.send(()).unwrap();
                     ended.recv().unwrap_or_default();
                 });
@@ -206,11 +218,11 @@ mod tests {
         for _ in 0..100 {
             let passwords = passwords.clone();
             waiting.push(tokio::spawn(async move {
-                passwords.run(Asker::Stranger, || ()).await.unwrap();
+                passwords.run(Asker::Stranger, |_| ()).await.unwrap();
             }));
         }
         tokio::task::yield_now().await;
-        passwords.run(Asker::Known, || ()).await.unwrap();
+        passwords.run(Asker::Known, |_| ()).await.unwrap();
         assert!(waiting.iter().all(|waiting| !waiting.is_finished()));
         drop(end);
         flood.await.unwrap();

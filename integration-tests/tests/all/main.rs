@@ -29,4 +29,5 @@ mod crashes;
 mod admin_input;
 mod documents;
 mod up;
+mod memory;
 mod portal;

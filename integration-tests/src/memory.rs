@@ -1,0 +1,44 @@
+//! What a process under test holds in memory, as the kernel says.
+
+use std::fs;
+
+/// Watches a process from the moment on at which it is made.
+#[derive(Debug)]
+pub struct Memory {
+    pid: u32,
+    before: u64,
+}
+
+// === impl Memory ===
+
+impl Memory {
+    /// Notes what the process holds now.
+    ///
+    /// # Panics
+    /// When there is no such process.
+    #[must_use]
+    pub fn of(pid: u32) -> Self {
+        // The peak counts from here (proc(5), `clear_refs`).
+        fs::write(format!("/proc/{pid}/clear_refs"), "5").expect("the process is ours");
+        Self {
+            pid,
+            before: kib(pid, "VmRSS:"),
+        }
+    }
+
+    /// By how many MiB it has grown at most.
+    ///
+    /// # Panics
+    /// When the process has ended.
+    #[must_use]
+    pub fn grown(&self) -> u64 {
+        kib(self.pid, "VmHWM:").saturating_sub(self.before) / 1024
+    }
+}
+
+fn kib(pid: u32, field: &str) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("the process runs");
+    let line = status.lines().find_map(|line| line.strip_prefix(field));
+    let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+    number.expect("the kernel tells it in KiB")
+}
