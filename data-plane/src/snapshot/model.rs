@@ -8,7 +8,7 @@ use std::{fmt, sync::Arc};
 use jsonwebtoken::{Algorithm, DecodingKey};
 use tidegate_proto::{
     claims::KeyType,
-    ids::{ApiId, ApplicationId, DenyPolicyId, RevisionId, SubscriptionId},
+    ids::{ApiId, ApplicationId, DenyPolicyId, RevisionId, SubscriptionId, SubscriptionKey},
     path::{Context, TopicTemplate, Version},
     quota::Limits,
     revision::ContentVersion,
@@ -312,6 +312,19 @@ impl Api {
     #[must_use]
     pub fn default_path(&self) -> Option<String> {
         self.default_version.then(|| self.context.default_path())
+    }
+}
+
+// === impl Subscription ===
+
+impl Subscription {
+    /// The two that it is between.
+    #[must_use]
+    pub const fn key(&self) -> SubscriptionKey {
+        SubscriptionKey {
+            application: self.application,
+            api: self.api,
+        }
     }
 }
 

@@ -14,6 +14,7 @@ mod policies;
 mod usage;
 mod scripts;
 mod units;
+mod renewed;
 
 use std::{
     collections::HashMap,
