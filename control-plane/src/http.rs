@@ -20,7 +20,7 @@ use hyper_util::{
     server::conn::auto::Builder,
 };
 use rustls::ServerConfig;
-use tidegate_kit::{backoff::Backoff, tasks::Tasks};
+use tidegate_kit::{backoff::Backoff, fault_log::FaultLog, tasks::Tasks};
 use tokio::{
     net::{TcpListener, TcpStream},
     time::timeout,
@@ -48,6 +48,8 @@ const HEAD_BYTES: u32 = 32 * 1024;
 const PING_AFTER: Duration = Duration::from_secs(30);
 /// How long that sign may take.
 const PONG_WITHIN: Duration = Duration::from_secs(20);
+/// Lines in the log about a door in a minute.
+const LINES: usize = 6;
 
 /// A door that is bound and not open yet.
 pub struct Door {
@@ -154,6 +156,7 @@ impl Door {
         let stopping = tasks.stopping();
         let gate = Gate::new(self.limits.connections, self.limits.connections_per_address);
         let mut backoff = Backoff::new(Duration::from_millis(5), Duration::from_secs(1));
+        let log = FaultLog::new(LINES);
         loop {
             let accepted = tokio::select! {
                 biased;
@@ -167,7 +170,11 @@ impl Door {
                         Fault::Connection => {}
                         Fault::Exhausted => {
                             let wait = backoff.wait();
-                            tracing::warn!(door = self.name, %cause, ?wait, "cannot accept for now");
+                            // Each connection that ends makes room for one, so that success and failure alternate.
+                            if let Some(line) = log.fault(&cause.to_string()) {
+                                let suppressed = line.suppressed;
+                                tracing::warn!(door = self.name, %cause, ?wait, suppressed, "cannot accept for now");
+                            }
                             tokio::time::sleep(wait).await;
                         }
                         Fault::Fatal => {

@@ -15,7 +15,7 @@ use tokio::{sync::mpsc, time::timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming, metadata::MetadataMap};
 
-use super::{diff::Held, fleet::Fleet, projector::Projector, stream::NodeStream};
+use super::{NODES, diff::Held, fleet::Fleet, projector::Projector, stream::NodeStream};
 use crate::{domain::name::EnvironmentName, http::Admission};
 
 /// The service.
@@ -87,13 +87,16 @@ impl Server {
                 hello.process,
             )
             .map_err(|full| Status::resource_exhausted(full.to_string()))?;
-        tracing::info!(
-            node = hello.node,
-            environment = hello.environment,
-            number = hello.number,
-            holds = hello.held.len(),
-            "node connected"
-        );
+        if let Some(line) = NODES.fault(&format!("{} connected", hello.node)) {
+            tracing::info!(
+                node = hello.node,
+                environment = hello.environment,
+                number = hello.number,
+                holds = hello.held.len(),
+                suppressed = line.suppressed,
+                "node connected"
+            );
+        }
         let (outbound, batches) = mpsc::channel(PARTS_WAITING);
         let stream = NodeStream {
             name: hello.node,

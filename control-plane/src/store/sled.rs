@@ -20,6 +20,7 @@ use sled::{
     Transactional as _, Tree,
     transaction::{ConflictableTransactionError, TransactionError, TransactionalTree},
 };
+use tidegate_kit::fault_log::FaultLog;
 
 mod aside;
 
@@ -55,6 +56,8 @@ const RESERVE: u64 = 16 << 20;
 const AMPLIFICATION: u64 = 8;
 const META_KEY: &str = "meta";
 const WITNESS_KEY: &str = "witness";
+/// About a witness that cannot be written; there is one for each commit.
+static WITNESS: FaultLog = FaultLog::new(6);
 /// How long a reopened log may take to let go of its own lock.
 const REOPEN_DEADLINE: Duration = Duration::from_secs(5);
 const REOPEN_STEP: Duration = Duration::from_millis(20);
@@ -157,7 +160,10 @@ impl SledStore {
             .and_then(|_| witness.write_all(&line))
             .and_then(|()| witness.sync_data());
         if let Err(error) = written {
-            tracing::warn!(%error, "the store's witness could not be written");
+            if let Some(line) = WITNESS.fault(&error.to_string()) {
+                let suppressed = line.suppressed;
+                tracing::warn!(%error, suppressed, "the store's witness could not be written");
+            }
         }
     }
 

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use tidegate_kit::fault_log::FaultLog;
 use tidegate_proto::{claims::KeyType, reason::Reason};
 
 use super::{Principal, Token};
@@ -11,6 +12,9 @@ use crate::snapshot::{
     Snapshot,
     model::{Api, KeyManager, Plan, SubscriptionState},
 };
+
+/// About plans that are named and not held.
+static NOT_HELD: FaultLog = FaultLog::new(6);
 
 /// Leads a token of a key manager to the plan under which it may use the API. `held` is the plan that an open session has already: it
 /// stays where the new one is not held.
@@ -42,11 +46,15 @@ pub(super) fn judge(
     }
     // The control plane sends a plan with its subscriptions; if it was rejected, nobody knows what to let through.
     let plan = snapshot.plan(&subscription.plan).or(held).ok_or_else(|| {
-        tracing::error!(
-            plan = &*subscription.plan,
-            subscription = %subscription.id,
-            "the plan is not held, and without it nobody is let in"
-        );
+        // Clients try again.
+        if let Some(line) = NOT_HELD.fault(&subscription.plan) {
+            tracing::error!(
+                plan = &*subscription.plan,
+                subscription = %subscription.id,
+                suppressed = line.suppressed,
+                "the plan is not held, and without it nobody is let in"
+            );
+        }
         Reason::GatewayFault
     })?;
     if api.endpoint(key.key_type).is_none() {
