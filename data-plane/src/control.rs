@@ -11,9 +11,7 @@ mod usage;
 
 use std::{collections::HashMap, fmt, path::PathBuf, sync::Arc, time::Duration};
 
-use tidegate_kit::{
-    backoff::Backoff, fault_log::FaultLog, readiness::Blocker, secret::Secret,
-};
+use tidegate_kit::{backoff::Backoff, fault_log::FaultLog, readiness::Blocker, secret::Secret};
 use tidegate_proto::ids::SubscriptionKey;
 use tokio::{sync::watch, time::sleep};
 use tokio_util::sync::CancellationToken;

@@ -273,7 +273,8 @@ impl Exchange<'_> {
         let current = self.snapshots.load();
         let step = spawn_blocking(move || assembly.apply(&current)).await?;
         for rejection in &step.ack.rejections {
-            if let Some(line) = REJECTED.fault(&format!("{}: {}", rejection.name, rejection.reason)) {
+            if let Some(line) = REJECTED.fault(&format!("{}: {}", rejection.name, rejection.reason))
+            {
                 tracing::warn!(
                     resource = rejection.name,
                     reason = rejection.reason,

@@ -15,6 +15,7 @@ mod usage;
 mod scripts;
 mod units;
 mod renewed;
+mod credentials;
 
 use std::{
     collections::HashMap,
