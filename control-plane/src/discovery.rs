@@ -5,7 +5,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use tidegate_kit::tasks::Tasks;
+use tidegate_kit::{fault_log::FaultLog, tasks::Tasks};
 use tidegate_proto::{discovery::v1::discovery_server::DiscoveryServer, revision::RevisionNumber};
 use tokio::sync::watch;
 use tonic::service::Routes;
@@ -45,6 +45,9 @@ pub struct Feed {
 
 /// The largest message that a node may send: its `Hello` names every resource that it holds, in about 60 bytes each.
 const MESSAGE_MAX: usize = 128 * 1024 * 1024;
+
+/// What the log tells of nodes. Two that share a name take over from each other without end.
+static NODES: FaultLog = FaultLog::new(120);
 
 /// The service of the gateways' door, to be mounted there. Its tasks end with `tasks`.
 pub fn router(settings: Settings, feed: Feed, fleet: Fleet, tasks: &Tasks) -> axum::Router {

@@ -19,7 +19,7 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto::Builder,
 };
-use tidegate_kit::{backoff::Backoff, renewal::Shown, tasks::Tasks};
+use tidegate_kit::{backoff::Backoff, fault_log::FaultLog, renewal::Shown, tasks::Tasks};
 use tokio::{
     net::{TcpListener, TcpStream},
     time::timeout,
@@ -63,6 +63,8 @@ const LOOK: Duration = Duration::from_secs(10);
 const PING_AFTER: Duration = Duration::from_secs(30);
 /// How long that sign may take.
 const PONG_WITHIN: Duration = Duration::from_secs(20);
+/// Lines in the log about a door in a minute.
+const LINES: usize = 6;
 
 const MIB: usize = 1024 * 1024;
 /// So many times what people have is there for gateways: after a restart all of them say at once what they hold.
@@ -183,6 +185,7 @@ impl Door {
         let stopping = tasks.stopping();
         let gate = Gate::new(self.limits.connections, self.limits.connections_per_address);
         let mut backoff = Backoff::new(Duration::from_millis(5), Duration::from_secs(1));
+        let log = FaultLog::new(LINES);
         loop {
             let accepted = tokio::select! {
                 biased;
@@ -196,7 +199,11 @@ impl Door {
                         Fault::Connection => {}
                         Fault::Exhausted => {
                             let wait = backoff.wait();
-                            tracing::warn!(door = self.name, %cause, ?wait, "cannot accept for now");
+                            // Each connection that ends makes room for one, so that success and failure alternate.
+                            if let Some(line) = log.fault(&cause.to_string()) {
+                                let suppressed = line.suppressed;
+                                tracing::warn!(door = self.name, %cause, ?wait, suppressed, "cannot accept for now");
+                            }
                             tokio::time::sleep(wait).await;
                         }
                         Fault::Fatal => {

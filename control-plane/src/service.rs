@@ -40,7 +40,7 @@ pub mod audit;
 use std::{fmt, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
-use tidegate_kit::clock::Clock;
+use tidegate_kit::{clock::Clock, fault_log::FaultLog};
 use tidegate_proto::revision::RevisionNumber;
 use tokio::{
     sync::{Mutex, watch},
@@ -85,6 +85,9 @@ struct Writer {
 /// How long a change waits for those before it. A commit takes a millisecond; a queue this long means that the disk
 /// hangs, and callers are better told.
 const WRITER_DEADLINE: Duration = Duration::from_secs(10);
+
+/// A full disk fails each change, and people try again.
+static UNSTORED: FaultLog = FaultLog::new(6);
 
 // === impl Service ===
 
@@ -248,7 +251,10 @@ fn refuse_outdated(state: &State, actor: &Actor, now: Timestamp) -> Result<(), S
 }
 
 fn storage(error: &StoreError) -> ServiceError {
-    tracing::error!(%error, "a change could not be stored");
+    if let Some(line) = UNSTORED.fault(&error.to_string()) {
+        let suppressed = line.suppressed;
+        tracing::error!(%error, suppressed, "a change could not be stored");
+    }
     ServiceError::Storage(error.to_string())
 }
 

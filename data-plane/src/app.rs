@@ -28,7 +28,7 @@ use crate::{
     metrics::Metrics,
     quota::{
         Quotas, Shared,
-        ledger::{Ledger, Target},
+        ledger::{Credentials, Ledger, Target},
     },
     session::{self, Gateway, registry::Registry, rejudge},
     snapshot::Snapshots,
@@ -354,14 +354,25 @@ fn host_name() -> String {
 /// The quotas of the node, in the ledger that it is told of or in its own.
 fn quotas(config: &Config, tasks: &Tasks) -> anyhow::Result<Quotas> {
     let ledger = &config.ledger;
+    let credentials = Credentials::new(
+        ledger.username.as_deref(),
+        ledger.password.as_ref(),
+        ledger.password_file.clone(),
+    );
     let Some(url) = &ledger.url else {
+        if let Some(key) = credentials.password_key() {
+            anyhow::bail!("`{key}` is set and `ledger.url` is not: say which Redis it is for");
+        }
         tracing::info!("quotas are counted in this process; set `ledger.url` to share them");
         return Ok(Quotas::in_process(tasks));
     };
     let authority = ledger.ca_cert.as_ref().map(|path| {
         fs::read(path).with_context(|| format!("cannot read `ledger.ca_cert` {}", path.display()))
     });
-    let target = Target::parse(url.expose(), authority.transpose()?.as_deref())?;
+    // So that a file that cannot be read is told of at once; it is read again for each connection.
+    credentials.read()?;
+    let authority = authority.transpose()?;
+    let target = Target::parse(url.expose(), authority.as_deref(), credentials)?;
     tracing::info!(kind = ?target, "quotas are shared through Redis");
     let shared = Shared {
         ledger: Ledger::new(target, &config.environment),

@@ -118,6 +118,13 @@ pub struct LedgerConfig {
     /// `redis+cluster://host:port,…`. A query says what sentinels themselves ask for:
     /// `?sentinel_user=…&sentinel_password=…&sentinel_tls=true`. Without a URL the node shares its quotas with nobody.
     pub url: Option<Secret>,
+    /// The user that the node logs in to Redis as, where the URL names none. Redis's default user when empty.
+    pub username: Option<String>,
+    /// The password for Redis, where the URL holds none; taken as it is, without percent signs. Empty for none.
+    pub password: Option<Secret>,
+    /// A file that holds the password, where `ledger.password` is not set or empty. It is read each time the node connects,
+    /// so that a changed password needs no restart. One line end behind the password is not part of it.
+    pub password_file: Option<PathBuf>,
     /// The authority of Redis's certificate, PEM, where it is not the system's.
     pub ca_cert: Option<PathBuf>,
     /// How long Redis may take to answer.
@@ -265,6 +272,9 @@ impl Default for LedgerConfig {
     fn default() -> Self {
         Self {
             url: None,
+            username: None,
+            password: None,
+            password_file: None,
             ca_cert: None,
             timeout_seconds: Seconds(Duration::from_millis(250)),
             patience_seconds: Seconds(Duration::from_secs(1)),
@@ -404,9 +414,12 @@ mod tests {
 
     #[test]
     fn the_configuration_prints_one_key_a_line_without_its_secrets() {
-        let text = load(&["control_plane.join_token=hunter2"])
-            .unwrap()
-            .to_string();
+        let text = load(&[
+            "control_plane.join_token=hunter2",
+            "ledger.password=hunter2",
+        ])
+        .unwrap()
+        .to_string();
         assert!(text.contains("listen.ws = \"0.0.0.0:9099\"\n"), "{text}");
         assert!(text.contains("drain.seconds = 20\n"), "{text}");
         assert!(!text.contains("hunter2"), "{text}");

@@ -12,8 +12,8 @@ pub mod enrolment;
 
 use std::{collections::HashMap, fmt, path::PathBuf, sync::Arc, time::Duration};
 
-use tidegate_kit::{backoff::Backoff, readiness::Blocker};
-use tidegate_proto::ids::SubscriptionId;
+use tidegate_kit::{backoff::Backoff, fault_log::FaultLog, readiness::Blocker};
+use tidegate_proto::ids::SubscriptionKey;
 use tokio::{sync::watch, time::sleep};
 use tokio_util::sync::CancellationToken;
 
@@ -66,6 +66,9 @@ const RECONNECT: (Duration, Duration) = (Duration::from_millis(100), Duration::f
 /// was told before.
 const LAST_WORD: Duration = Duration::from_millis(500);
 
+/// Lines in the log about the stream in a minute.
+const LINES: usize = 6;
+
 /// What a sign of life says of the node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Vitals {
@@ -82,10 +85,10 @@ pub struct Vitals {
 pub struct Consumption {
     /// What the clock of the ledger shows: milliseconds of Unix time.
     pub ledger_millis: u64,
-    /// What each subscription has used.
-    pub used: HashMap<SubscriptionId, Used>,
+    /// What each application has used of its plan on an API, under whichever subscription.
+    pub used: HashMap<SubscriptionKey, Used>,
     /// How many sessions each subscription has.
-    pub sessions: HashMap<SubscriptionId, u32>,
+    pub sessions: HashMap<SubscriptionKey, u32>,
 }
 
 /// Who knows how the node is doing; asked every few seconds.
@@ -162,10 +165,11 @@ async fn overdue(stopping: &CancellationToken) {
     sleep(LAST_WORD).await;
 }
 
-/// Connects again and again, until the node stops. Each new kind of trouble is told once, and loudly.
+/// Connects again and again, until the node stops. Each new kind of trouble is logged once; where kinds alternate, or a
+/// stream opens and breaks again and again, no more than a few lines a minute.
 async fn follow(mut exchange: Exchange<'_>) {
     let mut backoff = Backoff::new(RECONNECT.0, RECONNECT.1);
-    let mut told = String::new();
+    let log = FaultLog::new(LINES);
     let mut connected = exchange.connected.subscribe();
     loop {
         connected.mark_unchanged();
@@ -175,16 +179,16 @@ async fn follow(mut exchange: Exchange<'_>) {
         }
         if connected.has_changed().unwrap_or(false) {
             backoff.reset();
-            told.clear();
+            log.rearm();
         }
         let text = cause.to_string();
         let address = &exchange.settings.address;
-        if text == told {
-            tracing::debug!(address, cause = text, "no stream from the control plane");
-        } else {
-            let number = exchange.snapshots.load().number();
-            tracing::warn!(address, cause = text, %number, "no stream from the control plane; going on with what is held");
-            told = text;
+        match log.fault(&text) {
+            None => tracing::debug!(address, cause = text, "no stream from the control plane"),
+            Some(line) => {
+                let (number, suppressed) = (exchange.snapshots.load().number(), line.suppressed);
+                tracing::warn!(address, cause = text, %number, suppressed, "no stream from the control plane; going on with what is held");
+            }
         }
         tokio::select! {
             biased;

@@ -5,7 +5,7 @@
 
 use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
 
-use tidegate_kit::{backoff::Backoff, renewal::Shown, tasks::Tasks};
+use tidegate_kit::{backoff::Backoff, fault_log::FaultLog, renewal::Shown, tasks::Tasks};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
@@ -22,6 +22,9 @@ pub mod peer;
 
 /// Connections that the kernel completes before they are accepted. Bursts of reconnects after a drain are of this size.
 const BACKLOG: u32 = 4096;
+
+/// Lines in the log about a door in a minute.
+const LINES: usize = 6;
 
 /// A client connection that may send a request.
 #[derive(Debug)]
@@ -135,6 +138,7 @@ impl Listener {
         Served: Future<Output = ()> + Send + 'static,
     {
         let mut backoff = Backoff::new(Duration::from_millis(10), Duration::from_secs(1));
+        let log = FaultLog::new(LINES);
         loop {
             // Stopping first: a node that drains takes nobody in, however many are waiting.
             let accepted = tokio::select! {
@@ -157,7 +161,11 @@ impl Listener {
                     }
                     AcceptFault::Exhausted => {
                         let wait = backoff.wait();
-                        tracing::warn!(%cause, ?wait, "cannot accept connections for now; raise the limit on open files if this lasts");
+                        // Each connection that ends makes room for one, so that success and failure alternate.
+                        if let Some(line) = log.fault(&cause.to_string()) {
+                            let suppressed = line.suppressed;
+                            tracing::warn!(%cause, ?wait, suppressed, "cannot accept connections for now; raise the limit on open files if this lasts");
+                        }
                         entrance.metrics.connection_dropped(DropCause::Exhausted);
                         tokio::select! {
                             biased;

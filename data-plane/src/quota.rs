@@ -28,7 +28,7 @@ use std::{
     time::Duration,
 };
 
-use tidegate_kit::{clock::Clock, tasks::Tasks};
+use tidegate_kit::{clock::Clock, fault_log::FaultLog, tasks::Tasks};
 use tidegate_proto::quota::{Amount, Window, WithoutLedger};
 use tokio::sync::{mpsc, oneshot};
 
@@ -126,6 +126,7 @@ impl Quotas {
             ledger: shared.map(|it| it.ledger),
             timeout,
             agenda: Agenda::default(),
+            log: FaultLog::new(refill::LINES),
         };
         let stopping = tasks.stopping();
         tasks.spawn("ledger", async move {

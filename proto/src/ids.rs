@@ -96,6 +96,16 @@ uuid_id!(
     "deny policy"
 );
 
+/// The two that a subscription is between. One that is ended and made again has another id and the same key, so what is
+/// used is counted by the key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SubscriptionKey {
+    /// The application that is subscribed.
+    pub application: ApplicationId,
+    /// The API that it is subscribed to.
+    pub api: ApiId,
+}
+
 #[cfg(test)]
 mod tests {
     use super::ApiId;

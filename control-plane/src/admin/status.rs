@@ -5,6 +5,7 @@ use std::{collections::HashMap, time::Duration};
 
 use prost::Message;
 use prost_types::Any;
+use tidegate_kit::fault_log::FaultLog;
 use tonic::{Code, Status};
 use tonic_types::pb::{
     BadRequest, ErrorInfo, PreconditionFailure, ResourceInfo, RetryInfo, Status as RpcStatus,
@@ -18,6 +19,9 @@ use crate::{
 
 /// The domain of all reasons.
 const DOMAIN: &str = "tidegate";
+
+/// Calls that failed through no fault of the caller's.
+static FAILED: FaultLog = FaultLog::new(30);
 
 /// Details travel in a header; clients accept 8 KiB of them without being asked.
 const VIOLATIONS_MAX: usize = 32;
@@ -115,7 +119,10 @@ pub(super) fn undecodable(cause: &str) -> Status {
 
 /// A part of the process that failed in a way that the caller cannot help.
 pub(super) fn internal(what: &'static str, cause: &dyn std::error::Error) -> Status {
-    tracing::error!(%cause, what, "an admin call failed");
+    if let Some(line) = FAILED.fault(&format!("{what}: {cause}")) {
+        let suppressed = line.suppressed;
+        tracing::error!(%cause, what, suppressed, "an admin call failed");
+    }
     let message = format!("{what}; the control plane's log says why");
     status(Code::Internal, message, vec![info("INTERNAL")])
 }

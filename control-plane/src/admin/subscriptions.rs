@@ -190,7 +190,7 @@ impl SubscriptionService for Admin {
         let id = convert::one("name", name)?;
         let seen = |environment: &EnvironmentName, of: &Subscription| {
             self.fleet
-                .consumption(environment, of.id, of.quota_generation)
+                .consumption(environment, of.key(), of.quota_generation)
         };
         let usage = self.service.subscription_usage(&actor, id, seen);
         Ok(Response::new(usage::message(&usage.map_err(status::of)?)))

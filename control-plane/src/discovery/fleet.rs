@@ -10,7 +10,7 @@ use std::{
 };
 
 use tidegate_kit::clock::Clock;
-use tidegate_proto::{discovery::v1::Usage, ids::SubscriptionId, revision::RevisionNumber};
+use tidegate_proto::{discovery::v1::Usage, ids::SubscriptionKey, revision::RevisionNumber};
 use tokio_util::sync::CancellationToken;
 
 mod view;
@@ -114,13 +114,13 @@ impl Fleet {
             .map(|entry| entry.view.clone())
     }
 
-    /// What the nodes of an environment have used of a subscription's plan since its counters began anew for the
-    /// `generation`th time.
+    /// What the nodes of an environment have used of an application's plan on an API since its counters began anew for the
+    /// `generation`th time, under whichever subscription.
     #[must_use]
     pub fn consumption(
         &self,
         environment: &EnvironmentName,
-        subscription: SubscriptionId,
+        subscription: SubscriptionKey,
         generation: u64,
     ) -> Consumption {
         let counted_apart = self.lock().count_apart(environment);

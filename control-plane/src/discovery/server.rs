@@ -15,7 +15,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming, metadata::MetadataMap};
 
 use super::{
-    MESSAGE_MAX, diff::Held, fleet::Fleet, join::JoinTokens, projector::Projector,
+    MESSAGE_MAX, NODES, diff::Held, fleet::Fleet, join::JoinTokens, projector::Projector,
     stream::NodeStream,
 };
 use crate::{
@@ -84,13 +84,16 @@ impl Server {
                 hello.process,
             )
             .map_err(|full| Status::resource_exhausted(full.to_string()))?;
-        tracing::info!(
-            node = hello.node,
-            environment = hello.environment,
-            number = hello.number,
-            holds = hello.held.len(),
-            "node connected"
-        );
+        if let Some(line) = NODES.fault(&format!("{} connected", hello.node)) {
+            tracing::info!(
+                node = hello.node,
+                environment = hello.environment,
+                number = hello.number,
+                holds = hello.held.len(),
+                suppressed = line.suppressed,
+                "node connected"
+            );
+        }
         let (outbound, batches) = mpsc::channel(PARTS_WAITING);
         let stream = NodeStream {
             name: hello.node,

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 
 use super::{
+    NODES,
     diff::{Held, Refusal},
     fleet::{LedgerView, Registration, RejectionView},
     projector::Projected,
@@ -58,16 +59,19 @@ impl NodeStream {
             ended = self.exchange() => ended,
         };
         match ended {
-            Ok(()) => tracing::info!(node = self.name, "node disconnected"),
+            Ok(()) => self.gone("the node has closed the stream"),
             Err(status) => {
-                tracing::info!(
-                    node = self.name,
-                    reason = status.message(),
-                    "node disconnected"
-                );
+                self.gone(status.message());
                 // A node that does not read is not waited for.
                 drop(outbound.try_send(Err(status)));
             }
+        }
+    }
+
+    fn gone(&self, reason: &str) {
+        if let Some(line) = NODES.fault(&format!("{} disconnected: {reason}", self.name)) {
+            let suppressed = line.suppressed;
+            tracing::info!(node = self.name, reason, suppressed, "node disconnected");
         }
     }
 
@@ -108,8 +112,11 @@ impl NodeStream {
                         }
                         Some(Some(Message::Usage(usage))) => {
                             let lost = self.node.used(usage);
-                            if lost > 0 {
-                                tracing::warn!(node = self.name, lost, "there is no room for what a node has used of these subscriptions");
+                            if lost > 0
+                                && let Some(line) = NODES.fault(&format!("no room for {}", self.name))
+                            {
+                                let suppressed = line.suppressed;
+                                tracing::warn!(node = self.name, lost, suppressed, "there is no room for what a node has used of these subscriptions");
                             }
                         }
                         Some(Some(Message::Hello(_)) | None) => {
@@ -166,12 +173,18 @@ impl NodeStream {
                 reason: rejection.reason.chars().take(REASON_MAX).collect(),
                 blocked_by: rejection.blocked_by.parse().ok(),
             };
-            tracing::warn!(
-                node = self.name,
-                resource = rejection.name,
-                reason = refusal.reason,
-                "node rejected a resource"
-            );
+            let (node, resource) = (&self.name, &rejection.name);
+            if let Some(line) =
+                NODES.fault(&format!("{node} rejected {resource}: {}", refusal.reason))
+            {
+                tracing::warn!(
+                    node,
+                    resource,
+                    reason = refusal.reason,
+                    suppressed = line.suppressed,
+                    "node rejected a resource"
+                );
+            }
             Some((rejection.name.parse().ok()?, refusal))
         });
         let rejected: Vec<_> = rejected.collect();

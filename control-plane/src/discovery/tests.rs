@@ -44,7 +44,9 @@ use crate::{
     config::LimitsConfig,
     domain::{object::ObjectKey, state::State, subscription::SubscriptionState},
     http::{ALPN, Door, Limits},
-    projection::fixture::{World, api_id, environment, plan_name, subscription_id},
+    projection::fixture::{
+        World, api_id, environment, plan_name, subscription_id, subscription_key,
+    },
 };
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -363,7 +365,6 @@ async fn what_a_node_has_used_and_what_ails_its_ledger_are_seen_in_the_fleet() {
     let now = Clock::System.now_millis();
     node.say(Message::Usage(Usage {
         subscriptions: vec![SubscriptionUsage {
-            subscription: subscription_id(1).to_string(),
             open_sessions: 2,
             counters: vec![CounterUsage {
                 unit: Unit::Messages.into(),
@@ -372,6 +373,8 @@ async fn what_a_node_has_used_and_what_ails_its_ledger_are_seen_in_the_fleet() {
                 used: 7,
             }],
             quota_generation: 0,
+            application: subscription_key(1).application.to_string(),
+            api: subscription_key(1).api.to_string(),
         }],
         ledger_time_millis: now,
     }))
@@ -389,14 +392,14 @@ async fn what_a_node_has_used_and_what_ails_its_ledger_are_seen_in_the_fleet() {
     assert_eq!((ledger.shared, &*ledger.fault), (true, "nobody listens"));
     let seen = plane
         .fleet
-        .consumption(&environment("default"), subscription_id(1), 0);
+        .consumption(&environment("default"), subscription_key(1), 0);
     assert_eq!((seen.figures[0].used, seen.open_sessions), (7, 2));
     assert_eq!((seen.absent_nodes, seen.counted_apart), (0, false));
     drop(node);
     plane.sees("n", |view| !view.connected()).await;
     let seen = plane
         .fleet
-        .consumption(&environment("default"), subscription_id(1), 0);
+        .consumption(&environment("default"), subscription_key(1), 0);
     assert_eq!((seen.figures[0].used, seen.open_sessions), (7, 0));
     plane.stop().await;
 }
@@ -406,7 +409,7 @@ async fn nodes_that_each_count_for_themselves_are_told_apart_from_those_that_sha
     let plane = Plane::start().await;
     let is_apart = || {
         let fleet = &plane.fleet;
-        let seen = fleet.consumption(&environment("default"), subscription_id(1), 0);
+        let seen = fleet.consumption(&environment("default"), subscription_key(1), 0);
         seen.counted_apart
     };
     let beat = |kind: LedgerKind| {

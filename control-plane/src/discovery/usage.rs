@@ -9,7 +9,7 @@ use std::collections::HashMap;
 
 use tidegate_proto::{
     discovery::v1::{self, SubscriptionUsage},
-    ids::SubscriptionId,
+    ids::SubscriptionKey,
     quota::Window,
 };
 
@@ -28,7 +28,7 @@ pub(super) struct Book {
     sources: HashMap<SourceId, Source>,
     /// The process that each node is by now.
     current: HashMap<NodeKey, SourceId>,
-    told: HashMap<SubscriptionId, HashMap<SourceId, Told>>,
+    told: HashMap<SubscriptionKey, HashMap<SourceId, Told>>,
     last_source: SourceId,
     swept: Timestamp,
 }
@@ -133,12 +133,12 @@ impl Book {
         kept.filter(|kept| !kept).count()
     }
 
-    /// What is known of a subscription in an environment, of the counters of this generation: those that were begun anew
+    /// What is known of the subscriptions between two in an environment, of the counters of this generation: those that were begun anew
     /// since are others, and those from before count no more.
     pub(super) fn consumption(
         &self,
         environment: &EnvironmentName,
-        (subscription, generation): (SubscriptionId, u64),
+        (subscription, generation): (SubscriptionKey, u64),
         now: Timestamp,
     ) -> Consumption {
         let here = || {
@@ -186,7 +186,11 @@ impl Book {
         word: SubscriptionUsage,
         ledger_time: u64,
     ) -> bool {
-        let Ok(subscription) = word.subscription.parse() else {
+        // A node of an older version names the subscription, by which nothing is counted any more.
+        if word.application.is_empty() && word.api.is_empty() {
+            return true;
+        }
+        let Some(subscription) = key(&word) else {
             return false;
         };
         let has_room = self.told.len() < SUBSCRIPTIONS_MAX;
@@ -264,6 +268,13 @@ fn add(figures: &mut Vec<Figure>, figure: &Figure) {
         Some(sum) if sum.began == figure.began => sum.used = sum.used.saturating_add(figure.used),
         Some(_) => {}
     }
+}
+
+fn key(word: &SubscriptionUsage) -> Option<SubscriptionKey> {
+    Some(SubscriptionKey {
+        application: word.application.parse().ok()?,
+        api: word.api.parse().ok()?,
+    })
 }
 
 /// Reads what is said of a counter; nothing when it cannot be, or is of a window that is still to come.

@@ -1,8 +1,10 @@
 //! Applications, which are clients that somebody registered, and the keys they get tokens with.
 
+use std::collections::BTreeMap;
+
 use tidegate_proto::{
     claims::KeyType,
-    ids::{ApplicationId, UserId},
+    ids::{ApiId, ApplicationId, UserId},
 };
 
 use super::{
@@ -30,6 +32,9 @@ pub struct Application {
     pub policy: Option<PolicyName>,
     /// Counts up when its counters begin anew.
     pub quota_generation: u64,
+    /// How often an admin had begun the counters of subscriptions anew that have ended since, where he had. The next
+    /// subscription to the API counts on from there: neither back in the counters from before, nor in fresh ones.
+    pub ended_generations: BTreeMap<ApiId, u64>,
     /// When it was registered.
     pub created_at: Timestamp,
     /// When it was last changed.
@@ -68,6 +73,12 @@ impl Application {
     #[must_use]
     pub fn resource(&self) -> String {
         format!("applications/{}", self.id)
+    }
+
+    /// The `quota_generation` that the next subscription to an API begins with.
+    #[must_use]
+    pub fn ended_generation(&self, api: ApiId) -> u64 {
+        self.ended_generations.get(&api).copied().unwrap_or(0)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use tidegate_proto::ids::{ApiId, ApplicationId, SubscriptionId};
+use tidegate_proto::ids::{ApiId, ApplicationId, SubscriptionId, SubscriptionKey};
 
 use super::{name::PlanName, object::Etag, time::Timestamp};
 
@@ -19,7 +19,8 @@ pub struct Subscription {
     pub plan: PlanName,
     /// Whether it lets anybody in.
     pub state: SubscriptionState,
-    /// Counts up when its counters begin anew.
+    /// Counts up when its counters begin anew. What is used is counted by application and API, so the next subscription
+    /// between the two goes on from there.
     pub quota_generation: u64,
     /// When it was made.
     pub created_at: Timestamp,
@@ -47,6 +48,15 @@ impl Subscription {
     #[must_use]
     pub fn resource(&self) -> String {
         format!("subscriptions/{}", self.id)
+    }
+
+    /// The two that it is between.
+    #[must_use]
+    pub const fn key(&self) -> SubscriptionKey {
+        SubscriptionKey {
+            application: self.application,
+            api: self.api,
+        }
     }
 }
 

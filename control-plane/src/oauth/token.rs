@@ -13,7 +13,7 @@ use axum::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
-use tidegate_kit::secret::Secret;
+use tidegate_kit::{fault_log::FaultLog, secret::Secret};
 
 use super::{
     KeyManager,
@@ -42,6 +42,12 @@ struct Granted<'a> {
 }
 
 /// RFC 6749, 5.1: answers must not be kept, good or bad.
+/// About clients that nobody knows.
+static STRANGERS: FaultLog = FaultLog::new(60);
+
+/// About tokens that cannot be signed.
+static UNSIGNED: FaultLog = FaultLog::new(6);
+
 const NO_STORE: [(HeaderName, HeaderValue); 2] = [
     (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
     (header::PRAGMA, HeaderValue::from_static("no-cache")),
@@ -87,7 +93,11 @@ impl KeyManager {
                 return Err(TokenError::SlowDown { after });
             }
             it.throttle.failed(&request.client_id, peer, now.millis());
-            tracing::info!(%peer, "a client failed to authenticate at the token endpoint");
+            // Strangers come from as many addresses as they have.
+            if let Some(line) = STRANGERS.fault(&peer.to_string()) {
+                let suppressed = line.suppressed;
+                tracing::info!(%peer, suppressed, "a client failed to authenticate at the token endpoint");
+            }
             return Err(TokenError::InvalidClient);
         };
         let granted = key.scopes.grant(&request.scopes);
@@ -111,7 +121,13 @@ impl KeyManager {
     pub(super) fn sign(&self, claims: &impl Serialize) -> Result<Secret, TokenError> {
         let state = self.shared.service.state();
         let Some(key) = state.active_signing_key() else {
-            tracing::error!("there is no signing key; no tokens can be issued");
+            if let Some(line) = UNSIGNED.fault("no key") {
+                let suppressed = line.suppressed;
+                tracing::error!(
+                    suppressed,
+                    "there is no signing key; no tokens can be issued"
+                );
+            }
             return Err(TokenError::Unavailable);
         };
         let opened = match self.shared.signing.0.load_full() {
@@ -125,7 +141,10 @@ impl KeyManager {
         opened
             .and_then(|opened| opened.1.sign(claims))
             .map_err(|cause| {
-                tracing::error!(%cause, "a token could not be signed");
+                if let Some(line) = UNSIGNED.fault(&cause.to_string()) {
+                    let suppressed = line.suppressed;
+                    tracing::error!(%cause, suppressed, "a token could not be signed");
+                }
                 TokenError::Unavailable
             })
     }

@@ -6,9 +6,13 @@ use std::sync::Arc;
 use askama::Template;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, Method, StatusCode, header};
+use tidegate_kit::fault_log::FaultLog;
 
 use super::{Answer, Frame, See, Visitor, entrance, fields::Fields, form::sentence};
 use crate::service::error::ServiceError;
+
+/// Pages that failed through no fault of the visitor's.
+static FAILED: FaultLog = FaultLog::new(30);
 
 /// Why there is no such page.
 #[derive(Debug, thiserror::Error)]
@@ -79,7 +83,10 @@ impl Problem {
             _ => self.page(visitor),
         };
         shown.unwrap_or_else(|error| {
-            tracing::error!(%error, "a page failed");
+            if let Some(line) = FAILED.fault(&error.to_string()) {
+                let suppressed = line.suppressed;
+                tracing::error!(%error, suppressed, "a page failed");
+            }
             (StatusCode::INTERNAL_SERVER_ERROR, "the page failed\n").into_response()
         })
     }

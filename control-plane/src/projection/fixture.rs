@@ -1,12 +1,19 @@
 //! States for tests of what reaches gateways: an API deployed to `default`, an application subscribed to it, and the ways
 //! in which all that changes.
 
-use std::{collections::BTreeSet, num::NonZeroU32, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    num::NonZeroU32,
+    sync::Arc,
+    time::Duration,
+};
 
 use tidegate_kit::secret::Secret;
 use tidegate_proto::{
     claims::KeyType,
-    ids::{ApiId, ApplicationId, DenyPolicyId, RevisionId, SubscriptionId, UserId},
+    ids::{
+        ApiId, ApplicationId, DenyPolicyId, RevisionId, SubscriptionId, SubscriptionKey, UserId,
+    },
     path::{Context, Version},
     quota::Limits,
     revision::RevisionNumber,
@@ -59,6 +66,14 @@ pub(crate) fn revision_id(n: u32) -> RevisionId {
 
 pub(crate) fn application_id(n: u32) -> ApplicationId {
     ApplicationId::new(uuid(n))
+}
+
+/// Between application `n` and API `n`.
+pub(crate) fn subscription_key(n: u32) -> SubscriptionKey {
+    SubscriptionKey {
+        application: application_id(n),
+        api: api_id(n),
+    }
 }
 
 pub(crate) fn subscription_id(n: u32) -> SubscriptionId {
@@ -287,6 +302,7 @@ impl World {
             owner_name: UserName::parse("somebody").unwrap(),
             policy: None,
             quota_generation: 0,
+            ended_generations: BTreeMap::new(),
             created_at: NOW,
             updated_at: NOW,
             etag: Etag::FIRST,

@@ -1,6 +1,6 @@
 //! Use cases of applications; their keys have a file of their own. Subscribers see and change their own; admins all.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use tidegate_proto::ids::{ApplicationId, UserId};
 
@@ -62,6 +62,7 @@ impl Service {
                 owner_name: UserName::parse(&draft.actor.name).expect("users have valid names"),
                 policy,
                 quota_generation: 0,
+                ended_generations: BTreeMap::new(),
                 created_at: draft.now,
                 updated_at: draft.now,
                 etag: Etag::FIRST,

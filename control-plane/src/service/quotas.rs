@@ -1,4 +1,5 @@
-//! Use cases that begin counters anew: gateways count what is of another generation in another counter.
+//! Use cases that begin counters anew: gateways count what is of another generation in another counter. Those of plans are
+//! counted by application and API, so their generation outlives the subscription.
 //!
 //! Nobody who changes the object meanwhile has missed anything, so its etag and time stay.
 
@@ -6,7 +7,7 @@ use std::sync::Arc;
 
 use tidegate_proto::ids::{ApiId, ApplicationId, SubscriptionId};
 
-use super::{Service, error::ServiceError, guard::demand};
+use super::{Service, draft::Draft, error::ServiceError, guard::demand};
 use crate::domain::{
     actor::Actor, api::Api, application::Application, subscription::Subscription, user::Permission,
 };
@@ -73,4 +74,23 @@ impl Service {
         })
         .await
     }
+}
+
+/// Notes with the application how often the counters of a subscription that ends were begun anew. Nobody who changes the
+/// application meanwhile has missed anything, so its etag and time stay.
+pub(super) fn keep_generation(draft: &mut Draft, ended: &Subscription) {
+    let state = draft.state();
+    let Some(application) = state.applications().get(&ended.application) else {
+        return;
+    };
+    if application.ended_generation(ended.api) == ended.quota_generation {
+        return;
+    }
+    let mut next = Application::clone(application);
+    // No API gets the id of one that is gone.
+    next.ended_generations
+        .retain(|api, _| state.apis().contains_key(api));
+    next.ended_generations
+        .insert(ended.api, ended.quota_generation);
+    draft.put(next);
 }

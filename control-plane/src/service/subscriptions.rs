@@ -14,6 +14,7 @@ use super::{
     guard::{check_etag, demand, fixed},
     listing::{self, Field, Kind, ListQuery, Page, Schema, kind},
     mask,
+    quotas::keep_generation,
 };
 use crate::domain::{
     actor::Actor,
@@ -82,7 +83,7 @@ impl Service {
         let plan = plan.to_owned();
         self.commit(actor, "CreateSubscription", move |draft| {
             let state = draft.state();
-            owned(state, &draft.actor, application)?;
+            let subscriber = owned(state, &draft.actor, application)?.clone();
             let Some(api) = state
                 .apis()
                 .get(&api)
@@ -112,7 +113,7 @@ impl Service {
                 api: api.id,
                 plan,
                 state: SubscriptionState::Active,
-                quota_generation: 0,
+                quota_generation: subscriber.ended_generation(api.id),
                 created_at: draft.now,
                 updated_at: draft.now,
                 etag: Etag::FIRST,
@@ -221,6 +222,7 @@ impl Service {
             check_etag(&etag, subscription.etag, || subscription.resource())?;
             refuse_shedding(draft, &subscription)?;
             draft.remove(ObjectKey::Subscription(id));
+            keep_generation(draft, &subscription);
             Ok(())
         })
         .await

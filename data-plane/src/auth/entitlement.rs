@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use tidegate_kit::fault_log::FaultLog;
 use tidegate_proto::{claims::KeyType, reason::Reason};
 
 use super::{Principal, Token};
@@ -11,6 +12,9 @@ use crate::snapshot::{
     Snapshot,
     model::{Api, EndpointKind, KeyManager, SubscriptionState},
 };
+
+/// About plans that are named and not held.
+static NOT_HELD: FaultLog = FaultLog::new(6);
 
 /// Leads a token of a key manager to the plan under which it may use the API, and to the endpoint of the API. `held` is
 /// what an open session was let in as: it stays at its endpoint, and keeps its plan where the new one is not held.
@@ -49,11 +53,15 @@ pub(super) fn judge(
     // The control plane sends a plan with its subscriptions; if it was rejected, nobody knows what to let through.
     let held = held.map(|held| &held.plan);
     let plan = snapshot.plan(&subscription.plan).or(held).ok_or_else(|| {
-        tracing::error!(
-            plan = &*subscription.plan,
-            subscription = %subscription.id,
-            "the plan is not held, and without it nobody is let in"
-        );
+        // Clients try again.
+        if let Some(line) = NOT_HELD.fault(&subscription.plan) {
+            tracing::error!(
+                plan = &*subscription.plan,
+                subscription = %subscription.id,
+                suppressed = line.suppressed,
+                "the plan is not held, and without it nobody is let in"
+            );
+        }
         Reason::GatewayFault
     })?;
     let endpoint = endpoint.ok_or(Reason::EndpointMissing)?;

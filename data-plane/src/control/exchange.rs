@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use prost::Message as _;
-use tidegate_kit::readiness::Blocker;
+use tidegate_kit::{fault_log::FaultLog, readiness::Blocker};
 use tidegate_proto::{
     discovery::v1::{
         Ack, Batch, Beat, Held, Hello, Ledger, LedgerKind, NodeMessage, Rejection,
@@ -108,6 +108,9 @@ pub(super) struct Step {
     pub(super) changes: Changes,
     pub(super) ack: Ack,
 }
+
+/// All rejections are told to the control plane; of a large configuration the log names these many a minute.
+static REJECTED: FaultLog = FaultLog::new(30);
 
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
@@ -279,11 +282,15 @@ impl Exchange<'_> {
         let current = self.snapshots.load();
         let step = spawn_blocking(move || assembly.apply(&current)).await?;
         for rejection in &step.ack.rejections {
-            tracing::warn!(
-                resource = rejection.name,
-                reason = rejection.reason,
-                "rejecting a resource; its last good version stays"
-            );
+            if let Some(line) = REJECTED.fault(&format!("{}: {}", rejection.name, rejection.reason))
+            {
+                tracing::warn!(
+                    resource = rejection.name,
+                    reason = rejection.reason,
+                    suppressed = line.suppressed,
+                    "rejecting a resource; its last good version stays"
+                );
+            }
         }
         self.snapshots.swap(step.snapshot);
         drop(self.ready.take());

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use tidegate_kit::fault_log::FaultLog;
 use tokio::{
     sync::Notify,
     task::{JoinError, spawn_blocking},
@@ -27,6 +28,9 @@ struct Gathered {
     waiting: Mutex<Option<Changes>>,
     more: Notify,
 }
+
+/// A full disk fails each write, and there may be one every few seconds.
+static UNWRITTEN: FaultLog = FaultLog::new(6);
 
 /// After a write, the next waits so long for more to write. The first goes at once.
 const DEBOUNCE: Duration = Duration::from_millis(100);
@@ -116,9 +120,18 @@ impl Keeper {
             (log, waiting, written)
         });
         match written.await {
-            Ok((log, _, Ok(()))) => Some(log),
+            Ok((log, _, Ok(()))) => {
+                if let Some(line) = UNWRITTEN.recovered() {
+                    let suppressed = line.suppressed;
+                    tracing::info!(suppressed, "the configuration is kept on disk again");
+                }
+                Some(log)
+            }
             Ok((log, waiting, Err(cause))) => {
-                tracing::error!(%cause, "cannot keep the configuration on disk; trying again");
+                if let Some(line) = UNWRITTEN.fault(&cause.to_string()) {
+                    let suppressed = line.suppressed;
+                    tracing::error!(%cause, suppressed, "cannot keep the configuration on disk; trying again");
+                }
                 self.put_back(waiting);
                 Some(log)
             }
@@ -150,7 +163,10 @@ fn write(log: &mut Log, changes: &Changes) -> Result<(), CacheError> {
     log.append(changes)?;
     if let Err(cause) = log.rewrite_if_grown() {
         // What is kept is whole; it only takes more room than it should.
-        tracing::error!(%cause, "cannot rewrite the cache");
+        if let Some(line) = UNWRITTEN.fault(&cause.to_string()) {
+            let suppressed = line.suppressed;
+            tracing::error!(%cause, suppressed, "cannot rewrite the cache");
+        }
     }
     Ok(())
 }

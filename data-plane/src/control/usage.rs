@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, HashMap, hash_map::Entry};
 
 use tidegate_proto::{
     discovery::v1::{self, CounterUsage, SubscriptionUsage, Usage},
-    ids::SubscriptionId,
+    ids::SubscriptionKey,
 };
 
 use super::Consumption;
@@ -18,9 +18,9 @@ use crate::quota::{
 
 /// What was told on a stream.
 #[derive(Debug, Default)]
-pub(super) struct Told(HashMap<SubscriptionId, SubscriptionUsage>);
+pub(super) struct Told(HashMap<SubscriptionKey, SubscriptionUsage>);
 
-/// Subscriptions in one message: about 150 KiB at the most.
+/// Subscriptions in one message: about 200 KiB at the most.
 const PART: usize = 1000;
 
 // === impl Told ===
@@ -46,12 +46,12 @@ impl Told {
         let subscriptions: BTreeSet<_> =
             known.chain(consumption.sessions.keys()).copied().collect();
         let mut changed = Vec::new();
-        for id in subscriptions {
-            let used = consumption.used.remove(&id);
-            let sessions = consumption.sessions.remove(&id).unwrap_or(0);
+        for key in subscriptions {
+            let used = consumption.used.remove(&key);
+            let sessions = consumption.sessions.remove(&key).unwrap_or(0);
             let is_gone = used.is_none() && sessions == 0;
-            let now = message(id, sessions, used);
-            match self.0.entry(id) {
+            let now = message(key, sessions, used);
+            match self.0.entry(key) {
                 Entry::Occupied(before) if is_gone => {
                     before.remove();
                     changed.push(now);
@@ -72,16 +72,17 @@ impl Told {
     }
 }
 
-fn message(id: SubscriptionId, open_sessions: u32, used: Option<Used>) -> SubscriptionUsage {
+fn message(key: SubscriptionKey, open_sessions: u32, used: Option<Used>) -> SubscriptionUsage {
     let (quota_generation, spent) = used.map_or((0, Vec::new()), |it| (it.generation, it.counters));
     let mut counters: Vec<_> = spent.iter().map(counter).collect();
     // The node's counters have no order, and another order is no change.
     counters.sort_unstable_by_key(|it| (it.unit, it.window_seconds));
     SubscriptionUsage {
-        subscription: id.to_string(),
         open_sessions,
         counters,
         quota_generation,
+        application: key.application.to_string(),
+        api: key.api.to_string(),
     }
 }
 

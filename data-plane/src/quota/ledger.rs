@@ -4,24 +4,27 @@
 //! `rules`, as scripts. Each ask is one script of one counter, so that in a Cluster it runs where the counter lives; those
 //! of one exchange are written to the connection together. Called by `refill`.
 
+mod credentials;
+mod fault;
 mod target;
-
-use std::time::Duration;
 
 use futures_util::future::join_all;
 use redis::{
-    Client, RedisError, RedisResult, Script, Value,
+    RedisResult, Script, Value,
     aio::{ConnectionLike, MultiplexedConnection},
-    cluster::ClusterClient,
     cluster_async::ClusterConnection,
-    sentinel::SentinelClient,
 };
+use tokio::task::spawn_blocking;
 
 use crate::quota::{
     key::shard,
     rules::{Answer, Ask, Grant, LEARNING, LEASE, SeatAsk, Seats},
 };
 
+pub use credentials::Credentials;
+pub use fault::LedgerError;
+use fault::explain;
+use target::Peer;
 pub use target::{InvalidTarget, Target};
 
 /// What is asked of the ledger.
@@ -73,11 +76,6 @@ enum Connection {
     One(MultiplexedConnection),
     Cluster(ClusterConnection),
 }
-
-/// The ledger cannot be asked.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct LedgerError(String);
 
 /// How many shards a Cluster's keys are in.
 const SHARDS: u8 = 64;
@@ -156,7 +154,7 @@ impl Ledger {
                 // Redis answers, though not as it should: a key of another type is that counter's trouble alone, and
                 // what is wrong with all of it, the next sign of life shows.
                 Err(error) if error.code().is_some() => {
-                    replies.push(Reply::Failed(explain(&error).0));
+                    replies.push(Reply::Failed(explain(&error).to_string()));
                 }
                 Err(error) => return Err(explain(&error)),
             }
@@ -213,7 +211,7 @@ impl Ledger {
         if let Some(connection) = &self.connection {
             return Ok(connection.clone());
         }
-        let mut connection = self.open().await.map_err(|error| explain(&error))?;
+        let mut connection = self.open().await?;
         let info: Value = redis::cmd("INFO")
             .arg("server")
             .query_async(&mut connection)
@@ -224,19 +222,22 @@ impl Ledger {
         Ok(connection)
     }
 
-    async fn open(&self) -> RedisResult<Connection> {
-        Ok(match &self.target {
-            Target::One(client) => {
-                Connection::One(Client::get_multiplexed_async_connection(client).await?)
-            }
-            Target::Sentinel(build) => {
-                let mut client: SentinelClient = build()?;
-                Connection::One(client.get_async_connection().await?)
-            }
-            Target::Cluster(client) => {
-                Connection::Cluster(ClusterClient::get_async_connection(client).await?)
-            }
-        })
+    /// Logs in with the password that holds by now.
+    async fn open(&self) -> Result<Connection, LedgerError> {
+        let credentials = self.target.credentials().clone();
+        let login = spawn_blocking(move || credentials.read()).await;
+        let login = login.map_err(|_| LedgerError::stopped())??;
+        let peer = self.target.peer(&login).map_err(|error| explain(&error))?;
+        let connection = async {
+            Ok(match peer {
+                Peer::One(client) => {
+                    Connection::One(client.get_multiplexed_async_connection().await?)
+                }
+                Peer::Sentinel(mut client) => Connection::One(client.get_async_connection().await?),
+                Peer::Cluster(client) => Connection::Cluster(client.get_async_connection().await?),
+            })
+        };
+        connection.await.map_err(|error| explain(&error))
     }
 }
 
@@ -279,19 +280,6 @@ impl std::fmt::Debug for Connection {
     }
 }
 
-// === impl LedgerError ===
-
-impl LedgerError {
-    /// It said nothing for so long.
-    #[must_use]
-    pub fn silent(time: Duration) -> Self {
-        Self(format!(
-            "Redis does not answer within {} ms",
-            time.as_millis()
-        ))
-    }
-}
-
 fn answer(said: &[u64]) -> Answer {
     match *said {
         [0, now, granted, total, loose, nodes, lasts] => Answer::Granted(Grant {
@@ -308,46 +296,6 @@ fn answer(said: &[u64]) -> Answer {
     }
 }
 
-/// What is wrong, and what to do.
-fn explain(error: &RedisError) -> LedgerError {
-    let detail = error.to_string();
-    LedgerError(match code(error, &detail) {
-        "NOAUTH" | "WRONGPASS" => {
-            format!("Redis wants another password: check the one in `ledger.url` ({detail})")
-        }
-        "READONLY" => format!(
-            "Redis is a read-only replica: `ledger.url` must lead to the master, or to Sentinel ({detail})"
-        ),
-        "OOM" => format!(
-            "Redis has no memory left: raise its `maxmemory`; an eviction policy other than noeviction loses counts ({detail})"
-        ),
-        "WRONGTYPE" => format!(
-            "a key of Tidegate's has another type in Redis: give Tidegate a database or prefix of its own ({detail})"
-        ),
-        "NOPERM" => format!(
-            "Redis does not let this user run scripts on keys that begin with `tidegate:` ({detail})"
-        ),
-        "LOADING" => format!("Redis is still loading its data ({detail})"),
-        "CLUSTERDOWN" | "MASTERDOWN" => format!("the Redis Cluster is down ({detail})"),
-        _ if matches!(error.kind(), redis::ErrorKind::AuthenticationFailed) => {
-            format!("Redis wants another password: check the one in `ledger.url` ({detail})")
-        }
-        _ if error.is_connection_refusal() => format!("nobody listens at `ledger.url` ({detail})"),
-        _ => format!("Redis cannot be asked: {detail}"),
-    })
-}
-
-/// The code of an error. Redis before 7 puts that of what went wrong within a script behind words of its own.
-fn code<'a>(error: &'a RedisError, detail: &str) -> &'a str {
-    let code = error.code().unwrap_or_default();
-    if code != "ERR" {
-        return code;
-    }
-    let within = ["READONLY", "OOM", "WRONGTYPE", "NOPERM"];
-    let mut within = within.into_iter();
-    within.find(|code| detail.contains(code)).unwrap_or(code)
-}
-
 fn check_version(info: &Value) -> Result<(), LedgerError> {
     let text = format!("{info:?}");
     let version = text.split("redis_version:").nth(1).map(|rest| {
@@ -355,7 +303,7 @@ fn check_version(info: &Value) -> Result<(), LedgerError> {
         &rest[..end.unwrap_or(rest.len())]
     });
     let Some(version) = version else {
-        return Err(LedgerError(
+        return Err(LedgerError::new(
             "what answers at `ledger.url` is no Redis: its INFO names no redis_version".to_owned(),
         ));
     };
@@ -363,7 +311,7 @@ fn check_version(info: &Value) -> Result<(), LedgerError> {
     let found = (parts.next().unwrap_or(0), parts.next().unwrap_or(0));
     if found < OLDEST {
         let (major, minor) = OLDEST;
-        return Err(LedgerError(format!(
+        return Err(LedgerError::new(format!(
             "Redis {version} is too old: {major}.{minor} or later is needed"
         )));
     }

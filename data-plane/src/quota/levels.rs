@@ -7,7 +7,7 @@
 use std::{fmt::Write as _, net::IpAddr, sync::Arc};
 
 use sha2::{Digest as _, Sha256};
-use tidegate_proto::{ids::SubscriptionId, quota::Limits, reason::Reason};
+use tidegate_proto::{ids::SubscriptionKey, quota::Limits, reason::Reason};
 
 use crate::{
     auth::Principal,
@@ -88,7 +88,7 @@ pub fn resolve(
     }
     rules.push(Rule {
         level: Level::Subscription,
-        subject: write_subscription(subscription.id, subscription.quota_generation),
+        subject: write_subscription(subscription.key(), subscription.quota_generation),
         policy: principal.plan.name.clone(),
         limits: principal.plan.limits.clone(),
     });
@@ -118,16 +118,23 @@ pub fn resolve(
     Ok(rules)
 }
 
-/// The subject of a plan's counters: the subscription, and how often they began anew.
-pub(super) fn write_subscription(id: SubscriptionId, generation: u64) -> Arc<str> {
-    format!("{id}.{generation}").into()
+/// The subject of a plan's counters: application and API, and how often they began anew. Not the subscription's id, of
+/// which the application's owner gets a fresh one by subscribing again.
+pub(super) fn write_subscription(key: SubscriptionKey, generation: u64) -> Arc<str> {
+    let SubscriptionKey { application, api } = key;
+    format!("{application}.{api}.{generation}").into()
 }
 
 /// What [`Level::Subscription`]'s subjects say.
 #[must_use]
-pub fn read_subscription(subject: &str) -> Option<(SubscriptionId, u64)> {
-    let (id, generation) = subject.split_once('.')?;
-    Some((id.parse().ok()?, generation.parse().ok()?))
+pub fn read_subscription(subject: &str) -> Option<(SubscriptionKey, u64)> {
+    let (application, rest) = subject.split_once('.')?;
+    let (api, generation) = rest.split_once('.')?;
+    let key = SubscriptionKey {
+        application: application.parse().ok()?,
+        api: api.parse().ok()?,
+    };
+    Some((key, generation.parse().ok()?))
 }
 
 /// What an API policy says about somebody. `subject` is what the policy is about.

@@ -152,14 +152,12 @@ impl Link {
         fault.clone()
     }
 
-    /// Says what is wrong; returns whether that is new.
-    pub fn set_fault(&self, text: &str) -> bool {
+    /// Says what is wrong; nothing with an empty text.
+    pub fn set_fault(&self, text: &str) {
         let mut fault = self.fault.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_new = *fault != text;
-        if is_new {
+        if *fault != text {
             text.clone_into(&mut fault);
         }
-        is_new
     }
 
     /// Asks for a visit. Once the node stops, nobody comes.

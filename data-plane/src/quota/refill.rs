@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use tidegate_kit::backoff::Backoff;
+use tidegate_kit::{backoff::Backoff, fault_log::FaultLog};
 use tokio::{
     sync::{mpsc::UnboundedReceiver, oneshot},
     time::{Instant, sleep, timeout},
@@ -38,6 +38,7 @@ pub(super) struct Refill {
     /// How long an exchange may take.
     pub(super) timeout: Duration,
     pub(super) agenda: Agenda,
+    pub(super) log: FaultLog,
 }
 
 /// Who is to be visited when; each at most once.
@@ -68,6 +69,9 @@ const AILS: u64 = 1_500;
 
 /// How many are visited for one exchange at most.
 const BATCH: usize = 4096;
+
+/// Lines in the log about the ledger in a minute.
+pub(super) const LINES: usize = 6;
 
 /// How often the book is looked through for counters that nobody needs.
 const SWEEP: u64 = 10_000;
@@ -226,8 +230,10 @@ impl Refill {
                         Party::Gauge(gauge) => gauge.ails(flying.seq),
                     }
                     *ailed = Some(now);
-                    if self.link.set_fault(&fault) {
-                        tracing::warn!(fault, "a counter cannot be kept in the ledger");
+                    self.link.set_fault(&fault);
+                    if let Some(line) = self.log.fault(&fault) {
+                        let suppressed = line.suppressed;
+                        tracing::warn!(fault, suppressed, "a counter cannot be kept in the ledger");
                     }
                     Some(again)
                 }
@@ -263,8 +269,11 @@ impl Refill {
 
     /// The ledger answers, and `is_well` where no counter has had trouble lately.
     fn back(&self, is_well: bool) {
-        if is_well && self.link.set_fault("") {
-            tracing::info!("the ledger answers");
+        if is_well {
+            self.link.set_fault("");
+            if let Some(line) = self.log.recovered() {
+                tracing::info!(suppressed = line.suppressed, "the ledger answers");
+            }
         }
         if self.link.set_away(false) {
             self.book.wake();
@@ -278,9 +287,11 @@ impl Refill {
             ledger.disconnect();
         }
         let fault = error.to_string();
-        if self.link.set_fault(&fault) {
+        self.link.set_fault(&fault);
+        if let Some(line) = self.log.fault(&fault) {
             tracing::warn!(
                 fault,
+                suppressed = line.suppressed,
                 "the ledger cannot be asked; grants are spent, then each plan and policy goes by its own rule"
             );
         }

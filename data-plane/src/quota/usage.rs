@@ -5,7 +5,7 @@
 
 use std::collections::{HashMap, hash_map::Entry};
 
-use tidegate_proto::{ids::SubscriptionId, quota::Window};
+use tidegate_proto::{ids::SubscriptionKey, quota::Window};
 
 use crate::quota::{
     Quotas,
@@ -42,10 +42,10 @@ const SHORTEST: u32 = Window::TOLD_FROM_SECONDS;
 // === impl Quotas ===
 
 impl Quotas {
-    /// What this node has spent of the plans of all subscriptions that it has a counter of, be it that no session is left:
-    /// a counter is kept until its window is over. Of counters that began anew, the newest.
+    /// What this node has spent of the plans of all subscriptions that it has a counter of, be it that no session is left
+    /// or the subscription has ended: a counter is kept until its window is over. Of counters that began anew, the newest.
     #[must_use]
-    pub fn used(&self) -> HashMap<SubscriptionId, Used> {
+    pub fn used(&self) -> HashMap<SubscriptionKey, Used> {
         let now = Tick::now();
         let mut all = HashMap::<_, Used>::new();
         for bucket in self.book.of_level(Level::Subscription) {

@@ -15,7 +15,7 @@ use std::{
 };
 
 use futures_util::task::AtomicWaker;
-use tidegate_proto::{ids::SubscriptionId, reason::Reason};
+use tidegate_proto::{ids::SubscriptionKey, reason::Reason};
 
 use crate::{
     admit::Applicant,
@@ -68,7 +68,7 @@ struct Shared {
 struct Shard {
     sessions: HashMap<SessionId, Arc<Session>>,
     /// How many of them each subscription has; never 0.
-    by_subscription: HashMap<SubscriptionId, u32>,
+    by_subscription: HashMap<SubscriptionKey, u32>,
     expiries: BTreeSet<(u64, SessionId)>,
 }
 
@@ -87,7 +87,7 @@ impl Registry {
         let mut shard = self.shard(session.id);
         shard.expiries.insert((session.ends_at, session.id));
         shard.sessions.insert(session.id, session.clone());
-        let subscription = session.principal.subscription.id;
+        let subscription = session.principal.subscription.key();
         *shard.by_subscription.entry(subscription).or_default() += 1;
         drop(shard);
         // After the entry: either this sees the flag, or who set it sees the entry.
@@ -101,13 +101,13 @@ impl Registry {
         let mut shard = self.shard(session.id);
         shard.expiries.remove(&(session.ends_at, session.id));
         if shard.sessions.remove(&session.id).is_some() {
-            shard.forget_one(session.principal.subscription.id);
+            shard.forget_one(session.principal.subscription.key());
         }
     }
 
     /// How many sessions each subscription has; those without any are left out.
     #[must_use]
-    pub fn by_subscription(&self) -> HashMap<SubscriptionId, u32> {
+    pub fn by_subscription(&self) -> HashMap<SubscriptionKey, u32> {
         let mut all = HashMap::new();
         for shard in self.shards() {
             for (subscription, count) in &shard.by_subscription {
@@ -182,7 +182,7 @@ impl Registry {
 // === impl Shard ===
 
 impl Shard {
-    fn forget_one(&mut self, subscription: SubscriptionId) {
+    fn forget_one(&mut self, subscription: SubscriptionKey) {
         if let Entry::Occupied(mut count) = self.by_subscription.entry(subscription) {
             *count.get_mut() -= 1;
             if *count.get() == 0 {

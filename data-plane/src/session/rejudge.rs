@@ -5,7 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tidegate_kit::clock::Clock;
+use tidegate_kit::{clock::Clock, fault_log::FaultLog};
 use tidegate_proto::reason::Reason;
 use tokio_util::sync::CancellationToken;
 
@@ -19,6 +19,9 @@ use crate::{
     },
     snapshot::Snapshot,
 };
+
+/// About policies that are named and not held.
+static NOT_HELD: FaultLog = FaultLog::new(6);
 
 /// Whether a session may be there under a snapshot at `now` (seconds of Unix time).
 ///
@@ -41,7 +44,11 @@ pub fn limit(quotas: &Quotas, snapshot: &Snapshot, session: &Session, principal:
     let rules = match levels::resolve(snapshot, (api, topic), principal, session.facts()) {
         Ok(rules) => rules,
         Err(not_held) => {
-            tracing::warn!(session = %session.id(), cause = %not_held, "an open session keeps the limits that it has");
+            // Every session of an API may be one of them.
+            if let Some(line) = NOT_HELD.fault(&not_held.to_string()) {
+                let suppressed = line.suppressed;
+                tracing::warn!(session = %session.id(), cause = %not_held, suppressed, "an open session keeps the limits that it has");
+            }
             return;
         }
     };

@@ -8,7 +8,7 @@ use std::{fmt, sync::Arc};
 use jsonwebtoken::{Algorithm, DecodingKey};
 use tidegate_proto::{
     claims::KeyType,
-    ids::{ApiId, ApplicationId, DenyPolicyId, RevisionId, SubscriptionId},
+    ids::{ApiId, ApplicationId, DenyPolicyId, RevisionId, SubscriptionId, SubscriptionKey},
     path::{Context, TopicTemplate, Version},
     quota::Limits,
     revision::ContentVersion,
@@ -378,6 +378,19 @@ impl Reservation {
         [self.context.base_path(&self.version)]
             .into_iter()
             .chain(default)
+    }
+}
+
+// === impl Subscription ===
+
+impl Subscription {
+    /// The two that it is between.
+    #[must_use]
+    pub const fn key(&self) -> SubscriptionKey {
+        SubscriptionKey {
+            application: self.application,
+            api: self.api,
+        }
     }
 }
 

@@ -14,6 +14,8 @@ mod policies;
 mod usage;
 mod scripts;
 mod units;
+mod renewed;
+mod credentials;
 
 use std::{
     collections::HashMap,

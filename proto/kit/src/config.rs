@@ -47,6 +47,9 @@ pub enum ConfigError {
         /// What is wrong in it.
         cause: Box<config::ConfigError>,
     },
+    /// An environment variable that is no text.
+    #[error("environment variable {0} is not UTF-8")]
+    NotText(String),
     /// Layers that are good alone but not together.
     #[error("the configuration does not fit together: {0}")]
     Merged(Box<config::ConfigError>),
@@ -67,7 +70,18 @@ impl fmt::Display for Layer {
 /// # Errors
 /// Names the layer and the key at fault.
 pub fn load<T: DeserializeOwned>(file: Option<&Path>, sets: &[String]) -> Result<T, ConfigError> {
-    load_from(file, std::env::vars(), sets)
+    // Those of others may be whatever they like; `std::env::vars` would panic over them.
+    let ours = std::env::vars_os().filter_map(|(name, value)| {
+        let name = name.into_string().ok()?;
+        name.starts_with(PREFIX).then_some((name, value))
+    });
+    let ours: Result<Vec<_>, _> = ours
+        .map(|(name, value)| match value.into_string() {
+            Ok(value) => Ok((name, value)),
+            Err(_) => Err(ConfigError::NotText(name)),
+        })
+        .collect();
+    load_from(file, ours?.into_iter(), sets)
 }
 
 /// [`load`] with an environment of the caller's.
@@ -171,9 +185,12 @@ fn blame(
 }
 
 /// One key with one value: TOML where it looks like a list, a table or a quoted string; text otherwise, which is read as a
-/// number or boolean only where one is asked for. A secret that looks like a number must not be rewritten as one.
+/// number or boolean only where one is asked for. A secret that looks like a number must not be rewritten as one, and a
+/// password is what is written, whatever it looks like.
 fn single(key: &str, value: &str) -> Result<Config, config::ConfigError> {
-    if value.starts_with(['[', '{', '"', '\'']) && !value.contains('\n') {
+    let is_password = key.ends_with("password");
+    let looks_like_toml = value.starts_with(['[', '{', '"', '\'']) && !value.contains('\n');
+    if looks_like_toml && !is_password {
         let text = format!("{key} = {value}");
         let toml = File::from_str(&text, FileFormat::Toml);
         if let Ok(config) = Config::builder().add_source(toml).build() {

@@ -4,6 +4,7 @@ pub mod config;
 pub mod secret;
 pub mod clock;
 pub mod backoff;
+pub mod fault_log;
 pub mod telemetry;
 pub mod readiness;
 pub mod durable;

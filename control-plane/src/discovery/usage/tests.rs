@@ -3,7 +3,7 @@
 use proptest::{prelude::*, sample::Index};
 use tidegate_proto::{
     discovery::v1::{self, CounterUsage, SubscriptionUsage, Usage},
-    ids::SubscriptionId,
+    ids::{ApiId, ApplicationId, SubscriptionKey},
     quota::Window,
 };
 
@@ -18,6 +18,13 @@ const MINUTE: u64 = 60_000;
 /// By how much the ledger's clock is ahead of the control plane's.
 const AHEAD: u64 = 7_123;
 
+fn key() -> SubscriptionKey {
+    SubscriptionKey {
+        application: ApplicationId::generate(),
+        api: ApiId::generate(),
+    }
+}
+
 fn environment(name: &str) -> EnvironmentName {
     EnvironmentName::parse(name).unwrap()
 }
@@ -31,11 +38,10 @@ fn at(millis: u64) -> Timestamp {
 }
 
 /// What one process says of one subscription: messages in the ledger's current minute, and open sessions.
-fn word(id: SubscriptionId, generation: u64, used: u64, sessions: u32, now: u64) -> Usage {
+fn word(id: SubscriptionKey, generation: u64, used: u64, sessions: u32, now: u64) -> Usage {
     let ledger_time_millis = now + AHEAD;
     Usage {
         subscriptions: vec![SubscriptionUsage {
-            subscription: id.to_string(),
             open_sessions: sessions,
             counters: vec![CounterUsage {
                 unit: v1::Unit::Messages.into(),
@@ -44,13 +50,15 @@ fn word(id: SubscriptionId, generation: u64, used: u64, sessions: u32, now: u64)
                 used,
             }],
             quota_generation: generation,
+            application: id.application.to_string(),
+            api: id.api.to_string(),
         }],
         ledger_time_millis,
     }
 }
 
 /// What is known in the environment of [`node`]: used messages, and open sessions.
-fn known(book: &Book, id: SubscriptionId, now: u64) -> (Option<u64>, u64) {
+fn known(book: &Book, id: SubscriptionKey, now: u64) -> (Option<u64>, u64) {
     let seen = book.consumption(&environment("default"), (id, 0), at(now));
     assert!(seen.figures.len() < 2, "{seen:?}");
     (seen.figures.first().map(|it| it.used), seen.open_sessions)
@@ -58,7 +66,7 @@ fn known(book: &Book, id: SubscriptionId, now: u64) -> (Option<u64>, u64) {
 
 #[test]
 fn what_a_node_that_went_away_has_used_stays_until_its_window_is_over_and_its_sessions_do_not() {
-    let (mut book, id) = (Book::default(), SubscriptionId::generate());
+    let (mut book, id) = (Book::default(), key());
     book.open(&node("a"), 1, 1);
     book.open(&node("b"), 2, 2);
     book.tell(&node("a"), 1, word(id, 0, 3, 2, 0), at(0));
@@ -75,7 +83,7 @@ fn what_a_node_that_went_away_has_used_stays_until_its_window_is_over_and_its_se
 
 #[test]
 fn a_node_that_starts_again_adds_to_what_it_had_used() {
-    let (mut book, id) = (Book::default(), SubscriptionId::generate());
+    let (mut book, id) = (Book::default(), key());
     book.open(&node("a"), 1, 1);
     book.tell(&node("a"), 1, word(id, 0, 3, 2, 0), at(0));
     book.open(&node("a"), 2, 2);
@@ -89,7 +97,7 @@ fn a_node_that_starts_again_adds_to_what_it_had_used() {
 
 #[test]
 fn a_process_that_opens_another_stream_is_the_same_and_what_the_old_stream_says_is_too_late() {
-    let (mut book, id) = (Book::default(), SubscriptionId::generate());
+    let (mut book, id) = (Book::default(), key());
     book.open(&node("a"), 1, 1);
     book.tell(&node("a"), 1, word(id, 0, 3, 2, 0), at(0));
     book.open(&node("a"), 1, 2);
@@ -103,7 +111,7 @@ fn a_process_that_opens_another_stream_is_the_same_and_what_the_old_stream_says_
 
 #[test]
 fn counters_that_began_anew_count_and_the_old_ones_do_not() {
-    let (mut book, id) = (Book::default(), SubscriptionId::generate());
+    let (mut book, id) = (Book::default(), key());
     book.open(&node("a"), 1, 1);
     book.open(&node("b"), 1, 2);
     book.tell(&node("a"), 1, word(id, 1, 30, 1, 0), at(0));
@@ -122,7 +130,7 @@ fn counters_that_began_anew_count_and_the_old_ones_do_not() {
 #[test]
 fn where_one_node_has_turned_a_moment_before_the_others_its_window_is_the_one() {
     for order in [[1, 2], [2, 1]] {
-        let (mut book, id) = (Book::default(), SubscriptionId::generate());
+        let (mut book, id) = (Book::default(), key());
         let now = MINUTE - AHEAD - 5;
         for process in order {
             let mut word = word(id, 0, process, 1, now);
@@ -139,7 +147,7 @@ fn where_one_node_has_turned_a_moment_before_the_others_its_window_is_the_one() 
 
 #[test]
 fn each_environment_counts_by_itself() {
-    let (mut book, id) = (Book::default(), SubscriptionId::generate());
+    let (mut book, id) = (Book::default(), key());
     book.open(&node("a"), 1, 1);
     book.tell(&node("a"), 1, word(id, 0, 3, 2, 0), at(0));
     let seen = book.consumption(&environment("other"), (id, 0), at(5));
@@ -149,7 +157,7 @@ fn each_environment_counts_by_itself() {
 
 #[test]
 fn a_node_that_is_connected_and_has_not_told_yet_makes_the_figures_of_no_age() {
-    let (mut book, id) = (Book::default(), SubscriptionId::generate());
+    let (mut book, id) = (Book::default(), key());
     book.open(&node("a"), 1, 1);
     book.tell(&node("a"), 1, word(id, 0, 3, 2, 0), at(0));
     book.open(&node("b"), 1, 2);
@@ -163,7 +171,7 @@ fn what_is_over_is_forgotten_and_so_is_who_said_it() {
     for process in 1..=50 {
         let now = process * 10;
         book.open(&node("crashes"), process, process);
-        let word = word(SubscriptionId::generate(), 0, 1, 1, now);
+        let word = word(key(), 0, 1, 1, now);
         book.tell(&node("crashes"), process, word, at(now));
     }
     assert_eq!(book.sources.len(), 50);
@@ -183,7 +191,7 @@ fn what_is_over_is_forgotten_and_so_is_who_said_it() {
 
 #[test]
 fn what_cannot_be_read_harms_nothing_else() {
-    let (mut book, id) = (Book::default(), SubscriptionId::generate());
+    let (mut book, id) = (Book::default(), key());
     book.open(&node("a"), 1, 1);
     let mut bad = word(id, 0, 3, 2, 0);
     let good = bad.subscriptions[0].counters[0];
@@ -197,8 +205,10 @@ fn what_cannot_be_read_harms_nothing_else() {
         change(&mut counter);
         bad.subscriptions[0].counters.push(counter);
     }
+    // A node of an older version names the subscription, which nobody reads any more.
+    bad.subscriptions.push(SubscriptionUsage::default());
     bad.subscriptions.push(SubscriptionUsage {
-        subscription: "nonsense".to_owned(),
+        application: "nonsense".to_owned(),
         ..SubscriptionUsage::default()
     });
     assert_eq!(book.tell(&node("a"), 1, bad, at(0)), 1);
@@ -267,7 +277,7 @@ impl Truth {
         book.open(key, self.process, stream);
     }
 
-    fn says(&mut self, book: &mut Book, key: &NodeKey, id: SubscriptionId, now: u64) {
+    fn says(&mut self, book: &mut Book, key: &NodeKey, id: SubscriptionKey, now: u64) {
         let word = word(id, 0, self.used, self.sessions, now);
         self.said = Some((self.stream, word.clone()));
         self.heard.insert(self.process, (self.minute, self.used));
@@ -288,7 +298,7 @@ proptest! {
     fn the_sum_is_that_of_what_each_process_last_said_of_the_window(
         events in prop::collection::vec((any::<Index>(), event()), 1..60),
     ) {
-        let id = SubscriptionId::generate();
+        let id = key();
         let keys = ["a", "b", "c"].map(node);
         let (mut book, mut now, mut streams) = (Book::default(), 0, 0);
         let mut nodes: [Truth; 3] = Default::default();

@@ -93,7 +93,7 @@ fn answer(
     let seen = |environment: &EnvironmentName, of: &Subscription| {
         portal
             .fleet
-            .consumption(environment, of.id, of.quota_generation)
+            .consumption(environment, of.key(), of.quota_generation)
     };
     let usage = portal
         .service

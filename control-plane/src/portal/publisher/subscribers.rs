@@ -66,7 +66,7 @@ pub(super) async fn list(
         let seen = |environment: &_, of: &Subscription| {
             portal
                 .fleet
-                .consumption(environment, of.id, of.quota_generation)
+                .consumption(environment, of.key(), of.quota_generation)
         };
         let usage = portal
             .service

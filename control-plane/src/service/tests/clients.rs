@@ -269,6 +269,49 @@ async fn a_subscription_changes_its_plan_and_a_publisher_blocks_it() {
 }
 
 #[tokio::test]
+async fn counters_begun_anew_stay_so_whoever_subscribes_anew_and_another_api_knows_nothing_of_it() {
+    let world = World::new().await;
+    let (service, owner) = (&world.service, &world.subscriber);
+    let (api, other) = (
+        world.published("Echo").await,
+        world.published("Other").await,
+    );
+    let application = world.application(owner, "app").await;
+    let subscribe = async |api: ApiId, plan: &str| {
+        let made = service.create_subscription(owner, application, api, plan);
+        made.await.unwrap()
+    };
+    let etag = || world.state().applications()[&application].etag;
+    let before = etag();
+    for (plan, expected) in [("Gold", 0), ("Silver", 2), ("Gold", 4)] {
+        let made = subscribe(api.id, plan).await;
+        assert_eq!(made.quota_generation, expected);
+        for _ in 0..2 {
+            let reset = service.reset_subscription_quota(&world.admin, made.id);
+            reset.await.unwrap();
+        }
+        service
+            .delete_subscription(owner, made.id, "")
+            .await
+            .unwrap();
+    }
+    assert_eq!(
+        etag(),
+        before,
+        "nobody has missed a change of the application"
+    );
+    // What was not begun anew in between goes on, too.
+    let again = subscribe(api.id, "Gold").await;
+    assert_eq!(again.quota_generation, 6);
+    service
+        .delete_subscription(owner, again.id, "")
+        .await
+        .unwrap();
+    assert_eq!(subscribe(api.id, "Gold").await.quota_generation, 6);
+    assert_eq!(subscribe(other.id, "Gold").await.quota_generation, 0);
+}
+
+#[tokio::test]
 async fn a_blocked_subscription_is_not_ended_by_its_owner_who_would_subscribe_anew() {
     let world = World::new().await;
     let service = &world.service;

@@ -1,5 +1,7 @@
 //! The records of applications, their keys and their subscriptions.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use tidegate_proto::{
     claims::KeyType,
@@ -25,6 +27,7 @@ use crate::domain::{
 pub(super) enum ApplicationRecord {
     V1(ApplicationV1),
     V2(ApplicationV2),
+    V3(ApplicationV3),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -52,6 +55,7 @@ pub(super) struct ApplicationV1 {
     etag: u64,
 }
 
+/// Forgot with a subscription how often its counters had begun anew.
 #[derive(Serialize, Deserialize)]
 pub(super) struct ApplicationV2 {
     id: ApplicationId,
@@ -67,6 +71,21 @@ pub(super) struct ApplicationV2 {
 }
 
 /// Knew no scopes: it is allowed none.
+#[derive(Serialize, Deserialize)]
+pub(super) struct ApplicationV3 {
+    id: ApplicationId,
+    name: String,
+    description: String,
+    owner: UserId,
+    owner_name: String,
+    policy: Option<String>,
+    quota_generation: u64,
+    ended_generations: BTreeMap<ApiId, u64>,
+    created_at: u64,
+    updated_at: u64,
+    etag: u64,
+}
+
 #[derive(Serialize, Deserialize)]
 pub(super) struct KeyV1 {
     client_id: String,
@@ -121,7 +140,7 @@ const SANDBOX: &str = "SANDBOX";
 
 impl From<&Application> for ApplicationRecord {
     fn from(it: &Application) -> Self {
-        Self::V2(ApplicationV2 {
+        Self::V3(ApplicationV3 {
             id: it.id,
             name: it.name.to_string(),
             description: it.description.clone(),
@@ -129,6 +148,7 @@ impl From<&Application> for ApplicationRecord {
             owner_name: it.owner_name.to_string(),
             policy: it.policy.as_ref().map(ToString::to_string),
             quota_generation: it.quota_generation,
+            ended_generations: it.ended_generations.clone(),
             created_at: it.created_at.millis(),
             updated_at: it.updated_at.millis(),
             etag: it.etag.get(),
@@ -139,8 +159,9 @@ impl From<&Application> for ApplicationRecord {
 impl ApplicationRecord {
     pub(super) fn object(self) -> Result<Application, Unreadable> {
         let it = match self {
-            Self::V1(it) => it.next(),
-            Self::V2(it) => it,
+            Self::V1(it) => it.next().next(),
+            Self::V2(it) => it.next(),
+            Self::V3(it) => it,
         };
         let policy = it
             .policy
@@ -153,6 +174,7 @@ impl ApplicationRecord {
             owner_name: part("owner_name", UserName::parse(&it.owner_name))?,
             policy: policy.transpose()?,
             quota_generation: it.quota_generation,
+            ended_generations: it.ended_generations,
             created_at: Timestamp::from_millis(it.created_at),
             updated_at: Timestamp::from_millis(it.updated_at),
             etag: Etag::new(it.etag),
@@ -172,6 +194,26 @@ impl ApplicationV1 {
             owner_name: self.owner_name,
             policy: None,
             quota_generation: 0,
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+            etag: self.etag,
+        }
+    }
+}
+
+// === impl ApplicationV2 ===
+
+impl ApplicationV2 {
+    fn next(self) -> ApplicationV3 {
+        ApplicationV3 {
+            id: self.id,
+            name: self.name,
+            description: self.description,
+            owner: self.owner,
+            owner_name: self.owner_name,
+            policy: self.policy,
+            quota_generation: self.quota_generation,
+            ended_generations: BTreeMap::new(),
             created_at: self.created_at,
             updated_at: self.updated_at,
             etag: self.etag,

@@ -9,7 +9,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use tidegate_kit::durable;
+use tidegate_kit::{durable, fault_log::FaultLog};
 
 use crate::store::{
     StoreError,
@@ -21,6 +21,8 @@ pub(super) struct Witness(Mutex<File>);
 
 const FILE: &str = "witness";
 const KEY: &str = "witness";
+/// About a witness that cannot be written; there is one for each commit.
+static UNWRITTEN: FaultLog = FaultLog::new(6);
 
 // === impl Witness ===
 
@@ -78,8 +80,11 @@ impl Witness {
                 false => Ok(()),
             })
             .and_then(|()| file.sync_data());
-        if let Err(error) = written {
-            tracing::warn!(%error, "the store's witness could not be written");
+        if let Err(error) = written
+            && let Some(line) = UNWRITTEN.fault(&error.to_string())
+        {
+            let suppressed = line.suppressed;
+            tracing::warn!(%error, suppressed, "the store's witness could not be written");
         }
     }
 

@@ -1,7 +1,7 @@
 //! Golden files: how each kind of record looks on disk, version by version. `TIDEGATE_UPDATE_GOLDEN=1` writes missing
 //! and changed ones; a changed one means that stores out there no longer read, so it needs a new version instead.
 
-use std::{env, fs, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, env, fs, path::PathBuf, sync::Arc, time::Duration};
 
 use tidegate_kit::secret::Secret;
 use tidegate_proto::{
@@ -162,6 +162,7 @@ pub(crate) fn samples() -> Vec<Object> {
             owner_name: UserName::parse("ann@example.org").unwrap(),
             policy: Some(PolicyName::parse("small").unwrap()),
             quota_generation: 5,
+            ended_generations: [(ApiId::new(uuid(1)), 2)].into(),
             created_at: AT,
             updated_at: AT,
             etag: Etag::FIRST,
@@ -247,6 +248,10 @@ fn as_of(version: &str, object: Object) -> Object {
             it.design.endpoints.sandbox_keys_on_production = false;
             it.into()
         }
+        ("v2", Object::Application(it)) => Object::from(Application {
+            ended_generations: BTreeMap::new(),
+            ..Arc::unwrap_or_clone(it)
+        }),
         (_, object) => object,
     }
 }
@@ -274,6 +279,7 @@ fn as_of_v1(object: Object) -> Object {
         Object::Application(it) => {
             let mut it = Arc::unwrap_or_clone(it);
             (it.policy, it.quota_generation) = (None, 0);
+            it.ended_generations.clear();
             it.into()
         }
         Object::Key(it) => {

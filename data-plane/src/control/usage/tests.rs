@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use tidegate_proto::{
     discovery::v1::{self, SubscriptionUsage},
-    ids::SubscriptionId,
+    ids::{ApiId, ApplicationId, SubscriptionKey},
     quota::Window,
 };
 
@@ -27,7 +27,14 @@ fn spent(unit: Unit, began: u64, used: u64) -> Spent {
     }
 }
 
-fn used(id: SubscriptionId, sessions: u32, counters: &[Spent]) -> Consumption {
+fn key() -> SubscriptionKey {
+    SubscriptionKey {
+        application: ApplicationId::generate(),
+        api: ApiId::generate(),
+    }
+}
+
+fn used(id: SubscriptionKey, sessions: u32, counters: &[Spent]) -> Consumption {
     let used = Used {
         generation: 7,
         counters: counters.to_vec(),
@@ -50,12 +57,13 @@ fn told(told: &mut Told, consumption: Consumption) -> Option<SubscriptionUsage> 
 
 #[test]
 fn what_has_not_changed_is_not_told_again_and_what_has_is_told_in_full() {
-    let id = SubscriptionId::generate();
+    let id = key();
     let mut before = Told::default();
     let (messages, bytes) = (spent(Unit::Messages, 0, 3), spent(Unit::Bytes, 0, 30));
     let first = told(&mut before, used(id, 2, &[messages, bytes])).unwrap();
     assert_eq!((first.open_sessions, first.quota_generation), (2, 7));
-    assert_eq!(first.subscription, id.to_string());
+    assert_eq!(first.application, id.application.to_string());
+    assert_eq!(first.api, id.api.to_string());
     let figures = |word: &SubscriptionUsage| -> Vec<_> {
         let counters = word.counters.iter();
         counters
@@ -74,7 +82,7 @@ fn what_has_not_changed_is_not_told_again_and_what_has_is_told_in_full() {
 
 #[test]
 fn a_window_that_has_turned_is_told_as_a_new_one() {
-    let id = SubscriptionId::generate();
+    let id = key();
     let mut before = Told::default();
     told(&mut before, used(id, 1, &[spent(Unit::Messages, 0, 3)]));
     let turned = used(id, 1, &[spent(Unit::Messages, 86_400, 3)]);
@@ -85,7 +93,7 @@ fn a_window_that_has_turned_is_told_as_a_new_one() {
 
 #[test]
 fn a_subscription_without_sessions_and_counters_is_told_of_once_more() {
-    let id = SubscriptionId::generate();
+    let id = key();
     let mut before = Told::default();
     let mut unlimited = used(id, 1, &[]);
     unlimited.used.clear();
@@ -103,7 +111,7 @@ fn a_stream_begins_with_everything_in_parts_and_a_quiet_one_still_tells_the_time
         ..Consumption::default()
     };
     for _ in 0..=2 * PART {
-        everything.sessions.insert(SubscriptionId::generate(), 1);
+        everything.sessions.insert(key(), 1);
     }
     for mut told in [Told::default(), Told::default()] {
         let words = told.words(everything.clone());

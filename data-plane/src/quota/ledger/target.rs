@@ -1,30 +1,59 @@
-//! Where the shared ledger is: reads `ledger.url`.
+//! Where the shared ledger is: reads `ledger.url`, and makes the client that logs in there.
 //!
 //! `redis://` and `rediss://` as every Redis client has them; `redis+sentinel://[user:password@]host:port,…/master` and
 //! `redis+cluster://[user:password@]host:port,…`, with `rediss+` for TLS. What sentinels themselves ask for stands in the
-//! query: `?sentinel_user=…&sentinel_password=…&sentinel_tls=true`.
+//! query: `?sentinel_user=…&sentinel_password=…&sentinel_tls=true`. User and password may have keys of their own instead
+//! (`credentials`). RESP3, because its HELLO tells why nobody is let in, and AUTH through this client does not.
 
-use std::{borrow::Cow, fmt, sync::Arc};
+use std::{borrow::Cow, fmt};
 
 use redis::{
-    Client, ConnectionAddr, IntoConnectionInfo as _, RedisResult, TlsCertificates, TlsMode,
+    Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo as _, ProtocolVersion, RedisResult,
+    TlsCertificates, TlsMode,
     cluster::{ClusterClient, ClusterClientBuilder},
     sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType},
 };
 
+use tidegate_kit::secret::Secret;
+
+use super::credentials::{Credentials, Login};
 use crate::auth::credential;
 
-/// A Redis that was named, in one of its forms.
-pub enum Target {
-    /// One server.
-    One(Box<Client>),
-    /// The master that Sentinels tell of; made anew for each connection, for it may be another by then.
-    Sentinel(Arc<dyn Fn() -> RedisResult<SentinelClient> + Send + Sync>),
-    /// A Cluster.
-    Cluster(Box<ClusterClient>),
+/// A Redis that was named, in one of its forms, and how to log in.
+pub struct Target {
+    place: Place,
+    is_secure: bool,
+    certificates: Option<TlsCertificates>,
+    /// What stands in the URL.
+    login: Login,
+    credentials: Credentials,
 }
 
-/// A `ledger.url` that leads nowhere. Does not repeat it: there may be a password in it.
+enum Place {
+    /// One server.
+    One(Box<ConnectionInfo>),
+    /// The master that Sentinels tell of.
+    Sentinel {
+        hosts: Vec<(String, u16)>,
+        master: String,
+        watch: Watch,
+    },
+    /// A Cluster.
+    Cluster(Vec<ConnectionInfo>),
+}
+
+/// A client that can connect; of Sentinels it asks anew which server is the master.
+pub(super) enum Peer {
+    /// Of one server.
+    One(Client),
+    /// Of the master that Sentinels tell of.
+    Sentinel(SentinelClient),
+    /// Of a Cluster.
+    Cluster(ClusterClient),
+}
+
+/// A `ledger.url` that leads nowhere, or does not go with the keys beside it. Does not repeat it: there may be a password
+/// in it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`ledger.url` {0}")]
 pub struct InvalidTarget(String);
@@ -51,8 +80,12 @@ impl Target {
     /// Reads a URL. `authority` is a certificate in PEM that servers' certificates lead to, where it is not the system's.
     ///
     /// # Errors
-    /// Says what is wrong with it.
-    pub fn parse(url: &str, authority: Option<&[u8]>) -> Result<Self, InvalidTarget> {
+    /// Says what is wrong with it, or that it and `credentials` both name a user or a password.
+    pub fn parse(
+        url: &str,
+        authority: Option<&[u8]>,
+        credentials: Credentials,
+    ) -> Result<Self, InvalidTarget> {
         // The one TLS stack of the process.
         tidegate_kit::tls::install();
         let certificates = authority.map(|pem| TlsCertificates {
@@ -62,52 +95,169 @@ impl Target {
         let (scheme, rest) = url
             .split_once("://")
             .ok_or_else(|| InvalidTarget("has no scheme, such as redis://".to_owned()))?;
-        let is_secure = scheme.starts_with("rediss");
-        match scheme {
-            "redis" => Client::open(url)
-                .map(|client| Self::One(client.into()))
-                .map_err(|error| unusable(&error)),
-            "rediss" => match certificates {
-                Some(certificates) => Client::build_with_tls(url, certificates),
-                None => Client::open(url),
-            }
-            .map(|client| Self::One(client.into()))
-            .map_err(|error| unusable(&error)),
+        let (place, login) = match scheme {
+            "redis" | "rediss" => one(url)?,
             "redis+cluster" | "rediss+cluster" => {
-                cluster(&Group::parse(rest, 6_379)?, is_secure, certificates)
+                cluster(&Group::parse(rest, 6_379)?, scheme == "rediss+cluster")?
             }
-            "redis+sentinel" | "rediss+sentinel" => {
-                sentinel(&Group::parse(rest, 26_379)?, is_secure, certificates)
+            "redis+sentinel" | "rediss+sentinel" => sentinel(Group::parse(rest, 26_379)?)?,
+            other => {
+                return Err(InvalidTarget(format!(
+                    "begins with `{other}://`; known are redis, rediss, redis+sentinel, rediss+sentinel, redis+cluster \
+                     and rediss+cluster"
+                )));
             }
-            other => Err(InvalidTarget(format!(
-                "begins with `{other}://`; known are redis, rediss, redis+sentinel, rediss+sentinel, redis+cluster and \
-                 rediss+cluster"
-            ))),
-        }
+        };
+        let target = Self {
+            place,
+            is_secure: scheme.starts_with("rediss"),
+            certificates,
+            login,
+            credentials,
+        };
+        target.agree()?;
+        target
+            .peer(&Login::default())
+            .map_err(|error| unusable(&error))?;
+        Ok(target)
     }
 
     /// Whether keys live on several servers.
     #[must_use]
     pub const fn is_cluster(&self) -> bool {
-        matches!(self, Self::Cluster(_))
+        matches!(self.place, Place::Cluster(_))
+    }
+
+    /// Where user and password come from that the URL does not name.
+    pub(super) const fn credentials(&self) -> &Credentials {
+        &self.credentials
+    }
+
+    /// Each of user and password stands in one place, and a user has a password.
+    fn agree(&self) -> Result<(), InvalidTarget> {
+        let twice = |what: &str, key: &str| {
+            let text = format!("{what}, and so does `{key}`: keep one of them");
+            Err(InvalidTarget(text))
+        };
+        let key = self.credentials.password_key();
+        if let Some(key) = key
+            && self.login.password.is_some()
+        {
+            return twice("holds a password", key);
+        }
+        if self.credentials.has_username() && self.login.username.is_some() {
+            return twice("names a user", "ledger.username");
+        }
+        let has_user = self.credentials.has_username() || self.login.username.is_some();
+        if has_user && key.is_none() && self.login.password.is_none() {
+            return Err(InvalidTarget(
+                "or `ledger.username` names a user, and there is no password: set `ledger.password` or \
+                 `ledger.password_file`"
+                    .to_owned(),
+            ));
+        }
+        Ok(())
+    }
+
+    /// A client that logs in with what the URL holds, and this.
+    pub(super) fn peer(&self, login: &Login) -> RedisResult<Peer> {
+        let username = login.username.as_ref().or(self.login.username.as_ref());
+        let password = login.password.as_ref().or(self.login.password.as_ref());
+        let password = password.map(Secret::expose);
+        match &self.place {
+            Place::One(info) => {
+                let mut settings = info.redis_settings().clone();
+                settings = settings.set_protocol(ProtocolVersion::RESP3);
+                if let Some(username) = username {
+                    settings = settings.set_username(username);
+                }
+                if let Some(password) = password {
+                    settings = settings.set_password(password);
+                }
+                let info = ConnectionInfo::clone(info).set_redis_settings(settings);
+                let client = match &self.certificates {
+                    Some(certificates) if self.is_secure => {
+                        Client::build_with_tls(info, certificates.clone())
+                    }
+                    _ => Client::open(info),
+                };
+                client.map(Peer::One)
+            }
+            Place::Cluster(nodes) => {
+                let mut builder = ClusterClientBuilder::new(nodes.clone());
+                builder = builder.use_protocol(ProtocolVersion::RESP3);
+                if let Some(username) = username {
+                    builder = builder.username(username);
+                }
+                if let Some(password) = password {
+                    builder = builder.password(password);
+                }
+                if let Some(certificates) = &self.certificates {
+                    builder = builder.certs(certificates.clone());
+                }
+                // Who waits for a slow Cluster decides for itself how long.
+                builder.retries(1).build().map(Peer::Cluster)
+            }
+            Place::Sentinel {
+                hosts,
+                master,
+                watch,
+            } => {
+                let mut builder = SentinelClientBuilder::new(
+                    watch.addresses(hosts),
+                    master.as_str(),
+                    SentinelServerType::Master,
+                )?;
+                builder = builder.set_client_to_redis_protocol(ProtocolVersion::RESP3);
+                if let Some(username) = username {
+                    builder = builder.set_client_to_redis_username(username);
+                }
+                if let Some(password) = password {
+                    builder = builder.set_client_to_redis_password(password);
+                }
+                if self.is_secure {
+                    builder = builder.set_client_to_redis_tls_mode(TlsMode::Secure);
+                    if let Some(certificates) = &self.certificates {
+                        builder = builder.set_client_to_redis_certificates(certificates.clone());
+                    }
+                }
+                watch
+                    .join(builder, self.certificates.as_ref())
+                    .build()
+                    .map(Peer::Sentinel)
+            }
+        }
     }
 }
 
 impl fmt::Debug for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::One(_) => "One",
-            Self::Sentinel(_) => "Sentinel",
-            Self::Cluster(_) => "Cluster",
+        f.write_str(match self.place {
+            Place::One(_) => "One",
+            Place::Sentinel { .. } => "Sentinel",
+            Place::Cluster(_) => "Cluster",
         })
     }
 }
 
-fn cluster(
-    group: &Group<'_>,
-    is_secure: bool,
-    certificates: Option<TlsCertificates>,
-) -> Result<Target, InvalidTarget> {
+fn one(url: &str) -> Result<(Place, Login), InvalidTarget> {
+    let info = url.into_connection_info().map_err(|_| {
+        InvalidTarget(
+            "cannot be read; what a URL does not hold as it is (`@`, `/`, `:`, `?`, `#`, `%`) is written with percent \
+             signs, or the password is set as `ledger.password`"
+                .to_owned(),
+        )
+    })?;
+    let settings = info.redis_settings();
+    let password = settings.password().filter(|it| !it.is_empty());
+    let login = Login {
+        username: settings.username().map(str::to_owned),
+        password: password.map(|it| Secret::new(it.to_owned())),
+    };
+    Ok((Place::One(info.into()), login))
+}
+
+fn cluster(group: &Group<'_>, is_secure: bool) -> Result<(Place, Login), InvalidTarget> {
     if !group.query.is_empty() {
         let text = "names a cluster, which takes no query".to_owned();
         return Err(InvalidTarget(text));
@@ -118,78 +268,23 @@ fn cluster(
         .iter()
         .map(|(host, port)| format!("{scheme}://{host}:{port}"));
     let nodes: RedisResult<Vec<_>> = urls.map(|url| url.into_connection_info()).collect();
-    let mut builder = ClusterClientBuilder::new(nodes.map_err(|error| unusable(&error))?);
-    if let Some((user, password)) = &group.user {
-        if !user.is_empty() {
-            builder = builder.username(user);
-        }
-        builder = builder.password(password);
-    }
-    if let Some(certificates) = certificates {
-        builder = builder.certs(certificates);
-    }
-    // Who waits for a slow Cluster decides for itself how long.
-    let client = builder.retries(1).build();
-    client
-        .map(|client| Target::Cluster(client.into()))
-        .map_err(|error| unusable(&error))
+    let nodes = nodes.map_err(|error| unusable(&error))?;
+    Ok((Place::Cluster(nodes), group.login()))
 }
 
-fn sentinel(
-    group: &Group<'_>,
-    is_secure: bool,
-    certificates: Option<TlsCertificates>,
-) -> Result<Target, InvalidTarget> {
+fn sentinel(group: Group<'_>) -> Result<(Place, Login), InvalidTarget> {
     if group.path.is_empty() {
         return Err(InvalidTarget(
             "names no master: redis+sentinel://host:port,host:port/master".to_owned(),
         ));
     }
-    let watch = Watch::parse(group.query)?;
-    let hosts = group.hosts.clone();
-    let master = group.path.to_owned();
-    let user = group.user.as_ref();
-    let user = user.map(|(user, password)| (user.to_string(), password.to_string()));
-    let build = move || {
-        let addresses = hosts.iter().map(|(host, port)| match watch.is_secure {
-            true => ConnectionAddr::TcpTls {
-                host: host.clone(),
-                port: *port,
-                insecure: false,
-                tls_params: None,
-            },
-            false => ConnectionAddr::Tcp(host.clone(), *port),
-        });
-        let mut builder =
-            SentinelClientBuilder::new(addresses, master.as_str(), SentinelServerType::Master)?;
-        if let Some((user, password)) = &user {
-            if !user.is_empty() {
-                builder = builder.set_client_to_redis_username(user);
-            }
-            builder = builder.set_client_to_redis_password(password);
-        }
-        if is_secure {
-            builder = builder.set_client_to_redis_tls_mode(TlsMode::Secure);
-            if let Some(certificates) = &certificates {
-                builder = builder.set_client_to_redis_certificates(certificates.clone());
-            }
-        }
-        if let Some(user) = &watch.user {
-            builder = builder.set_client_to_sentinel_username(user);
-        }
-        if let Some(password) = &watch.password {
-            builder = builder.set_client_to_sentinel_password(password);
-        }
-        if watch.is_secure {
-            builder = builder.set_client_to_sentinel_tls_mode(TlsMode::Secure);
-            if let Some(certificates) = &certificates {
-                builder = builder.set_client_to_sentinel_certificates(certificates.clone());
-            }
-        }
-        builder.build()
+    let login = group.login();
+    let place = Place::Sentinel {
+        watch: Watch::parse(group.query)?,
+        master: group.path.to_owned(),
+        hosts: group.hosts,
     };
-    build().map_err(|error| unusable(&error))?;
-    Ok(Target::Sentinel(Arc::new(build)))
+    Ok((place, login))
 }
 
 // === impl Group ===
@@ -214,7 +309,10 @@ impl<'a> Group<'a> {
                 };
                 match port {
                     Some(port) if !name.is_empty() => Ok((name.to_owned(), port)),
-                    _ => Err(InvalidTarget(format!("has no usable address in `{host}`"))),
+                    // Where the `@` is missing, a password stands where an address should.
+                    _ => Err(InvalidTarget(
+                        "has no usable address: host:port, with commas between several".to_owned(),
+                    )),
                 }
             })
             .collect();
@@ -224,6 +322,18 @@ impl<'a> Group<'a> {
             path,
             query,
         })
+    }
+
+    fn login(&self) -> Login {
+        let filled = |text: &Cow<'_, str>| (!text.is_empty()).then(|| text.clone().into_owned());
+        Login {
+            username: self.user.as_ref().and_then(|(user, _)| filled(user)),
+            password: self
+                .user
+                .as_ref()
+                .and_then(|(_, password)| filled(password))
+                .map(Secret::new),
+        }
     }
 }
 
@@ -242,13 +352,50 @@ impl Watch {
                 ("sentinel_tls", "false") => watch.is_secure = false,
                 _ => {
                     return Err(InvalidTarget(format!(
-                        "has `{name}` in its query; known are sentinel_user, sentinel_password and sentinel_tls, which is \
+                        "has something else in its query; known are sentinel_user, sentinel_password and sentinel_tls, which is \
                          true or false"
                     )));
                 }
             }
         }
         Ok(watch)
+    }
+
+    fn addresses(&self, hosts: &[(String, u16)]) -> Vec<ConnectionAddr> {
+        let hosts = hosts.iter().cloned();
+        hosts
+            .map(|(host, port)| match self.is_secure {
+                true => ConnectionAddr::TcpTls {
+                    host,
+                    port,
+                    insecure: false,
+                    tls_params: None,
+                },
+                false => ConnectionAddr::Tcp(host, port),
+            })
+            .collect()
+    }
+
+    /// How sentinels are spoken to.
+    fn join(
+        &self,
+        mut builder: SentinelClientBuilder,
+        certificates: Option<&TlsCertificates>,
+    ) -> SentinelClientBuilder {
+        builder = builder.set_client_to_sentinel_protocol(ProtocolVersion::RESP3);
+        if let Some(user) = &self.user {
+            builder = builder.set_client_to_sentinel_username(user);
+        }
+        if let Some(password) = &self.password {
+            builder = builder.set_client_to_sentinel_password(password);
+        }
+        if self.is_secure {
+            builder = builder.set_client_to_sentinel_tls_mode(TlsMode::Secure);
+            if let Some(certificates) = certificates {
+                builder = builder.set_client_to_sentinel_certificates(certificates.clone());
+            }
+        }
+        builder
     }
 }
 
@@ -263,72 +410,4 @@ fn unusable(error: &redis::RedisError) -> InvalidTarget {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{Group, Target, Watch};
-
-    #[test]
-    fn every_form_of_redis_is_understood() {
-        for url in [
-            "redis://localhost",
-            "redis://:secret@localhost:6380/2",
-            "rediss://user:secret@redis.example:6380",
-        ] {
-            assert!(
-                matches!(Target::parse(url, None), Ok(Target::One(_))),
-                "{url}"
-            );
-        }
-        let sentinel = "redis+sentinel://:secret@a:26379,b:26379/main";
-        assert!(matches!(
-            Target::parse(sentinel, None),
-            Ok(Target::Sentinel(_))
-        ));
-        let cluster = Target::parse("redis+cluster://a:6379,b", None).unwrap();
-        assert!(cluster.is_cluster());
-    }
-
-    #[test]
-    fn what_no_url_may_hold_is_written_with_percent_signs_in_every_form() {
-        let group = Group::parse("us%3Aer:p%40ss%2F@a:26379/main", 1).unwrap();
-        let user = group
-            .user
-            .map(|(user, password)| (user.into_owned(), password.into_owned()));
-        assert_eq!(user, Some(("us:er".to_owned(), "p@ss/".to_owned())));
-        let broken = Target::parse("redis+cluster://:geheim%4@a:1", None).unwrap_err();
-        let broken = broken.to_string();
-        assert!(
-            broken.contains("`%`") && !broken.contains("geheim"),
-            "{broken}"
-        );
-    }
-
-    #[test]
-    fn sentinels_may_ask_for_more_than_their_master() {
-        let group = Group::parse("a/main?sentinel_password=p%26q&sentinel_tls=true", 1).unwrap();
-        assert_eq!(group.path, "main");
-        let watch = Watch {
-            user: None,
-            password: Some("p&q".to_owned()),
-            is_secure: true,
-        };
-        assert_eq!(Watch::parse(group.query).unwrap(), watch);
-        assert_eq!(Watch::parse("").unwrap(), Watch::default());
-    }
-
-    #[test]
-    fn what_leads_nowhere_is_refused_and_no_password_is_repeated() {
-        for (url, expected) in [
-            ("localhost:6379", "no scheme"),
-            ("http://:geheim@localhost", "begins with `http://`"),
-            ("redis+sentinel://:geheim@a:26379", "names no master"),
-            ("redis+cluster://:geheim@a:port", "no usable address"),
-            ("redis+cluster://:geheim@a:1?sentinel_tls=true", "no query"),
-            ("redis+sentinel://a/m?password=geheim", "`password`"),
-            ("redis+sentinel://a/m?sentinel_tls=geheim", "true or false"),
-        ] {
-            let error = Target::parse(url, None).unwrap_err().to_string();
-            assert!(error.contains(expected), "{error}");
-            assert!(!error.contains("geheim"), "{error}");
-        }
-    }
-}
+mod tests;

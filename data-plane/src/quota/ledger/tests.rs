@@ -13,52 +13,98 @@ fn error(line: &str) -> RedisError {
 #[test]
 fn each_trouble_is_named_in_words_whichever_version_tells_of_it() {
     for (line, words) in [
-        ("NOAUTH Authentication required.", "another password"),
+        (
+            "NOAUTH Authentication required.",
+            "NOAUTH: Redis wants a password: set `ledger.password`",
+        ),
         (
             "WRONGPASS invalid username-password pair or user is disabled.",
-            "another password",
+            "WRONGPASS: Redis does not take this user and password: check `ledger.password`",
         ),
         (
             "READONLY You can't write against a read only replica.",
-            "read-only replica",
+            "READONLY: Redis is a read-only replica",
         ),
         // As Redis 6.2 tells of what went wrong within a script.
         (
             "ERR Error running script (call to f_12): @user_script:9: @user_script: 9: -READONLY You can't write against \
              a read only replica.",
-            "read-only replica",
+            "READONLY: Redis is a read-only replica",
         ),
         (
             "OOM command not allowed when used memory > 'maxmemory'.",
-            "no memory left",
+            "OOM: Redis has no memory left",
         ),
         (
             "ERR Error running script (call to f_12): @user_script:9: @user_script: 9: -OOM command not allowed when used \
              memory > 'maxmemory'.",
-            "no memory left",
+            "OOM: Redis has no memory left",
         ),
         (
             "WRONGTYPE Operation against a key holding the wrong kind of value",
-            "another type",
+            "WRONGTYPE: a key of Tidegate's has another type",
         ),
         (
             "ERR Error running script (call to f_12): @user_script:17: WRONGTYPE Operation against a key holding the \
              wrong kind of value",
-            "another type",
+            "WRONGTYPE: a key of Tidegate's has another type",
         ),
         (
             "NOPERM this user has no permissions to run the 'evalsha' command",
-            "does not let this user",
+            "NOPERM: Redis does not let this user",
         ),
         (
             "LOADING Redis is loading the dataset in memory",
-            "still loading",
+            "LOADING: Redis is still loading",
         ),
-        ("CLUSTERDOWN The cluster is down", "Cluster is down"),
-        ("ERR something else", "cannot be asked"),
+        (
+            "CLUSTERDOWN The cluster is down",
+            "CLUSTERDOWN: the Redis Cluster is down",
+        ),
+        (
+            "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
+            "MASTERDOWN: Redis is a replica that has lost its master",
+        ),
+        (
+            "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk.",
+            "MISCONF: Redis takes no writes because it cannot save its data",
+        ),
+        (
+            "ERR Error running script (call to f_12): @user_script:9: @user_script: 9: -MISCONF Redis is configured to \
+             save RDB snapshots",
+            "MISCONF: ",
+        ),
+        (
+            "NOREPLICAS Not enough good replicas to write.",
+            "NOREPLICAS: ",
+        ),
+        (
+            "UNKNOWNWORD whatever it is",
+            "UNKNOWNWORD: Redis refuses: whatever it is",
+        ),
+        (
+            "ERR something else",
+            "ERR: Redis cannot be asked: something else",
+        ),
     ] {
         let said = explain(&error(line)).to_string();
-        assert!(said.contains(words), "{line}: {said}");
+        assert!(said.starts_with(words), "{line}: {said}");
+    }
+}
+
+#[test]
+fn what_a_server_says_is_told_on_one_short_line_and_never_what_it_repeats_of_a_command() {
+    let long = format!("ERR {}", "x".repeat(10_000));
+    let strange = format!("{} y", "Z".repeat(10_000));
+    let broken = "ERR one\x1b[31m two\ttabs";
+    let repeated =
+        "ERR unknown command 'HELLO', with args beginning with: '3' 'AUTH' 'default' 'hunter2'";
+    let wrong = "WRONGPASS no hunter2 here";
+    for line in [&long, &strange, broken, repeated, wrong] {
+        let said = explain(&error(line)).to_string();
+        assert!(said.chars().count() <= 400, "{said}");
+        assert!(!said.chars().any(char::is_control), "{said:?}");
+        assert!(!said.contains("hunter2"), "{said}");
     }
 }
 

@@ -219,6 +219,30 @@ fn a_reset_begins_a_new_count_and_a_new_limit_does_not() {
 }
 
 #[test]
+fn a_subscription_that_is_made_anew_under_whichever_plan_counts_on_where_the_last_one_was() {
+    let plan = |of: fn(&mut v1::Subscription)| -> Arc<str> {
+        let rules = rules(
+            |body| {
+                everything(body);
+                if let Body::Subscription(subscription) = body {
+                    of(subscription);
+                }
+            },
+            &CALLER,
+        );
+        let rules = rules.unwrap().into_iter();
+        let mut plans = rules.filter(|rule| rule.level == Level::Subscription);
+        plans.next().unwrap().subject
+    };
+    let before = plan(|_| {});
+    assert_eq!(plan(|subscription| subscription.id = id(77)), before);
+    let (key, generation) = super::read_subscription(&before).unwrap();
+    assert_eq!((key.application.to_string(), generation), (id(1), 0));
+    assert_eq!(key.api.to_string(), id(1));
+    assert_eq!(super::write_subscription(key, 0), before);
+}
+
+#[test]
 fn subjects_are_short_and_plain_whatever_strangers_are_called() {
     let caller = Caller {
         user: "a {very} strange:name\r\n with everything, and long, and long, and long, and long, and long",

@@ -4,7 +4,7 @@ use std::{collections::HashMap, time::Duration};
 
 use tidegate_kit::tasks::Tasks;
 use tidegate_proto::{
-    ids::SubscriptionId,
+    ids::{ApiId, ApplicationId, SubscriptionKey},
     quota::{Allowance, Amount, Burst, BurstPer, Limits, Window},
 };
 
@@ -21,7 +21,14 @@ use crate::{
     snapshot::Edition,
 };
 
-fn open(quotas: &Quotas, id: SubscriptionId, generation: u64, limits: Limits) -> Limiter {
+fn key() -> SubscriptionKey {
+    SubscriptionKey {
+        application: ApplicationId::generate(),
+        api: ApiId::generate(),
+    }
+}
+
+fn open(quotas: &Quotas, id: SubscriptionKey, generation: u64, limits: Limits) -> Limiter {
     let rule = |level| Rule {
         level,
         subject: write_subscription(id, generation),
@@ -60,7 +67,7 @@ async fn window_begins(quotas: &Quotas) {
 }
 
 /// What was used, by unit, under this generation.
-fn figures(quotas: &Quotas, id: SubscriptionId) -> (u64, HashMap<Unit, u64>) {
+fn figures(quotas: &Quotas, id: SubscriptionKey) -> (u64, HashMap<Unit, u64>) {
     let Used {
         generation,
         counters,
@@ -73,7 +80,7 @@ fn figures(quotas: &Quotas, id: SubscriptionId) -> (u64, HashMap<Unit, u64>) {
 async fn what_passed_was_used_and_what_was_refused_was_not() {
     for count_only in [false, true] {
         let quotas = Quotas::in_process(&Tasks::current());
-        let id = SubscriptionId::generate();
+        let id = key();
         assert_eq!(quotas.used(), HashMap::new());
         window_begins(&quotas).await;
         let limits = Limits {
@@ -94,7 +101,7 @@ async fn what_passed_was_used_and_what_was_refused_was_not() {
 async fn the_last_session_gone_what_was_used_is_told_until_the_window_turns() {
     let quotas = Quotas::in_process(&Tasks::current());
     window_begins(&quotas).await;
-    let id = SubscriptionId::generate();
+    let id = key();
     let limiter = open(&quotas, id, 0, limits(100));
     limiter.take(ToBackend, 10, Tick::now()).unwrap();
     drop(limiter);
@@ -117,7 +124,7 @@ async fn the_last_session_gone_what_was_used_is_told_until_the_window_turns() {
 async fn counters_that_began_anew_are_told_of_and_the_old_ones_are_not() {
     let quotas = Quotas::in_process(&Tasks::current());
     window_begins(&quotas).await;
-    let id = SubscriptionId::generate();
+    let id = key();
     let (old, new) = (
         open(&quotas, id, 1, limits(100)),
         open(&quotas, id, 2, limits(100)),

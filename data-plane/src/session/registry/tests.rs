@@ -103,7 +103,7 @@ fn a_session_is_in_for_as_long_as_its_permit_is_held() {
 #[test]
 fn the_sessions_of_each_subscription_are_counted_from_entry_to_end() {
     let registry = Registry::default();
-    let subscription = session(10).principal().subscription.id;
+    let subscription = session(10).principal().subscription.key();
     let permits = [10, 11].map(|at| Permit::enter(&registry, session(at)));
     assert_eq!(registry.by_subscription().get(&subscription), Some(&2));
     let [first, second] = permits;

@@ -12,7 +12,7 @@ use std::{
 
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use tidegate_data_plane::quota::{
-    ledger::{Ledger, Reply, Request, Target},
+    ledger::{Credentials, Ledger, Reply, Request, Target},
     rules::{Answer, Ask, Rules, SeatAsk, Seats},
 };
 use tidegate_integration_tests::redis::Redis;
@@ -71,7 +71,7 @@ impl Shared {
 
     fn node(&mut self) -> Node {
         self.next_id += 1;
-        let target = Target::parse(&self.url, None).unwrap();
+        let target = Target::parse(&self.url, None, Credentials::default()).unwrap();
         Node {
             id: self.next_id,
             ledger: Ledger::new(target, &self.environment),

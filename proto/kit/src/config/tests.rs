@@ -117,6 +117,31 @@ fn what_is_shown_reads_back_and_hides_secrets() {
 }
 
 #[test]
+fn a_password_is_what_is_written_whatever_it_looks_like() {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Login {
+        password: String,
+    }
+    for password in [
+        "\"quoted\"",
+        "'single'",
+        "[1]",
+        "{a = 1}",
+        "[\"p@ss/w:rd\"]?#%25",
+        "17",
+        " ",
+    ] {
+        let env = [("TIDEGATE_PASSWORD".to_owned(), password.to_owned())];
+        let got: Login = load_from(None, env.into_iter(), &[]).unwrap();
+        assert_eq!(got.password, password);
+        let set = format!("password={password}");
+        let got: Login = load_from(None, std::iter::empty(), &[set]).unwrap();
+        assert_eq!(got.password, password);
+    }
+}
+
+#[test]
 fn a_value_never_shows_in_the_name_of_its_layer() {
     let error = sample("", &[], &["admin.password=hunter2"]).unwrap_err();
     assert!(!error.contains("hunter2"), "{error}");
