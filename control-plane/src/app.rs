@@ -161,8 +161,10 @@ async fn first_start(
     config: &Config,
 ) -> anyhow::Result<()> {
     let admin = &config.admin;
+    // Set and empty is not set: Compose passes on variables that nobody gave a value.
+    let given = admin.password.clone().filter(|it| !it.expose().is_empty());
     let made = service
-        .ensure_admin(&admin.username, admin.password.clone())
+        .ensure_admin(&admin.username, given.clone())
         .await
         .context("cannot make the first admin; see `admin.username` and `admin.password`")?;
     if let Some(password) = made {
@@ -173,7 +175,7 @@ async fn first_start(
             password.expose()
         );
     }
-    if let Some(password) = &admin.password
+    if let Some(password) = &given
         && !service.has_password(&admin.username, password).await?
     {
         let name = &admin.username;

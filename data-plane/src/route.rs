@@ -42,12 +42,15 @@ const BASE_PATH_MAX: usize = 256;
 pub fn route(snapshot: &Snapshot, path: &str) -> Result<Match, Reason> {
     let raw = path.strip_suffix('/').unwrap_or(path);
     let normal = path::normalise(raw).ok_or(Reason::MalformedRequest)?;
-    let mut found = None;
+    let mut found: Option<(Result<&Arc<Api>, Reason>, usize)> = None;
     for end in prefix_ends(&normal) {
         let prefix = &normal[..end];
         if let Some(api) = snapshot.api_at(prefix) {
             found = Some((Ok(api), end));
-        } else if let Some(state) = snapshot.reserved_at(prefix) {
+            continue;
+        }
+        let shorter = found.as_ref().and_then(|(found, _)| found.as_ref().ok());
+        if let Some(state) = snapshot.reserved_at(prefix, shorter.map(|api| &***api)) {
             let reason = match state {
                 ApiState::Blocked => Reason::ApiBlocked,
                 ApiState::Open => Reason::ApiNotFound,

@@ -124,10 +124,10 @@ impl Snapshot {
     }
 
     /// What a handshake is told at exactly this path while no API answers there; `None` for a path that is reserved for
-    /// no API.
+    /// no API, or not against the one that answers at a shorter path.
     #[must_use]
-    pub fn reserved_at(&self, path: &str) -> Option<ApiState> {
-        self.index.reserved.at(path)
+    pub fn reserved_at(&self, path: &str, shorter: Option<&Api>) -> Option<ApiState> {
+        self.index.reserved.at(path, shorter)
     }
 
     /// An API by its id.

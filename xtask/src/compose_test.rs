@@ -15,7 +15,10 @@ use anyhow::Context as _;
 use project::Project;
 use report::Report;
 
-use crate::docker::{engine::Engine, images};
+use crate::docker::{
+    engine::Engine,
+    images::{self, StandIns},
+};
 
 /// The arguments of `cargo xtask compose-test`.
 #[derive(Debug, clap::Args)]
@@ -52,7 +55,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 async fn test(engine: &Engine, args: &Args, report: &mut Report) -> anyhow::Result<()> {
-    report.step("base images", || images::provide(engine))?;
+    report.step("base images", || images::provide(engine, StandIns::Allowed))?;
     let project = Project::new(engine)?;
     if !args.no_build {
         let build = ["--profile=demo", "build"];

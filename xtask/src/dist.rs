@@ -12,7 +12,7 @@ use anyhow::{Context as _, bail, ensure};
 use crate::{
     docker::{
         engine::{self, Engine},
-        images,
+        images::{self, StandIns},
     },
     workspace::{has, root, step, target},
 };
@@ -38,6 +38,9 @@ const IMAGES: [(&str, &str); 3] = [
 /// The programs that are published by themselves: the demo's is for its image only.
 const PROGRAMS: usize = 2;
 
+/// The file of checksums; by it a folder is known to be a release.
+const SUMS: &str = "SHA256SUMS";
+
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Makes everything, and prints where it is.
@@ -49,13 +52,17 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Ok(engine) => engine,
         Err(reason) => bail!("images are built by Docker: {reason}"),
     };
-    let out = args.out.clone().unwrap_or_else(|| target().join("dist"));
-    if out.exists() {
-        fs::remove_dir_all(&out).with_context(|| format!("cannot empty {}", out.display()))?;
-    }
-    fs::create_dir_all(&out).with_context(|| format!("cannot make {}", out.display()))?;
+    let last = args.out.clone().unwrap_or_else(|| target().join("dist"));
+    ensure!(
+        !last.exists() || last.join(SUMS).is_file(),
+        "{} exists and holds no earlier release; name a folder that may be replaced",
+        last.display()
+    );
+    // Beside, so that the last release stays until this one is whole.
+    let out = last.with_extension("writing");
+    empty(&out)?;
 
-    images::provide(&engine)?;
+    images::provide(&engine, StandIns::Refused)?;
     let mut build = engine.docker();
     build
         .current_dir(root())
@@ -71,7 +78,11 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     files.push(programs(&engine, args, &out)?);
     checksums(&out, &files)?;
-    println!("{}", out.display());
+    if last.exists() {
+        fs::remove_dir_all(&last).with_context(|| format!("cannot replace {}", last.display()))?;
+    }
+    fs::rename(&out, &last).with_context(|| format!("cannot make {}", last.display()))?;
+    println!("{}", last.display());
     Ok(ExitCode::SUCCESS)
 }
 
@@ -160,7 +171,7 @@ fn programs(engine: &Engine, args: &Args, out: &Path) -> anyhow::Result<String> 
     Ok(file)
 }
 
-/// Writes SHA256SUMS, which `sha256sum --check` reads.
+/// Writes the checksums, which `sha256sum --check` reads.
 fn checksums(out: &Path, files: &[String]) -> anyhow::Result<()> {
     let summed = Command::new("sha256sum")
         .current_dir(out)
@@ -168,5 +179,13 @@ fn checksums(out: &Path, files: &[String]) -> anyhow::Result<()> {
         .output()
         .context("cannot start sha256sum")?;
     ensure!(summed.status.success(), "sha256sum failed");
-    Ok(fs::write(out.join("SHA256SUMS"), summed.stdout)?)
+    Ok(fs::write(out.join(SUMS), summed.stdout)?)
+}
+
+/// Makes a folder with nothing in it.
+fn empty(folder: &Path) -> anyhow::Result<()> {
+    if folder.exists() {
+        fs::remove_dir_all(folder).with_context(|| format!("cannot empty {}", folder.display()))?;
+    }
+    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))
 }

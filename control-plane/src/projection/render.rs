@@ -140,6 +140,8 @@ fn reservation(api: &Api) -> v1::Reservation {
         version: api.version.to_string(),
         default_version: api.default_version,
         blocked: api.state == Lifecycle::Blocked,
+        // Its creation is the first step of the history.
+        draft: api.state == Lifecycle::Created && api.history.len() == 1,
     }
 }
 

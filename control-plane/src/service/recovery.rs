@@ -8,7 +8,7 @@ use tidegate_kit::secret::Secret;
 use super::{
     Service,
     error::ServiceError,
-    password,
+    password::{self, Asker},
     users::{end_sessions, find},
 };
 use crate::domain::{
@@ -35,13 +35,16 @@ impl Service {
         name: &str,
         given: Option<Secret>,
     ) -> Result<Reset, ServiceError> {
-        let made = given.is_none().then(password::random_secret);
-        let Some(new) = given.or_else(|| made.clone()) else {
-            unreachable!("what is not given is made");
+        let (new, made) = match given {
+            Some(given) => (given, None),
+            None => {
+                let made = password::random_secret();
+                (made.clone(), Some(made))
+            }
         };
         password::check("password", &new)?;
         find(&self.state(), name)?;
-        let hash = self.shared.passwords.hash(&new).await?;
+        let hash = self.shared.passwords.hash(&new, Asker::Known).await?;
         let name = name.to_owned();
         let user = self
             .commit(&Actor::system(), "ResetPassword", move |draft| {
@@ -77,6 +80,6 @@ impl Service {
     pub async fn has_password(&self, name: &str, password: &Secret) -> Result<bool, ServiceError> {
         let user = self.state().user_named(name).cloned();
         let hash = user.map(|user| user.password.clone());
-        self.shared.passwords.verify(password, hash).await
+        self.shared.passwords.verify(password, hash, Asker::Known).await
     }
 }

@@ -187,7 +187,7 @@ proptest! {
 }
 
 /// Version 1 of `/chat` is the default one; 2 is retired, 3 is blocked and not deployed here, and 4 runs. So does version 1
-/// of `/chat/nested`, whose version 2 is a draft.
+/// of `/chat/nested`, whose version 2 was withdrawn. Version 5 of `/chat` and `/chat/draft` are drafts.
 fn versions() -> Vec<Body> {
     let default = v1::Api {
         default_version: true,
@@ -204,6 +204,14 @@ fn versions() -> Vec<Body> {
         Body::Reservation(v1::Reservation {
             default_version: true,
             ..reservation(6, "/chat/nested", "2")
+        }),
+        Body::Reservation(v1::Reservation {
+            draft: true,
+            ..reservation(7, "/chat/draft", "1")
+        }),
+        Body::Reservation(v1::Reservation {
+            draft: true,
+            ..reservation(8, "/chat", "5")
         }),
     ];
     for (n, context, version) in [
@@ -238,6 +246,9 @@ fn no_topic_of_another_version_answers_at_the_path_of_one_that_exists_and_does_n
         ("/chat/nested/1/room", Ok("api-5")),
         ("/chat/nested/2/room", Err(Reason::ApiNotFound)),
         ("/chat/nested/room", Err(Reason::ApiNotFound)),
+        // A draft takes paths from versions of its own context, and from nobody else.
+        ("/chat/draft/1/room", Ok("api-1")),
+        ("/chat/5/room", Err(Reason::ApiNotFound)),
     ] {
         assert_eq!(leads(path), expected.map(str::to_owned), "{path}");
     }

@@ -143,6 +143,8 @@ pub struct Reservation {
     pub default_version: bool,
     /// What handshakes there are told while the node runs nothing there.
     pub state: ApiState,
+    /// Whether it holds against other versions of its own context only.
+    pub draft: bool,
 }
 
 /// A topic of an API.

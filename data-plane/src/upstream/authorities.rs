@@ -97,7 +97,7 @@ impl Authorities {
         if self.file.is_some() {
             let stopping = tasks.stopping();
             tasks.spawn("authorities", async move {
-                follow("`upstream.ca_cert`", || self.look(), stopping).await;
+                follow("`upstream.ca_cert`", move || self.look(), stopping).await;
             });
         }
     }

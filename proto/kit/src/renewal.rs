@@ -5,6 +5,7 @@ use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use rustls::ServerConfig;
+use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -30,9 +31,11 @@ pub const LOOK_EVERY: Duration = Duration::from_secs(30);
 
 /// Looks now and then until `stopping`. `what` names the settings of the files, and `look` says whether there is
 /// something else in them. The same trouble is told once.
-pub async fn follow<E: fmt::Display>(
+///
+/// Files may lie on a disk that hangs, so they are read on a thread that nothing else waits for.
+pub async fn follow<E: fmt::Display + Send + 'static>(
     what: &'static str,
-    mut look: impl FnMut() -> Result<bool, E>,
+    mut look: impl FnMut() -> Result<bool, E> + Send + 'static,
     stopping: CancellationToken,
 ) {
     let mut ticks = tokio::time::interval(LOOK_EVERY);
@@ -43,7 +46,23 @@ pub async fn follow<E: fmt::Display>(
             () = stopping.cancelled() => return,
             _ = ticks.tick() => {}
         }
-        let trouble = match look() {
+        let reading = spawn_blocking(move || {
+            let seen = look();
+            (look, seen)
+        });
+        let seen = tokio::select! {
+            biased;
+            () = stopping.cancelled() => return,
+            read = reading => match read {
+                Ok((returned, seen)) => {
+                    look = returned;
+                    seen
+                }
+                // It panicked, which the panic hook has told.
+                Err(_) => return,
+            },
+        };
+        let trouble = match seen {
             Ok(is_new) => {
                 if is_new {
                     tracing::info!("{what}: the files were replaced, and are used from now on");
@@ -113,7 +132,7 @@ impl Renewal {
         if self.files.is_some() {
             let stopping = tasks.stopping();
             tasks.spawn("certificate", async move {
-                follow("`tls.cert` and `tls.key`", || self.look(), stopping).await;
+                follow("`tls.cert` and `tls.key`", move || self.look(), stopping).await;
             });
         }
     }

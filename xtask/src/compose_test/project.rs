@@ -88,6 +88,10 @@ impl<'a> Project<'a> {
         for name in ["TIDEGATE_ADMIN__PASSWORD", "REDIS_PASSWORD", "NODES"] {
             command.env_remove(name);
         }
+        // Images of its own: those that the user runs stay as they are.
+        command
+            .env("TIDEGATE_IMAGES", "localhost/tidegate-compose-test")
+            .env("TIDEGATE_VERSION", "test");
         command
             .args([
                 "compose",

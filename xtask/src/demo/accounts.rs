@@ -66,6 +66,7 @@ pub(crate) async fn make(
             Some(password) => password.clone(),
             None => random_password()?,
         };
+        let was_kept = kept.contains_key(username);
         // Kept first: a password that nobody knows would be of no use.
         kept.insert(username.to_owned(), password.clone());
         secrets.write(FILE, &kept)?;
@@ -79,8 +80,17 @@ pub(crate) async fn make(
             password: password.clone(),
         };
         match users.create_user(request).await {
-            Err(status) if status.code() != Code::AlreadyExists => return Err(status.into()),
-            _ => {}
+            Ok(_) => {}
+            Err(status) if status.code() == Code::AlreadyExists && was_kept => {}
+            Err(status) if status.code() == Code::AlreadyExists => {
+                kept.remove(username);
+                secrets.write(FILE, &kept)?;
+                eprintln!(
+                    "there is a user `{username}` already; the demo does not know its password"
+                );
+                continue;
+            }
+            Err(status) => return Err(status.into()),
         }
         accounts.push(Account {
             username: username.to_owned(),

@@ -44,8 +44,20 @@ ENV CARGO_HOME=/usr/local/cargo
 /// The file in which Debian keeps the authorities that it trusts.
 const AUTHORITIES: &str = "/etc/ssl/certs";
 
+/// Whether images may be made of the system's packages where no registry can be reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StandIns {
+    /// For tests.
+    Allowed,
+    /// For what is published.
+    Refused,
+}
+
+/// The label by which a stand-in is known.
+const LABEL: &str = "tidegate.stand-in";
+
 /// Brings every base image.
-pub(crate) fn provide(engine: &Engine) -> anyhow::Result<()> {
+pub(crate) fn provide(engine: &Engine, stand_ins: StandIns) -> anyhow::Result<()> {
     let wanted = wanted()?;
     // The Debian first: the others are made of it.
     let (debian, others): (Vec<_>, Vec<_>) =
@@ -54,7 +66,15 @@ pub(crate) fn provide(engine: &Engine) -> anyhow::Result<()> {
         bail!("the Dockerfile begins from no Debian");
     };
     for image in debian.iter().chain(&others) {
-        if is_here(engine, image) || pull(engine, image) {
+        let here = look(engine, image);
+        // A stand-in from an earlier run gives way to the image itself.
+        if here == Here::Itself || pull(engine, image) {
+            continue;
+        }
+        if stand_ins == StandIns::Refused {
+            bail!("{image} cannot be pulled, and a release is not built on a stand-in for it");
+        }
+        if here == Here::StandIn {
             continue;
         }
         eprintln!("    {image} cannot be pulled; making a stand-in");
@@ -84,9 +104,31 @@ fn wanted() -> anyhow::Result<BTreeSet<String>> {
     Ok(named.map(str::to_owned).collect())
 }
 
-fn is_here(engine: &Engine, image: &str) -> bool {
-    let inspected = engine.docker().args(["image", "inspect", image]).output();
-    inspected.is_ok_and(|output| output.status.success())
+/// What bears an image's name on this machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Here {
+    Nothing,
+    StandIn,
+    Itself,
+}
+
+fn look(engine: &Engine, image: &str) -> Here {
+    let labels = "{{json .Config.Labels}}";
+    let inspected = engine
+        .docker()
+        .args(["image", "inspect", "--format", labels, image])
+        .output();
+    match inspected {
+        Ok(output) if output.status.success() => {
+            let labels = String::from_utf8_lossy(&output.stdout);
+            if labels.contains(LABEL) {
+                Here::StandIn
+            } else {
+                Here::Itself
+            }
+        }
+        _ => Here::Nothing,
+    }
 }
 
 fn pull(engine: &Engine, image: &str) -> bool {
@@ -99,7 +141,7 @@ fn make(engine: &Engine, image: &str, base: &str) -> anyhow::Result<()> {
         engine::is_root() && has("apt-get"),
         "that needs root and Debian's packages; pull {image} yourself and run this again"
     );
-    let dockerfile = |text: &str| text.replace("BASE", base);
+    let dockerfile = |text: &str| format!("{}LABEL {LABEL}=1\n", text.replace("BASE", base));
     match image.split(':').next() {
         Some("debian") => debian(engine, image),
         Some("redis") => build(engine, image, &dockerfile(REDIS), |_| {}),
@@ -137,7 +179,7 @@ fn debian(engine: &Engine, image: &str) -> anyhow::Result<()> {
         .stdin(Stdio::null());
     step("debootstrap", &mut bootstrap)?;
     let mut import = engine.docker();
-    import.args(["import", "-", image]);
+    import.args(["import", "--change", &format!("LABEL {LABEL}=1"), "-", image]);
     let mut tar = Command::new("tar");
     tar.arg("-c").arg("-C").arg(&folder).arg(".");
     pipe(tar, import)?;

@@ -65,6 +65,7 @@ pub(super) fn decode_reservation(wire: &v1::Reservation) -> Result<Reservation, 
         } else {
             ApiState::Open
         },
+        draft: wire.draft,
     })
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use imbl::HashMap;
 use tidegate_proto::ids::ApiId;
 
-use crate::snapshot::model::{ApiState, Reservation};
+use crate::snapshot::model::{Api, ApiState, Reservation};
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::snapshot) struct Reserved {
@@ -20,11 +20,17 @@ pub(in crate::snapshot) struct Reserved {
 // === impl Reserved ===
 
 impl Reserved {
-    /// What a handshake is told at exactly this path while no API answers there; `None` where it is not reserved.
-    pub(in crate::snapshot) fn at(&self, path: &str) -> Option<ApiState> {
-        let owners = self.owners.get(path)?;
-        let mut reservations = owners.iter().filter_map(|id| self.reservations.get(id));
-        let blocked = reservations.any(|it| it.state == ApiState::Blocked);
+    /// What a handshake is told at exactly this path while no API answers there; `None` where it is not reserved, or not
+    /// against the API that answers at a shorter path.
+    pub(in crate::snapshot) fn at(&self, path: &str, shorter: Option<&Api>) -> Option<ApiState> {
+        let holds = |it: &&Arc<Reservation>| {
+            !it.draft || shorter.is_none_or(|shorter| shorter.context == it.context)
+        };
+        let owners = self.owners.get(path)?.iter();
+        let reservations = owners.filter_map(|id| self.reservations.get(id));
+        let mut states = reservations.filter(holds).map(|it| it.state);
+        let first = states.next()?;
+        let blocked = first == ApiState::Blocked || states.any(|it| it == ApiState::Blocked);
         Some(if blocked {
             ApiState::Blocked
         } else {
