@@ -3,8 +3,8 @@
 //!
 //! Everything a stranger can hold on to has a bound: connections (in all and for each address), the time for the TLS
 //! handshake and for a request's head, streams, windows and headers of a connection, a request's body and its time, what
-//! unanswered requests and unread answers hold together ([`budget`]), and the life of a connection, or how long it may
-//! stay before it is admitted.
+//! unanswered requests and unread answers hold together ([`budget`]), and the life of a connection, how long it may stay
+//! without a request, or before it is admitted.
 
 use std::{
     convert::Infallible,
@@ -57,7 +57,9 @@ const RESETS_WAITING: usize = 20;
 const FAULTS: usize = 128;
 /// How long an answer may take until it is written.
 const WRITTEN_WITHIN: Duration = Duration::from_secs(60);
-/// How often that is looked at.
+/// How long a connection of people may stay without an open request. HTTP/1.1 has less: the time for the next head.
+const IDLE: Duration = Duration::from_secs(60);
+/// How often it is looked for answers that are not written.
 const LOOK: Duration = Duration::from_secs(10);
 /// HTTP/2 connections on which nothing is heard for so long are asked for a sign of life.
 const PING_AFTER: Duration = Duration::from_secs(30);
@@ -90,6 +92,9 @@ pub struct Limits {
     pub handshake: Duration,
     /// How long a connection may live before it is told to go; `None` where long streams are the purpose.
     pub age: Option<Duration>,
+    /// How long a connection may stay without an open request; `None` where that does not matter. An answer that goes on
+    /// is one.
+    pub idle: Option<Duration>,
     /// How long a connection may stay before somebody on it has been admitted (see [`Admission`]); `None` where that is
     /// asked of nobody.
     pub admission: Option<Duration>,
@@ -121,6 +126,7 @@ impl Limits {
             connections_per_address: config.connections_per_address,
             handshake: Duration::from_secs(config.handshake_seconds),
             age: Some(Duration::from_secs(3600)),
+            idle: Some(IDLE),
             admission: None,
             streams: 32,
             budget: Budget::new(config.request_mib * MIB),
@@ -136,6 +142,7 @@ impl Limits {
         let people = Self::people(config);
         Self {
             age: None,
+            idle: None,
             admission: Some(people.handshake * 2),
             streams: 8,
             budget: Budget::unshared(config.request_mib * MIB * GATEWAYS_TIMES),
@@ -294,6 +301,7 @@ impl Connection {
             biased;
             () = stopping.cancelled() => None,
             () = aged => None,
+            () = idle(self.limits.idle, &account) => None,
             () = unasked => {
                 tracing::debug!(door, %peer, "nothing was asked on the connection");
                 return;
@@ -351,6 +359,23 @@ async fn missed(within: Option<Duration>, happened: &CancellationToken) {
     match within {
         Some(within) if timeout(within, happened.cancelled()).await.is_err() => {}
         _ => std::future::pending().await,
+    }
+}
+
+/// Ends when no request has been open on a connection for so long.
+async fn idle(within: Option<Duration>, account: &Account) {
+    let Some(within) = within else {
+        return std::future::pending().await;
+    };
+    loop {
+        let left = match account.idle() {
+            Some(idle) => within.saturating_sub(idle),
+            None => within,
+        };
+        if left.is_zero() {
+            return;
+        }
+        tokio::time::sleep(left).await;
     }
 }
 

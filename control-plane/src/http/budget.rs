@@ -44,7 +44,15 @@ struct Ledger {
     budget: Budget,
     from: IpAddr,
     held: Mutex<usize>,
+    charges: Mutex<Charges>,
     answers: Mutex<Answers>,
+}
+
+/// The charges of a connection: how many there are, and since when there is none.
+#[derive(Debug)]
+struct Charges {
+    live: usize,
+    none_since: Instant,
 }
 
 /// The answers that are not written yet, oldest first.
@@ -97,6 +105,10 @@ impl Budget {
             budget: self.clone(),
             from,
             held: Mutex::default(),
+            charges: Mutex::new(Charges {
+                live: 0,
+                none_since: Instant::now(),
+            }),
             answers: Mutex::default(),
         }))
     }
@@ -130,6 +142,7 @@ impl Account {
     /// A charge of nothing yet.
     #[must_use]
     pub fn charge(&self) -> Charge {
+        lock(&self.0.charges).live += 1;
         Charge {
             account: self.clone(),
             bytes: Mutex::default(),
@@ -158,6 +171,13 @@ impl Account {
         let answers = lock(&self.0.answers);
         let oldest = answers.waiting.first_key_value();
         oldest.is_some_and(|(_, since)| since.elapsed() >= for_long)
+    }
+
+    /// For how long nothing was charged: no request was open, and no answer unwritten. `None` while there is one.
+    #[must_use]
+    pub fn idle(&self) -> Option<Duration> {
+        let charges = lock(&self.0.charges);
+        (charges.live == 0).then(|| charges.none_since.elapsed())
     }
 
     fn take(&self, bytes: usize) -> Result<(), Spent> {
@@ -215,6 +235,9 @@ impl Drop for Charge {
             lock(&self.account.0.answers).waiting.remove(&id);
         }
         self.account.give(*lock(&self.bytes));
+        let mut charges = lock(&self.account.0.charges);
+        charges.live -= 1;
+        charges.none_since = Instant::now();
     }
 }
 
@@ -298,5 +321,24 @@ mod tests {
         assert!(account.is_stalled(limit));
         drop(waiting);
         assert!(!account.is_stalled(limit));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_is_idle_from_the_end_of_its_last_charge_on() {
+        let account = Budget::new(SHARE_LEAST).account(address(1));
+        let second = Duration::from_secs(1);
+        tokio::time::advance(second).await;
+        assert_eq!(account.idle(), Some(second));
+        let (request, answer) = (account.charge(), account.answer(10).unwrap());
+        tokio::time::advance(second).await;
+        assert_eq!(account.idle(), None);
+        drop(request);
+        assert_eq!(account.idle(), None);
+        drop(answer);
+        assert_eq!(account.idle(), Some(Duration::ZERO));
+        // A charge that finds no room leaves nothing behind.
+        assert!(account.answer(usize::MAX / 2).is_err());
+        tokio::time::advance(second).await;
+        assert_eq!(account.idle(), Some(second));
     }
 }

@@ -32,6 +32,8 @@ use super::{
 pub const STRANGERS_BYTES: usize = 17 * 1024;
 /// What a request holds besides what its sender put into it: a task, a stream, the names of things.
 const REQUEST_BYTES: usize = 4 * 1024;
+/// What a stream holds besides for as long as its answer goes on: its tasks, channels and buffers.
+const STREAM_BYTES: usize = 24 * 1024;
 /// What a field of a head, or a piece of a body, holds besides its bytes.
 const PIECE_BYTES: usize = 64;
 /// When to come back where there is no room.
@@ -71,6 +73,8 @@ struct Counted {
 pub struct Answer {
     inner: Body,
     paid: Paid,
+    /// What the request holds until the answer has ended, where answers are charged.
+    _request: Option<Charge>,
 }
 
 #[derive(Debug)]
@@ -131,9 +135,14 @@ pub async fn serve(
             Ok(charge) => Paid::Whole(Arc::new(charge)),
             Err(Spent) => return no_room(grpc),
         },
+        None if head.add(STREAM_BYTES).is_err() => return no_room(grpc),
         None => Paid::Pieces(account),
     };
-    answer.map(|inner| Answer { inner, paid })
+    answer.map(|inner| Answer {
+        inner,
+        paid,
+        _request: answers.then_some(head),
+    })
 }
 
 /// What the head of a request holds.
@@ -155,6 +164,7 @@ fn no_room(grpc: bool) -> Response<Answer> {
     response.map(|inner| Answer {
         inner,
         paid: Paid::Free,
+        _request: None,
     })
 }
 

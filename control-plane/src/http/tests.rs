@@ -1,15 +1,26 @@
 //! The door against clients that behave and clients that do not, over real sockets.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tasks end with the test's runtime"
+)]
+
+use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use axum::{
     Router,
-    body::{Bytes, to_bytes},
-    extract::Request,
+    body::{Body, Bytes, to_bytes},
     routing::{self, get},
 };
-use http::StatusCode;
+use futures_util::stream;
+use http::{Request, Response, StatusCode};
+use http_body_util::Empty;
+use hyper::{
+    body::Incoming,
+    client::conn::http2::{self, SendRequest},
+};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls_pki_types::ServerName;
 use tidegate_kit::{
     tasks::Tasks,
@@ -18,6 +29,7 @@ use tidegate_kit::{
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
+    task::JoinHandle,
     time::timeout,
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
@@ -57,10 +69,14 @@ async fn open(limits: Limits) -> Opened {
                 },
             ),
         )
+        .route(
+            "/stream",
+            get(async || Body::from_stream(stream::pending::<Result<Bytes, Infallible>>())),
+        )
         .route("/stranger", routing::post(async |body: Bytes| drop(body)))
         .route(
             "/known",
-            routing::post(async |request: Request| {
+            routing::post(async |request: Request<Body>| {
                 Allowance::raise(request.extensions(), KNOWN_BYTES);
                 let body = to_bytes(request.into_body(), usize::MAX).await;
                 body.map(drop).map_err(|_| StatusCode::PAYLOAD_TOO_LARGE)
@@ -82,6 +98,7 @@ fn limits() -> Limits {
         connections_per_address: 16,
         handshake: Duration::from_millis(200),
         age: None,
+        idle: None,
         admission: None,
         streams: 8,
         budget: Budget::new(64 * 1024 * 1024),
@@ -95,6 +112,22 @@ async fn connect(opened: &Opened, alpn: &[&str]) -> std::io::Result<TlsStream<Tc
     TlsConnector::from(config)
         .connect(ServerName::try_from("localhost").unwrap(), stream)
         .await
+}
+
+/// A client of HTTP/2, and the task that ends with its connection.
+async fn client(opened: &Opened) -> (SendRequest<Empty<Bytes>>, JoinHandle<()>) {
+    let stream = connect(opened, &["h2"]).await.unwrap();
+    let shaken = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await;
+    let (sender, connection) = shaken.unwrap();
+    let ended = tokio::spawn(async move { drop(connection.await) });
+    (sender, ended)
+}
+
+/// The head of an answer, and its body still to be read.
+async fn ask(sender: &mut SendRequest<Empty<Bytes>>, path: &str) -> Response<Incoming> {
+    let request = Request::get(format!("https://localhost{path}"));
+    let answer = sender.send_request(request.body(Empty::new()).unwrap());
+    timeout(SOON, answer).await.unwrap().unwrap()
 }
 
 /// What the server says until it closes.
@@ -233,6 +266,49 @@ async fn a_connection_that_is_old_is_told_to_go() {
     .await;
     let mut stream = connect(&opened, &["http/1.1"]).await.unwrap();
     assert_eq!(rest(&mut stream).await, "");
+}
+
+#[tokio::test]
+async fn a_connection_without_an_open_request_is_told_to_go_and_one_whose_answer_goes_on_stays() {
+    let opened = open(Limits {
+        idle: Some(Duration::from_millis(300)),
+        handshake: SOON,
+        ..limits()
+    })
+    .await;
+    let (mut watching, watched) = client(&opened).await;
+    let answer = ask(&mut watching, "/stream").await;
+    let (mut idle, ended) = client(&opened).await;
+    assert_eq!(ask(&mut idle, "/").await.status(), StatusCode::OK);
+    timeout(SOON, ended).await.expect("it is idle").unwrap();
+    // It began before the other, and takes another request.
+    assert_eq!(ask(&mut watching, "/").await.status(), StatusCode::OK);
+    drop(answer);
+    timeout(SOON, watched).await.expect("it is idle").unwrap();
+}
+
+#[tokio::test]
+async fn an_answer_that_goes_on_is_charged_until_it_ends() {
+    let opened = open(Limits {
+        budget: Budget::unshared(0),
+        handshake: SOON,
+        ..limits()
+    })
+    .await;
+    let (mut sender, _connection) = client(&opened).await;
+    let first = ask(&mut sender, "/stream").await;
+    let second = ask(&mut sender, "/stream").await;
+    assert_eq!(first.status(), StatusCode::OK);
+    assert_eq!(second.status(), StatusCode::OK);
+    let third = ask(&mut sender, "/stream").await;
+    assert_eq!(third.status(), StatusCode::SERVICE_UNAVAILABLE);
+    drop(first);
+    let again = async {
+        while ask(&mut sender, "/stream").await.status() != StatusCode::OK {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(SOON, again).await.unwrap();
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ use super::{
     Answer, Form, Frame, Notice, Portal, Posted, PostedByAnyone, Problem, Room, See, Visitor,
     account, cookie,
     devportal::SIGN_UP,
-    fields::Fields,
+    fields::{Fields, MOST},
     notice::is_local,
     posted::{RESUMED, STRANGERS_BYTES, is_secret},
 };
@@ -100,8 +100,9 @@ async fn ask(State(portal): State<Portal>, visitor: Visitor) -> Answer {
 
 async fn sign_in(State(portal): State<Portal>, posted: PostedByAnyone) -> Answer {
     let kept = posted.fields.all(KEPT).next();
-    let kept = kept.map(|kept| Fields::of_form(kept.as_bytes()).ok_or(Problem::TooLarge));
-    let kept = kept.transpose()?;
+    if kept.is_some_and(|kept| !Fields::fits(kept.as_bytes(), MOST)) {
+        return Err(Problem::TooLarge);
+    }
     let name = posted.fields.text("username").trim();
     let password = Secret::new(posted.fields.text("password").to_owned());
     let peer = posted.visitor.peer();
@@ -112,7 +113,8 @@ async fn sign_in(State(portal): State<Portal>, posted: PostedByAnyone) -> Answer
     let token = signed_in.token;
     let actor = Actor::of(&signed_in.user);
     let next = posted.fields.text(NEXT);
-    let mut response = if let Some(typed) = kept {
+    // It is long when it is decoded, and an attempt may wait long for its turn.
+    let mut response = if let Some(typed) = kept.map(|kept| Fields::decode(kept.as_bytes())) {
         let visitor = posted.visitor.signed_in(actor.clone(), token.clone());
         resume(&visitor, &destination(next, &actor), &typed)?
     } else {

@@ -4,8 +4,8 @@
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fields(Vec<(String, String)>);
 
-/// The fields of a form: the largest, an API policy with every group and every condition that it may have, has fewer. A
-/// form of nothing but empty ones makes a page that is twenty times as long.
+/// The fields of a form of whoever is signed in: the largest, an API policy with every group and every condition that it
+/// may have, has fewer. A form of nothing but empty ones makes a page that is twenty times as long.
 pub const MOST: usize = 10_000;
 
 // === impl Fields ===
@@ -28,11 +28,16 @@ impl Fields {
             })
     }
 
-    /// Reads a form as [`Self::decode`] does; `None` when it has more than [`MOST`] fields.
+    /// Reads a form as [`Self::decode`] does; `None` when it has more than `most` fields.
     #[must_use]
-    pub fn of_form(body: &[u8]) -> Option<Self> {
-        let more = body.iter().filter(|&&byte| byte == b'&').count();
-        (more < MOST).then(|| Self::decode(body))
+    pub fn of_form(body: &[u8], most: usize) -> Option<Self> {
+        Self::fits(body, most).then(|| Self::decode(body))
+    }
+
+    /// Whether a form has at most so many fields. None of them is kept for it.
+    #[must_use]
+    pub fn fits(body: &[u8], most: usize) -> bool {
+        body.iter().filter(|&&byte| byte == b'&').count() < most
     }
 
     /// Writes what [`Self::decode`] reads.
@@ -96,5 +101,18 @@ impl Fields {
     pub fn only(&self, fits: impl Fn(&str) -> bool) -> Self {
         let fitting = self.0.iter().filter(|(name, _)| fits(name));
         Self(fitting.cloned().collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Fields;
+
+    #[test]
+    fn a_form_is_read_up_to_its_number_of_fields_and_refused_beyond_it() {
+        let read = Fields::of_form(b"a=1&a&b=2", 3);
+        let read = read.expect("it has three fields");
+        assert_eq!(read.iter().count(), 3);
+        assert_eq!(Fields::of_form(b"a=1&a&b=2", 2), None);
     }
 }

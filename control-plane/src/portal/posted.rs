@@ -9,7 +9,10 @@ use axum::{
 };
 use http::header;
 
-use super::{Form, Frame, Portal, Problem, SignedIn, Visitor, csrf, fields::Fields};
+use super::{
+    Form, Frame, Portal, Problem, SignedIn, Visitor, csrf,
+    fields::{Fields, MOST},
+};
 use crate::{domain::actor::Actor, http::metered::Allowance};
 
 /// A form that somebody who is signed in has posted.
@@ -52,14 +55,49 @@ const OURS: [&str; 2] = [csrf::FIELD, RESUMED];
 pub const FORM_BYTES: usize = 1024 * 1024;
 /// The bytes of a form of whoever is not signed in. The one to sign in again may carry another form within this.
 pub const STRANGERS_BYTES: usize = 16 * 1024;
+/// The fields of a form that anybody may post: the largest has five. What is typed is held while an attempt to sign in
+/// or up waits for its turn, and a field of one byte holds fifty times as much.
+pub const STRANGERS_FIELDS: usize = 32;
 /// The bytes of a form with files. Use cases have limits of their own, below this.
 pub const UPLOAD_BYTES: usize = 12 * 1024 * 1024;
 /// The parts of a form with files.
 const PARTS_MAX: usize = 1000;
 
+/// How much of a form is read.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    /// The bytes of one without files.
+    plain: usize,
+    /// The bytes of one with files.
+    upload: usize,
+    fields: usize,
+}
+
 struct Read {
     fields: Fields,
     files: Vec<Upload>,
+}
+
+// === impl Limits ===
+
+impl Limits {
+    /// Of a form that anybody may post. Where it waits, all of it is held.
+    const ANYONE: Self = Self {
+        fields: STRANGERS_FIELDS,
+        ..Self::SIGNED_OUT
+    };
+    /// Of a form of whoever is signed in.
+    const SIGNED_IN: Self = Self {
+        plain: FORM_BYTES,
+        upload: UPLOAD_BYTES,
+        fields: MOST,
+    };
+    /// Of such a form when its session is over. It is answered at once with what was typed.
+    const SIGNED_OUT: Self = Self {
+        plain: STRANGERS_BYTES,
+        upload: STRANGERS_BYTES,
+        fields: MOST,
+    };
 }
 
 // === impl Posted ===
@@ -110,8 +148,8 @@ impl FromRequest<Portal> for Posted {
     async fn from_request(request: Request, portal: &Portal) -> Result<Self, Problem> {
         let visitor = visitor(&request, portal);
         let limits = match visitor.actor() {
-            Some(_) => (FORM_BYTES, UPLOAD_BYTES),
-            None => (STRANGERS_BYTES, STRANGERS_BYTES),
+            Some(_) => Limits::SIGNED_IN,
+            None => Limits::SIGNED_OUT,
         };
         if visitor.actor().is_some() {
             Allowance::raise(request.extensions(), UPLOAD_BYTES);
@@ -161,7 +199,7 @@ impl FromRequest<Portal> for PostedByAnyone {
 
     async fn from_request(request: Request, portal: &Portal) -> Result<Self, Problem> {
         let visitor = visitor(&request, portal);
-        let read = Read::of(request, portal, (STRANGERS_BYTES, STRANGERS_BYTES)).await?;
+        let read = Read::of(request, portal, Limits::ANYONE).await?;
         let token = read.fields.text(csrf::FIELD);
         let owned = visitor.owns_as_stranger(token)
             || (visitor.actor().is_some() && visitor.owns_as_user(token));
@@ -195,37 +233,39 @@ fn visitor(request: &Request, portal: &Portal) -> Visitor {
 // === impl Read ===
 
 impl Read {
-    /// Reads a form within its limits: without files, with files.
-    async fn of(
+    /// Reads a form within its limits.
+    async fn of<S: Send + Sync>(
         request: Request,
-        portal: &Portal,
-        (plain, upload): (usize, usize),
+        state: &S,
+        limits: Limits,
     ) -> Result<Self, Problem> {
         let kind = request.headers().get(header::CONTENT_TYPE);
         let kind = kind.map(http::HeaderValue::as_bytes).unwrap_or_default();
         if kind.starts_with(b"multipart/form-data") {
-            let request = request
-                .map(|body| axum::body::Body::new(http_body_util::Limited::new(body, upload)));
-            let parts = Multipart::from_request(request, portal).await;
-            return Self::parts(parts.map_err(|_| Problem::Unreadable)?).await;
+            let request = request.map(|body| {
+                axum::body::Body::new(http_body_util::Limited::new(body, limits.upload))
+            });
+            let parts = Multipart::from_request(request, state).await;
+            let parts = parts.map_err(|_| Problem::Unreadable)?;
+            return Self::parts(parts, limits.fields.min(PARTS_MAX)).await;
         }
         if !kind.is_empty() && !kind.starts_with(b"application/x-www-form-urlencoded") {
             return Err(Problem::Unreadable);
         }
-        let body = axum::body::to_bytes(request.into_body(), plain).await;
+        let body = axum::body::to_bytes(request.into_body(), limits.plain).await;
         let body = body.map_err(|_| Problem::TooLarge)?;
         Ok(Self {
-            fields: Fields::of_form(&body).ok_or(Problem::TooLarge)?,
+            fields: Fields::of_form(&body, limits.fields).ok_or(Problem::TooLarge)?,
             files: Vec::new(),
         })
     }
 
-    async fn parts(mut parts: Multipart) -> Result<Self, Problem> {
+    async fn parts(mut parts: Multipart, most: usize) -> Result<Self, Problem> {
         let mut read = Self {
             fields: Fields::new(),
             files: Vec::new(),
         };
-        for _ in 0..PARTS_MAX {
+        for _ in 0..most {
             let part = parts.next_field().await.map_err(|_| Problem::TooLarge)?;
             let Some(part) = part else {
                 return Ok(read);
@@ -244,5 +284,49 @@ impl Read {
             }
         }
         Err(Problem::TooLarge)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use http::{Request, header};
+
+    use super::{Limits, Problem, Read, STRANGERS_FIELDS};
+
+    const FORM: &str = "application/x-www-form-urlencoded";
+    const PARTS: &str = "multipart/form-data; boundary=x";
+
+    fn form(n_fields: usize) -> String {
+        vec!["a"; n_fields].join("&")
+    }
+
+    fn parts(n_fields: usize) -> String {
+        let part = "--x\r\ncontent-disposition: form-data; name=\"a\"\r\n\r\n\r\n";
+        format!("{}--x--\r\n", part.repeat(n_fields))
+    }
+
+    async fn read(kind: &str, body: String, limits: Limits) -> Result<usize, Problem> {
+        let request = Request::post("/sign-in").header(header::CONTENT_TYPE, kind);
+        let request = request.body(Body::from(body)).unwrap();
+        let read = Read::of(request, &(), limits).await?;
+        Ok(read.fields.iter().count())
+    }
+
+    #[tokio::test]
+    async fn a_form_that_anybody_may_post_has_few_fields_with_files_and_without() {
+        let many = STRANGERS_FIELDS + 1;
+        for (kind, body) in [(FORM, form(many)), (PARTS, parts(many))] {
+            let refused = read(kind, body.clone(), Limits::ANYONE).await;
+            assert!(matches!(refused, Err(Problem::TooLarge)), "{kind}");
+            for limits in [Limits::SIGNED_OUT, Limits::SIGNED_IN] {
+                let taken = read(kind, body.clone(), limits).await;
+                assert_eq!(taken.unwrap(), many, "{kind}");
+            }
+        }
+        for (kind, body) in [(FORM, form(8)), (PARTS, parts(8))] {
+            let taken = read(kind, body, Limits::ANYONE).await;
+            assert_eq!(taken.unwrap(), 8, "{kind}");
+        }
     }
 }

@@ -1,8 +1,10 @@
 //! Passwords: argon2id, off the async threads, a few at a time because each takes 19 MiB; and random secrets.
 //!
-//! Strangers never take all of the turns, so that no flood of guesses keeps those from signing in who are known.
+//! Strangers never take all of the turns, so that no flood of guesses keeps those from signing in who are known. Those
+//! who are known and change their password have one change each at a time, so that none of them takes all of the turns.
 
 use std::{
+    collections::HashSet,
     ops::RangeInclusive,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -10,7 +12,12 @@ use std::{
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use tidegate_kit::secret::Secret;
-use tokio::{sync::Semaphore, task::spawn_blocking, time::timeout};
+use tidegate_proto::ids::UserId;
+use tokio::{
+    sync::{AcquireError, Semaphore},
+    task::spawn_blocking,
+    time::timeout,
+};
 
 mod argon;
 
@@ -30,6 +37,15 @@ pub(super) struct Passwords {
     for_strangers: Arc<Semaphore>,
     /// What they are hashed in, when nobody is at it.
     free: Arc<Mutex<Vec<Memory>>>,
+    /// Those who are changing their password.
+    changing: Arc<Mutex<HashSet<UserId>>>,
+}
+
+/// The one change of a password that a user has at a time. Dropping it lets the user begin the next.
+#[derive(Debug)]
+pub(super) struct Place {
+    user: UserId,
+    changing: Arc<Mutex<HashSet<UserId>>>,
 }
 
 /// Who wants a password hashed.
@@ -45,7 +61,7 @@ pub(super) enum Asker {
 const AT_A_TIME: usize = 2;
 /// How many of these are of strangers.
 const OF_STRANGERS: usize = 1;
-/// How long a stranger waits for a turn.
+/// How long anybody waits for a turn.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How many characters a password has.
 const LENGTH: RangeInclusive<usize> = 8..=128;
@@ -59,6 +75,45 @@ impl Passwords {
             turns: Arc::new(Semaphore::new(AT_A_TIME)),
             for_strangers: Arc::new(Semaphore::new(OF_STRANGERS)),
             free: Arc::default(),
+            changing: Arc::default(),
+        }
+    }
+
+    /// Lets a user begin to change a password.
+    ///
+    /// # Errors
+    /// `ResourceExhausted` while there is another change of the same user.
+    pub(super) fn place(&self, user: UserId) -> Result<Place, ServiceError> {
+        if !lock(&self.changing).insert(user) {
+            return Err(BUSY);
+        }
+        let changing = self.changing.clone();
+        Ok(Place { user, changing })
+    }
+
+    /// Hashes the new password of a user who says the one up to now; `None` when that is wrong. The place is given back
+    /// when the work is done, also where the caller has gone meanwhile.
+    pub(super) async fn change(
+        &self,
+        place: Place,
+        (old, hash): (&Secret, PasswordHash),
+        new: &Secret,
+    ) -> Result<Option<PasswordHash>, ServiceError> {
+        if old.expose().chars().count() > *LENGTH.end() {
+            return Ok(None);
+        }
+        let (old, new) = (old.clone(), new.clone());
+        let changed = self.run(Asker::Known, move |memory| {
+            let right = memory.verify(old.expose().as_bytes(), &hash.0);
+            let hashed = right
+                .unwrap_or(false)
+                .then(|| memory.hash(new.expose().as_bytes()).map(PasswordHash));
+            drop(place);
+            hashed
+        });
+        match changed.await? {
+            Some(hashed) => hashed.ok_or(FAILED).map(Some),
+            None => Ok(None),
         }
     }
 
@@ -106,30 +161,38 @@ impl Passwords {
         asker: Asker,
         act: impl FnOnce(&mut Memory) -> T + Send + 'static,
     ) -> Result<T, ServiceError> {
-        let leave = match asker {
-            Asker::Known => None,
-            Asker::Stranger => {
-                let waiting = timeout(PATIENCE, self.for_strangers.clone().acquire_owned());
-                Some(waiting.await.map_err(|_| BUSY)?.map_err(|_| FAILED)?)
-            }
-        };
-        let turn = self.turns.clone().acquire_owned().await;
-        let turn = turn.map_err(|_| FAILED)?;
+        let waiting = timeout(PATIENCE, async {
+            let leave = match asker {
+                Asker::Known => None,
+                Asker::Stranger => Some(self.for_strangers.clone().acquire_owned().await?),
+            };
+            let turn = self.turns.clone().acquire_owned().await?;
+            Ok::<_, AcquireError>((turn, leave))
+        });
+        let turn = waiting.await.map_err(|_| BUSY)?.map_err(|_| FAILED)?;
         let free = self.free.clone();
         // The turn goes with the work, which goes on when the caller has gone.
         let work = spawn_blocking(move || {
             let mut memory = lock(&free).pop().unwrap_or_default();
             let done = act(&mut memory);
             lock(&free).push(memory);
-            drop((turn, leave));
+            drop(turn);
             done
         });
         work.await.map_err(|_| FAILED)
     }
 }
 
-fn lock(free: &Mutex<Vec<Memory>>) -> MutexGuard<'_, Vec<Memory>> {
-    free.lock().unwrap_or_else(PoisonError::into_inner)
+// === impl Place ===
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        lock(&self.changing).remove(&self.user);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 const FAILED: ServiceError = ServiceError::Unavailable("the password could not be hashed");
@@ -174,11 +237,18 @@ pub(super) fn random_id() -> String {
 
 #[cfg(test)]
 mod tests {
+    #![expect(
+        clippy::disallowed_methods,
+        reason = "tasks end with the test's runtime"
+    )]
+
     use std::sync::{Arc, mpsc};
 
-    use tokio::sync::oneshot;
+    use tidegate_kit::secret::Secret;
+    use tidegate_proto::ids::UserId;
+    use tokio::{sync::oneshot, time::timeout};
 
-    use super::{AT_A_TIME, Asker, Passwords};
+    use super::{AT_A_TIME, Asker, BUSY, PATIENCE, Passwords};
 
     #[tokio::test]
     async fn a_caller_who_goes_away_leaves_the_turn_to_the_work_that_goes_on() {
@@ -229,5 +299,36 @@ mod tests {
         for waiting in waiting {
             waiting.await.unwrap();
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_is_known_is_told_when_no_turn_comes() {
+        let passwords = Passwords::new();
+        let all = u32::try_from(AT_A_TIME).unwrap();
+        let turns = passwords.turns.clone();
+        let taken = turns.acquire_many_owned(all).await.unwrap();
+        let waiting = timeout(PATIENCE * 2, passwords.run(Asker::Known, |_| ()));
+        assert_eq!(waiting.await.unwrap(), Err(BUSY));
+        drop(taken);
+        assert_eq!(passwords.run(Asker::Known, |_| ()).await, Ok(()));
+    }
+
+    #[tokio::test]
+    async fn a_user_has_one_change_at_a_time_and_others_have_theirs() {
+        let passwords = Passwords::new();
+        let [old, new] = ["old password", "new password"].map(|it| Secret::new(it.to_owned()));
+        let hash = passwords.hash(&old, Asker::Known).await.unwrap();
+        let (ann, bob) = (UserId::generate(), UserId::generate());
+        let place = passwords.place(ann).unwrap();
+        assert_eq!(passwords.place(ann).err(), Some(BUSY));
+        passwords.place(bob).unwrap();
+        let wrong = passwords.change(place, (&new, hash.clone()), &new).await;
+        assert_eq!(wrong.unwrap(), None);
+        let place = passwords.place(ann).unwrap();
+        let right = passwords.change(place, (&old, hash), &new).await;
+        let hash = right.unwrap().expect("the old password is right");
+        let verified = passwords.verify(&new, Some(hash), Asker::Known).await;
+        assert_eq!(verified, Ok(true));
+        passwords.place(ann).unwrap();
     }
 }

@@ -80,6 +80,9 @@ impl Service {
     pub async fn has_password(&self, name: &str, password: &Secret) -> Result<bool, ServiceError> {
         let user = self.state().user_named(name).cloned();
         let hash = user.map(|user| user.password.clone());
-        self.shared.passwords.verify(password, hash, Asker::Known).await
+        self.shared
+            .passwords
+            .verify(password, hash, Asker::Known)
+            .await
     }
 }

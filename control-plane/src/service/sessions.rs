@@ -55,7 +55,7 @@ impl Service {
         let slowing = &self.shared.slowing;
         let turn = slowing.begin(name, user.is_some(), peer, self.now());
         let hash = user.as_ref().map(|user| user.password.clone());
-        self.check(password, hash, turn).await?;
+        self.check(name, password, hash, peer, turn).await?;
         let user = user.ok_or(WRONG)?;
         slowing.succeeded(name, peer, turn, self.now());
         let token = random_secret();
@@ -89,31 +89,42 @@ impl Service {
     }
 
     /// Checks a password when it is its turn. A slowed attempt that is not right is always answered after the same time,
-    /// so that the time tells nothing.
+    /// so that the time tells nothing. What could not be checked is no failure.
     async fn check(
         &self,
+        name: &str,
         password: &Secret,
         hash: Option<PasswordHash>,
+        peer: Option<IpAddr>,
         turn: Turn,
     ) -> Result<(), ServiceError> {
         let passwords = &self.shared.passwords;
+        let slowing = &self.shared.slowing;
         let asker = if turn.known {
             Asker::Known
         } else {
             Asker::Stranger
         };
-        let Some(Slowed { turn, retry_after }) = turn.slowed else {
-            let right = passwords.verify(password, hash, asker).await?;
+        let Some(slowed) = turn.slowed else {
+            let right = passwords.verify(password, hash, asker).await;
+            let right = right.inspect_err(|_| slowing.unchecked(name, peer, turn))?;
             return if right { Ok(()) } else { Err(WRONG) };
         };
+        let Slowed {
+            turn: wait,
+            retry_after,
+        } = slowed;
         let held = Instant::now() + HELD;
-        if let Some(turn) = turn {
+        if let Some(wait) = wait {
             let checking = async {
-                sleep(turn).await;
+                sleep(wait).await;
                 passwords.verify(password, hash, asker).await
             };
-            if let Ok(Ok(true)) = timeout_at(held, checking).await {
-                return Ok(());
+            match timeout_at(held, checking).await {
+                Ok(Ok(true)) => return Ok(()),
+                Ok(Err(_)) => slowing.unchecked(name, peer, turn),
+                // It was wrong, or is perhaps still being checked.
+                Ok(Ok(false)) | Err(_) => {}
             }
         }
         sleep_until(held).await;

@@ -20,9 +20,10 @@ use crate::domain::{
 };
 
 impl Service {
-    /// Makes a user with the role subscriber of somebody who is nobody yet. Every attempt with a good name and password
-    /// takes a turn of its address. The next turns are given in the order of asking, so that a script that asks again and
-    /// again does not take all of them.
+    /// Makes a user with the role subscriber of somebody who is nobody yet. Every attempt with a good password and a name
+    /// that is good and free takes a turn of its address. The turns of the next seconds are given in the order of asking;
+    /// when these are given, whoever asks first after one has passed gets the next. A script that signs up under one new
+    /// name after the other can so take most turns of its address. Attempts under names that are taken use up none.
     ///
     /// # Errors
     /// `FailedPrecondition` (`SIGN_UP_NOT_ALLOWED`), `Invalid` (`username`, `password`), `ResourceExhausted`,
@@ -43,9 +44,12 @@ impl Service {
         let Some(name) = name else {
             unreachable!("a value that is missing has left a fault");
         };
-        let turn = self.shared.sign_ups.begin(peer, self.now());
+        let free = demand_free(&self.state(), &name);
+        let sign_ups = &self.shared.sign_ups;
+        let turn = sign_ups.begin(peer, free.is_err(), self.now());
         let turn = turn.map_err(|retry_after| ServiceError::ResourceExhausted { retry_after })?;
         sleep(turn).await;
+        free?;
         let passwords = &self.shared.passwords;
         let hash = passwords.hash(password, Asker::Stranger).await?;
         let newcomer = Actor::newcomer(&name);
@@ -56,6 +60,17 @@ impl Service {
         })
         .await
     }
+}
+
+/// Demands that a name is nobody's, before a password is hashed for it. [`add`] demands it again.
+fn demand_free(state: &State, name: &UserName) -> Result<(), ServiceError> {
+    let Some(other) = state.user_named(name.as_str()) else {
+        return Ok(());
+    };
+    Err(ServiceError::AlreadyExists {
+        resource: format!("users/{}", other.name),
+        description: "letter case does not tell names apart".to_owned(),
+    })
 }
 
 fn demand_allowed(state: &State) -> Result<(), ServiceError> {

@@ -2,16 +2,18 @@
 //!
 //! Failures are counted for each name from one address (a pair), for each address, and for each name from everywhere. A
 //! counter that is over its limit sets a wait, and an attempt within the wait is *slowed*: it is answered late, after
-//! [`HELD`], and the answer is to wait. The counters see no difference between names that exist and names that do not,
-//! so that nothing about an answer, and nothing about its time, tells them apart.
+//! [`HELD`], and the answer is to wait. The counters that set a wait see no difference between names that exist and
+//! names that do not, so that nothing about an answer, and nothing about its time, tells them apart.
 //!
 //! A slowed attempt with the right password gets in all the same, if its turn comes while it is held. Guesses at names
 //! that do not exist take no turns. There are two kinds of turn:
 //! - A name that has signed in from an address before is known there, and has turns of its own at that address.
 //! - Names that are not known at an address share the turns of that address. A name takes part until its own counters
-//!   set a wait: failures of other names alone keep nobody out.
+//!   set a wait, or it has had its share: a few turns at one address, and as many as its failures have from everywhere.
+//!   Failures of other names alone keep nobody out, and no name takes the turns of all others by asking again and again.
 //!
-//! Turns are given in the order of asking. Whoever asks again and again gets no more of them than who asks once.
+//! Which turns a name has had is counted apart, for names that exist only, and sets no wait. Turns are given in the order
+//! of asking. An attempt that gets in, or whose password could not be checked, is taken back everywhere.
 //! Memory is bounded, and no flood of other entries clears a counter that is high (see [`failures`]).
 
 mod failures;
@@ -33,9 +35,10 @@ use pace::{Pace, Paced};
 #[derive(Debug, Default)]
 pub(super) struct Slowing(Mutex<Counters>);
 
-/// Attempts to sign up. Each makes a user, so that all of them count, and not only those that fail.
+/// Attempts to sign up. All of them count, and not only those that fail: each makes a user, or tells that a name is
+/// taken.
 #[derive(Debug, Default)]
-pub(super) struct SignUps(Mutex<Paced<Option<IpAddr>>>);
+pub(super) struct SignUps(Mutex<Newcomers>);
 
 /// What an attempt to sign in may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,8 +65,20 @@ struct Counters {
     names: Paced<String>,
     /// The turns of an address.
     addresses: Paced<Option<IpAddr>>,
+    /// Which of the turns of an address a name has had there.
+    checked: Paced<(String, Option<IpAddr>)>,
+    /// Which of the turns of all addresses a name has had.
+    checked_names: Paced<String>,
     /// The turns of names where they are known. Only those who sign in make an entry.
     known: Paced<(String, IpAddr)>,
+}
+
+#[derive(Debug, Default)]
+struct Newcomers {
+    /// Attempts under names that are free.
+    made: Paced<Option<IpAddr>>,
+    /// Attempts under names that are taken.
+    refused: Paced<Option<IpAddr>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -94,8 +109,15 @@ const ADDRESS: Pace = Pace {
     ahead: Duration::from_secs(4),
 };
 
-/// Failures at one name from all addresses where it is not known: 50, then 2 a minute. One address alone fails no more
-/// often at one name than this forgets, and so never sets a wait for the others.
+/// The turns of one name at an address where it is not known: 5, then 1 a minute.
+const PAIR: Pace = Pace {
+    interval: Duration::from_secs(60),
+    burst: 5,
+    ahead: Duration::ZERO,
+};
+
+/// Failures at one name from all addresses where it is not known: 50, then 2 a minute; and as many turns. One address
+/// alone fails no more often at one name than this forgets, nor has it more turns, and so it holds up no other.
 const NAME: Pace = Pace {
     interval: Duration::from_secs(30),
     burst: 50,
@@ -109,6 +131,13 @@ const SIGN_UP: Pace = Pace {
     ahead: Duration::from_secs(20),
 };
 
+/// Attempts from one address to sign up under names that are taken: 10, then 30 a minute.
+const TAKEN: Pace = Pace {
+    interval: Duration::from_secs(2),
+    burst: 10,
+    ahead: Duration::from_secs(4),
+};
+
 // === impl Slowing ===
 
 impl Slowing {
@@ -116,8 +145,8 @@ impl Slowing {
         Self::default()
     }
 
-    /// What an attempt may do. One that is not slowed counts as failed until [`Slowing::succeeded`], so that many at once
-    /// do not all slip through.
+    /// What an attempt may do. One that is not slowed counts as failed until [`Slowing::succeeded`] or
+    /// [`Slowing::unchecked`], so that many at once do not all slip through.
     pub(super) fn begin(
         &self,
         name: &str,
@@ -153,7 +182,7 @@ impl Slowing {
         }
         let turn = match here {
             Some(here) if known => it.known.turn(here, KNOWN, now),
-            _ if exists && own.is_zero() => it.addresses.turn(peer, ADDRESS, now),
+            _ if exists && own.is_zero() => it.turn_of_stranger(name, peer, now),
             _ => None,
         };
         Turn {
@@ -167,22 +196,16 @@ impl Slowing {
     pub(super) fn succeeded(&self, name: &str, peer: Option<IpAddr>, turn: Turn, now: Timestamp) {
         let name = head(name);
         let mut it = self.lock();
+        it.take_back(name.clone(), peer, turn);
         it.failures.forget(&Who::Pair(name.clone(), peer));
-        if turn.slowed.is_some() {
-            if !turn.known {
-                it.addresses.give_back(&peer, ADDRESS);
-            }
-        } else {
-            if let Some(peer) = peer {
-                it.failures.take_back(&Who::Address(peer));
-            }
-            if !turn.known {
-                it.names.give_back(&name, NAME);
-            }
-        }
         if let Some(peer) = peer {
             it.known.renew((name, peer), now);
         }
+    }
+
+    /// Takes back an attempt whose password could not be checked, and which says nothing about it.
+    pub(super) fn unchecked(&self, name: &str, peer: Option<IpAddr>, turn: Turn) {
+        self.lock().take_back(head(name), peer, turn);
     }
 
     /// How long a session must wait before its user may say the old password; zero when it may now. That counts as wrong
@@ -212,17 +235,81 @@ impl Slowing {
     }
 }
 
+// === impl Counters ===
+
+impl Counters {
+    /// The turn of a name that exists, at an address where it is not known.
+    fn turn_of_stranger(
+        &mut self,
+        name: String,
+        peer: Option<IpAddr>,
+        now: Timestamp,
+    ) -> Option<Duration> {
+        let everywhere = self.checked_names.wait(&name, NAME, now);
+        let pair = (name.clone(), peer);
+        let here = self.checked.wait(&pair, PAIR, now);
+        if !everywhere.max(here).is_zero() {
+            return None;
+        }
+        let turn = self.addresses.turn(peer, ADDRESS, now)?;
+        self.checked_names.turn(name, NAME, now);
+        self.checked.turn(pair, PAIR, now);
+        Some(turn)
+    }
+
+    /// Undoes what the beginning of an attempt has counted and taken.
+    fn take_back(&mut self, name: String, peer: Option<IpAddr>, turn: Turn) {
+        match turn.slowed {
+            None => {
+                if !turn.known {
+                    self.names.give_back(&name, NAME);
+                }
+                self.failures.take_back(&Who::Pair(name, peer));
+                if let Some(peer) = peer {
+                    self.failures.take_back(&Who::Address(peer));
+                }
+            }
+            Some(Slowed { turn: None, .. }) => {}
+            Some(_) if turn.known => {
+                if let Some(peer) = peer {
+                    self.known.give_back(&(name, peer), KNOWN);
+                }
+            }
+            Some(_) => {
+                self.addresses.give_back(&peer, ADDRESS);
+                self.checked_names.give_back(&name, NAME);
+                self.checked.give_back(&(name, peer), PAIR);
+            }
+        }
+    }
+}
+
 // === impl SignUps ===
 
 impl SignUps {
-    /// How long an attempt is held until its turn.
+    /// How long an attempt is held until its turn. One under a name that is taken has a turn of another kind: it is
+    /// refused anyway, and keeps nobody from signing up.
     ///
     /// # Errors
-    /// With how long it must wait, where too many are held already.
-    pub(super) fn begin(&self, peer: Option<IpAddr>, now: Timestamp) -> Result<Duration, Duration> {
-        let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let wait = turns.wait(&peer, SIGN_UP, now);
-        turns.turn(peer, SIGN_UP, now).ok_or(wait)
+    /// With how long it must wait, where too many are held already. Where that is so for names that are free, the same is
+    /// told for those that are taken.
+    pub(super) fn begin(
+        &self,
+        peer: Option<IpAddr>,
+        is_taken: bool,
+        now: Timestamp,
+    ) -> Result<Duration, Duration> {
+        let mut it = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let wait = it.made.wait(&peer, SIGN_UP, now);
+        if !is_taken {
+            return it.made.turn(peer, SIGN_UP, now).ok_or(wait);
+        }
+        let wait = if wait.is_zero() {
+            it.refused.wait(&peer, TAKEN, now)
+        } else {
+            wait
+        };
+        it.refused.turn(peer, TAKEN, now).ok_or(wait)
     }
 }
 

@@ -6,7 +6,7 @@ use tidegate_kit::secret::Secret;
 use tidegate_proto::ids::UserId;
 
 use super::{
-    Service, deny_policies,
+    Service, Shared, deny_policies,
     draft::Draft,
     error::{ServiceError, reason},
     guard::{check_etag, demand},
@@ -59,7 +59,7 @@ impl Service {
     /// Creates a user.
     ///
     /// # Errors
-    /// `PermissionDenied`, `Invalid`, `AlreadyExists`, `Storage`, `Unavailable`.
+    /// `PermissionDenied`, `Invalid`, `AlreadyExists`, `ResourceExhausted`, `Storage`, `Unavailable`.
     pub async fn create_user(
         &self,
         actor: &Actor,
@@ -186,11 +186,11 @@ impl Service {
         .await
     }
 
-    /// Changes a password and ends the user's sessions but the calling one.
+    /// Changes a password and ends the user's sessions but the calling one. Of one's own there is one change at a time.
     ///
     /// # Errors
-    /// `PermissionDenied`, `NotFound`, `Invalid` (also for a wrong old password), `ResourceExhausted`, `Storage`,
-    /// `Unavailable`.
+    /// `PermissionDenied`, `NotFound`, `Invalid` (also for a wrong old password), `ResourceExhausted`, `Aborted`,
+    /// `Storage`, `Unavailable`.
     pub async fn change_password(
         &self,
         actor: &Actor,
@@ -210,26 +210,14 @@ impl Service {
             }
         };
         password::check("new_password", &change.new)?;
-        let passwords = &self.shared.passwords;
-        if actor.is(user.id) {
-            let old = change
-                .old
-                .clone()
-                .unwrap_or_else(|| Secret::new(String::new()));
-            let slowing = &self.shared.slowing;
-            let wait = slowing.begin_change(user.id, actor.session, self.now());
-            if !wait.is_zero() {
-                return Err(ServiceError::ResourceExhausted { retry_after: wait });
-            }
-            let hash = Some(user.password.clone());
-            if !passwords.verify(&old, hash, Asker::Known).await? {
-                let wrong = "is not the password up to now";
-                return Err(Invalid::one("old_password", invalid::reason::MALFORMED, wrong).into());
-            }
-            slowing.changed(user.id, actor.session);
-        }
-        let hash = passwords.hash(&change.new, Asker::Known).await?;
-        let verified = actor.is(user.id).then_some(user.password.clone());
+        let own = actor.is(user.id);
+        let hash = if own {
+            self.check_change(actor, &user, &change).await?
+        } else {
+            let passwords = &self.shared.passwords;
+            passwords.hash(&change.new, Asker::Known).await?
+        };
+        let verified = own.then(|| user.password.clone());
         let keep = change.keep.map(|token| SecretHash::of(token.expose()));
         self.commit(actor, "ChangePassword", move |draft| {
             let user = find(draft.state(), &change.name)?;
@@ -245,7 +233,36 @@ impl Service {
             end_sessions(draft, user.id, keep);
             Ok(())
         })
-        .await
+        .await?;
+        if own {
+            self.shared.slowing.changed(user.id, actor.session);
+        }
+        Ok(())
+    }
+
+    /// Checks the old password of a user's own change, and hashes the new one. It counts as wrong until it is committed.
+    async fn check_change(
+        &self,
+        actor: &Actor,
+        user: &User,
+        change: &PasswordChange,
+    ) -> Result<PasswordHash, ServiceError> {
+        let Shared {
+            passwords, slowing, ..
+        } = &*self.shared;
+        let place = passwords.place(user.id)?;
+        let wait = slowing.begin_change(user.id, actor.session, self.now());
+        if !wait.is_zero() {
+            return Err(ServiceError::ResourceExhausted { retry_after: wait });
+        }
+        let none = Secret::new(String::new());
+        let old = change.old.as_ref().unwrap_or(&none);
+        let said = (old, user.password.clone());
+        let hash = passwords.change(place, said, &change.new).await?;
+        hash.ok_or_else(|| {
+            let wrong = "is not the password up to now";
+            Invalid::one("old_password", invalid::reason::MALFORMED, wrong).into()
+        })
     }
 }
 
@@ -346,5 +363,71 @@ pub(super) fn end_sessions(draft: &mut Draft, user: UserId, keep: Option<SecretH
         .collect();
     for token in ended {
         draft.remove(ObjectKey::Session(token));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tidegate_kit::{clock::Clock, secret::Secret};
+
+    use super::{PasswordChange, find};
+    use crate::{
+        domain::{actor::Actor, user::Roles},
+        service::{Service, error::ServiceError},
+        store::memory::MemoryStore,
+    };
+
+    const OLD: &str = "old password";
+    const NEW: &str = "new password";
+
+    /// A service with one user, whose password is [`OLD`].
+    async fn with_ann() -> (Service, Actor) {
+        let opened = Service::open(Arc::new(MemoryStore::new()), Clock::manual(1));
+        let service = opened.await.unwrap();
+        let password = Some(Secret::new(OLD.to_owned()));
+        service.ensure_admin("ann", password).await.unwrap();
+        let ann = Actor::of(&find(&service.state(), "ann").unwrap());
+        (service, ann)
+    }
+
+    fn change(old: &str, new: &str) -> PasswordChange {
+        PasswordChange {
+            name: "ann".to_owned(),
+            old: Some(Secret::new(old.to_owned())),
+            new: Secret::new(new.to_owned()),
+            keep: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_user_who_changes_the_password_twice_at_once_is_told_to_wait() {
+        let (service, ann) = with_ann().await;
+        let (first, second) = tokio::join!(
+            service.change_password(&ann, change(OLD, NEW)),
+            service.change_password(&ann, change(OLD, NEW)),
+        );
+        let done = [first, second];
+        assert_eq!(done.iter().filter(|it| it.is_ok()).count(), 1, "{done:?}");
+        let waits = |it: &Result<(), ServiceError>| {
+            matches!(it, Err(ServiceError::ResourceExhausted { .. }))
+        };
+        assert_eq!(done.iter().filter(|it| waits(it)).count(), 1, "{done:?}");
+        let again = service.change_password(&ann, change(NEW, OLD));
+        again.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn the_right_old_password_counts_as_wrong_until_the_change_is_committed() {
+        let (service, mut outdated) = with_ann().await;
+        outdated.roles = Roles::NONE;
+        for _ in 0..5 {
+            let refused = service.change_password(&outdated, change(OLD, NEW)).await;
+            assert!(matches!(refused, Err(ServiceError::Aborted(_))));
+        }
+        let slowed = service.change_password(&outdated, change(OLD, NEW)).await;
+        let slows = matches!(slowed, Err(ServiceError::ResourceExhausted { .. }));
+        assert!(slows, "{slowed:?}");
     }
 }

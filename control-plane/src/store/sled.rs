@@ -120,19 +120,26 @@ impl SledStore {
         }
     }
 
-    /// Builds the log anew when most of it is of no use any more: opening reads all of it and takes a copy.
+    /// Builds the log anew when most of it is of no use any more: opening reads all of it and takes a copy. Where that
+    /// fails, the log goes on as large as it is, if it is still there.
     fn shrink(&self, size: u64) -> Result<(), StoreError> {
+        match self.shrink_now(size) {
+            Err(error) if self.slot().is_some() => {
+                tracing::warn!(%error, "the log stays as large as it is");
+                Ok(())
+            }
+            done => done,
+        }
+    }
+
+    fn shrink_now(&self, size: u64) -> Result<(), StoreError> {
         let Some(contents) = Contents::of(self)? else {
             return Ok(());
         };
         if size < SHRINK * contents.size() {
             return Ok(());
         }
-        match self.replace(&contents) {
-            // It goes on as large as it is.
-            Err(StoreError::Full { .. }) => Ok(()),
-            shrunk => shrunk,
-        }
+        self.replace(&contents)
     }
 
     /// A commit that is too large for sled to take safely.
@@ -296,8 +303,15 @@ fn failed(doing: &'static str, error: &std::io::Error) -> StoreError {
 
 #[cfg(test)]
 mod tests {
-    use super::SledStore;
-    use crate::store::Store as _;
+    use std::fs;
+
+    use tidegate_proto::revision::RevisionNumber;
+
+    use super::{SledStore, aside};
+    use crate::store::{
+        Store as _,
+        change::{Contents, Meta},
+    };
 
     #[test]
     fn a_log_that_reopens_behind_what_was_answered_stays_refused() {
@@ -309,5 +323,23 @@ mod tests {
             let refused = store.recover().unwrap_err().to_string();
             assert!(refused.contains("had answered number 7"), "{refused}");
         }
+    }
+
+    #[test]
+    fn a_log_that_cannot_be_built_anew_to_be_smaller_stays_open_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SledStore::with_reserve(folder.path(), 0).unwrap();
+        let meta = Meta {
+            format: 1,
+            number: RevisionNumber::new(1),
+            records: 0,
+        };
+        store.replace(&Contents::empty(meta)).unwrap();
+        // No folder, where one is to be built.
+        fs::write(folder.path().join(aside::PART), "").unwrap();
+        store.shrink(u64::MAX).unwrap();
+        assert_eq!(store.meta().unwrap(), Some(meta));
+        *store.slot() = None;
+        assert!(store.shrink(u64::MAX).is_err(), "there is no log to go on");
     }
 }

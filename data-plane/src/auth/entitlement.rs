@@ -59,7 +59,7 @@ pub(super) fn judge(
                 plan = &*subscription.plan,
                 subscription = %subscription.id,
                 suppressed = line.suppressed,
-                "the plan is not held, and without it nobody is let in"
+                "this node does not have the plan; refusing handshakes of its subscriptions"
             );
         }
         Reason::GatewayFault

@@ -224,18 +224,8 @@ impl Refill {
                     gauge.answered(flying.seq, answer, now)
                 }
                 (_, Reply::Failed(fault)) => {
-                    let again = now.plus(millis(HELLO));
-                    match &flying.party {
-                        Party::Bucket(bucket) => bucket.ails(flying.seq, again),
-                        Party::Gauge(gauge) => gauge.ails(flying.seq),
-                    }
                     *ailed = Some(now);
-                    self.link.set_fault(&fault);
-                    if let Some(line) = self.log.fault(&fault) {
-                        let suppressed = line.suppressed;
-                        tracing::warn!(fault, suppressed, "a counter cannot be kept in the ledger");
-                    }
-                    Some(again)
+                    Some(self.ails(&flying, &fault, now))
                 }
                 _ => None,
             };
@@ -244,6 +234,21 @@ impl Refill {
             }
         }
         Ok(())
+    }
+
+    /// A counter that the ledger refuses is asked for again later, which is said.
+    fn ails(&mut self, flying: &Flying, fault: &str, now: Tick) -> Tick {
+        let again = now.plus(millis(HELLO));
+        match &flying.party {
+            Party::Bucket(bucket) => bucket.ails(flying.seq, again),
+            Party::Gauge(gauge) => gauge.ails(flying.seq),
+        }
+        self.link.set_fault(fault);
+        if let Some(line) = self.log.fault(fault) {
+            let suppressed = line.suppressed;
+            tracing::warn!(fault, suppressed, "a counter cannot be kept in the ledger");
+        }
+        again
     }
 
     async fn hello(&mut self) -> Result<u64, LedgerError> {

@@ -179,7 +179,13 @@ fn debian(engine: &Engine, image: &str) -> anyhow::Result<()> {
         .stdin(Stdio::null());
     step("debootstrap", &mut bootstrap)?;
     let mut import = engine.docker();
-    import.args(["import", "--change", &format!("LABEL {LABEL}=1"), "-", image]);
+    import.args([
+        "import",
+        "--change",
+        &format!("LABEL {LABEL}=1"),
+        "-",
+        image,
+    ]);
     let mut tar = Command::new("tar");
     tar.arg("-c").arg("-C").arg(&folder).arg(".");
     pipe(tar, import)?;

@@ -39,10 +39,10 @@ pub(super) async fn ask(State(portal): State<Portal>, visitor: Visitor) -> Answe
 }
 
 pub(super) async fn sign_up(State(portal): State<Portal>, posted: PostedByAnyone) -> Answer {
-    let mut form = posted.form();
     let name = posted.fields.text("username").trim();
     let password = posted.fields.text("password");
     if password != posted.fields.text("password_again") {
+        let mut form = posted.form();
         form.fault("password_again", "must be the same as above");
         return show(posted.frame("Sign up"), form);
     }
@@ -56,15 +56,18 @@ pub(super) async fn sign_up(State(portal): State<Portal>, posted: PostedByAnyone
             return closed(posted.frame("Nobody can sign up here"));
         }
         Err(ServiceError::AlreadyExists { .. }) => {
+            let mut form = posted.form();
             form.fault("username", "is taken; choose another one");
             return show(posted.frame("Sign up"), form);
         }
         Err(ServiceError::ResourceExhausted { retry_after }) => {
             let seconds = retry_after.as_secs().max(1);
+            let mut form = posted.form();
             form.complain(format!("Too many attempts. Try again in {seconds} s."));
             return show(posted.frame("Sign up"), form);
         }
         Err(error) => {
+            let mut form = posted.form();
             form.refuse(error, &NAMES)?;
             return show(posted.frame("Sign up"), form);
         }

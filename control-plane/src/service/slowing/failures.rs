@@ -14,6 +14,8 @@ pub(super) struct Failures<K>(HashMap<K, Count>);
 struct Count {
     count: u32,
     last: Timestamp,
+    /// When the one before the last failed.
+    before: Timestamp,
 }
 
 /// How many attempts may fail before there is a wait: people mistype.
@@ -53,18 +55,21 @@ impl<K: Clone + Eq + Hash> Failures<K> {
         let it = self.0.entry(who).or_insert(Count {
             count: 0,
             last: now,
+            before: now,
         });
         if it.is_over(now) {
             it.count = 0;
         }
         it.count = it.count.saturating_add(1);
+        it.before = it.last;
         it.last = now;
     }
 
-    /// Takes one failure back.
+    /// Takes the last failure back, and the wait that began with it.
     pub(super) fn take_back(&mut self, who: &K) {
         if let Some(it) = self.0.get_mut(who) {
             it.count = it.count.saturating_sub(1);
+            it.last = it.before;
         }
     }
 
@@ -87,7 +92,9 @@ impl Count {
     }
 
     fn wait(self, now: Timestamp) -> Duration {
-        if self.count < FREE || self.is_over(now) {
+        // Further ahead than any wait is what failed before the clock was set back: how long ago, nobody knows.
+        let was_set_back = self.last.since(now) > LONGEST_WAIT;
+        if self.count < FREE || self.is_over(now) || was_set_back {
             return Duration::ZERO;
         }
         let doublings = (self.count - FREE).min(16);

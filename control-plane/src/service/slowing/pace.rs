@@ -33,7 +33,7 @@ impl<K> Default for Paced<K> {
 
 impl<K: Clone + Eq + Hash> Paced<K> {
     /// How long one must wait before a turn is given; zero when one is given now.
-    pub(super) fn wait(&self, who: &K, pace: Pace, now: Timestamp) -> Duration {
+    pub(super) fn wait(&mut self, who: &K, pace: Pace, now: Timestamp) -> Duration {
         self.delay(who, pace, now).saturating_sub(pace.ahead)
     }
 
@@ -43,7 +43,7 @@ impl<K: Clone + Eq + Hash> Paced<K> {
         if delay > pace.ahead {
             return None;
         }
-        let paid = self.0.get(&who).copied().unwrap_or(now).max(now);
+        let paid = now.after(self.unpaid(&who, pace, now));
         self.put(who, paid.after(pace.interval));
         Some(delay)
     }
@@ -66,12 +66,20 @@ impl<K: Clone + Eq + Hash> Paced<K> {
         self.put(who, now);
     }
 
-    fn delay(&self, who: &K, pace: Pace, now: Timestamp) -> Duration {
-        let unpaid = self
-            .0
-            .get(who)
-            .map_or(Duration::ZERO, |paid| paid.since(now));
+    fn delay(&mut self, who: &K, pace: Pace, now: Timestamp) -> Duration {
+        let unpaid = self.unpaid(who, pace, now);
         unpaid.saturating_sub(pace.interval * pace.burst.saturating_sub(1))
+    }
+
+    /// How long it takes to pay for the turns that were given.
+    fn unpaid(&mut self, who: &K, pace: Pace, now: Timestamp) -> Duration {
+        let Some(paid) = self.0.get_mut(who) else {
+            return Duration::ZERO;
+        };
+        // No more turns are given than these. What is beyond was given before the clock was set back.
+        let most = pace.interval * pace.burst + pace.ahead;
+        *paid = now.after(most).min(*paid);
+        paid.since(now)
     }
 
     fn put(&mut self, who: K, paid: Timestamp) {
@@ -109,6 +117,17 @@ mod tests {
         assert_eq!(turn(0), None);
         assert_eq!(turn(1), Some(Duration::from_secs(3)));
         assert_eq!(turn(100), Some(Duration::ZERO));
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_makes_nobody_wait_for_longer() {
+        let mut paced = Paced::default();
+        let later = START.after(Duration::from_secs(3600));
+        while paced.turn("it", PACE, later).is_some() {}
+        let wait = paced.wait(&"it", PACE, START);
+        assert!(wait <= PACE.interval, "{wait:?}");
+        let turn = paced.turn("it", PACE, START.after(wait));
+        assert_eq!(turn, Some(PACE.ahead));
     }
 
     #[test]

@@ -154,7 +154,7 @@ fn a_session_that_guesses_the_old_password_does_not_hold_up_another_of_its_user(
 #[test]
 fn those_who_sign_up_from_one_address_take_turns() {
     let sign_ups = SignUps::default();
-    let begin = |peer| sign_ups.begin(Some(peer), START);
+    let begin = |peer| sign_ups.begin(Some(peer), false, START);
     for _ in 0..5 {
         assert_eq!(begin(HOME), Ok(Duration::ZERO));
     }
@@ -162,4 +162,123 @@ fn those_who_sign_up_from_one_address_take_turns() {
     assert_eq!(begin(HOME), Ok(Duration::from_secs(20)));
     assert_eq!(begin(HOME), Err(Duration::from_secs(10)));
     assert_eq!(begin(AWAY), Ok(Duration::ZERO));
+}
+
+#[test]
+fn attempts_to_sign_up_under_names_that_are_taken_use_up_no_turns_and_are_slowed_themselves() {
+    let sign_ups = SignUps::default();
+    let begin = |is_taken| sign_ups.begin(Some(HOME), is_taken, START);
+    let n_answered = (0..1_000).filter(|_| begin(true).is_ok()).count();
+    // Ten at once, and two that are held.
+    assert_eq!(n_answered, 12);
+    assert_eq!(begin(true), Err(Duration::from_secs(2)));
+    for _ in 0..5 {
+        assert_eq!(begin(false), Ok(Duration::ZERO));
+    }
+    while begin(false).is_ok() {}
+    assert_eq!(begin(true), begin(false), "a wait tells no taken name");
+}
+
+#[test]
+fn a_flood_at_one_name_leaves_turns_to_others_that_are_not_known_at_an_address() {
+    let slowing = Slowing::new();
+    for n in 0..FREE {
+        slowing.begin(&format!("nobody-{n}"), false, Some(HOME), START);
+    }
+    let mut now = START;
+    let mut n_checked = 0;
+    for step in 1..=10 * 60 * 5 {
+        now = now.after(Duration::from_millis(200));
+        let begin = |name: &str, exists| {
+            let turn = slowing.begin(name, exists, Some(HOME), now);
+            turn.slowed.map(|slowed| slowed.turn.is_some())
+        };
+        // Whenever a wait is over, this begins the next, so that the counters of the other name never set one.
+        begin(&format!("nobody-again-{step}"), false);
+        n_checked += usize::from(begin("bob", true) == Some(true));
+        if step % 50 == 0 {
+            assert_eq!(begin(&format!("new-{step}"), true), Some(true));
+        }
+    }
+    // Five, then one a minute for ten minutes.
+    assert!((5..=15).contains(&n_checked), "{n_checked}");
+}
+
+/// Lets attempts from an address fail at as many names that do not exist.
+fn slow_down(slowing: &Slowing, peer: IpAddr, n_failures: u32, now: Timestamp) {
+    for n in 0..n_failures {
+        slowing.begin(&format!("nobody-{n}-at-{peer}"), false, Some(peer), now);
+    }
+}
+
+#[test]
+fn many_addresses_that_are_slowed_have_no_more_turns_of_one_name_than_its_failures_may_be() {
+    let slowing = Slowing::new();
+    let peers = || (0..100).map(|n| IpAddr::from([198, 51, 100, n]));
+    let n_checked = |now| {
+        let guesses = peers().chain(peers());
+        let turns = guesses.map(|peer| slowing.begin("admin", true, Some(peer), now));
+        turns
+            .map(|turn| turn.slowed.expect("the address is slowed"))
+            .filter(|slowed| slowed.turn.is_some())
+            .count()
+    };
+    peers().for_each(|peer| slow_down(&slowing, peer, FREE, START));
+    assert_eq!(n_checked(START), 50);
+    let later = START.after(Duration::from_secs(60));
+    peers().for_each(|peer| slow_down(&slowing, peer, 1, later));
+    assert_eq!(n_checked(later), 2);
+}
+
+#[test]
+fn slowed_attempts_that_get_in_use_up_no_turns_of_their_name() {
+    let slowing = Slowing::new();
+    for n in 0..100 {
+        let peer = IpAddr::from([198, 51, 100, n]);
+        slow_down(&slowing, peer, FREE, START);
+        let turn = slowing.begin("ann", true, Some(peer), START);
+        let slowed = turn.slowed.expect("the address is slowed");
+        assert_eq!(slowed.turn, Some(Duration::ZERO), "{peer}");
+        slowing.succeeded("ann", Some(peer), turn, START);
+    }
+}
+
+#[test]
+fn an_attempt_that_could_not_be_checked_is_taken_back() {
+    let slowing = Slowing::new();
+    let attempt = |name: &str, now| {
+        let turn = slowing.begin(name, true, Some(HOME), now);
+        slowing.unchecked(name, Some(HOME), turn);
+        turn.slowed
+    };
+    for _ in 0..20 {
+        assert_eq!(attempt("ann", START), None);
+    }
+    slow_down(&slowing, HOME, FREE, START);
+    for _ in 0..20 {
+        let slowed = attempt("ann", START).expect("the address is slowed");
+        assert_eq!(slowed.turn, Some(Duration::ZERO));
+    }
+    // Nor does it begin another wait.
+    let later = START.after(Duration::from_secs(1));
+    for _ in 0..20 {
+        assert_eq!(attempt("ann", later), None);
+    }
+    assert!(begin(&slowing, "ann", Some(HOME), later).is_zero());
+    assert!(!begin(&slowing, "ann", Some(HOME), later).is_zero());
+}
+
+#[test]
+fn a_clock_that_is_set_back_slows_no_attempt_for_as_long_as_it_went_back() {
+    let slowing = Slowing::new();
+    let user = tidegate_proto::ids::UserId::generate();
+    let later = START.after(Duration::from_secs(3600));
+    for _ in 0..FREE {
+        assert!(slowing.begin_change(user, None, later).is_zero());
+        assert!(begin(&slowing, "ann", Some(HOME), later).is_zero());
+    }
+    assert!(slowing.begin_change(user, None, START).is_zero());
+    let wait = slowing.begin_change(user, None, START);
+    assert_eq!(wait, Duration::from_secs(2), "the count is kept");
+    assert!(begin(&slowing, "ann", Some(HOME), START) <= Duration::from_secs(30));
 }

@@ -1,5 +1,10 @@
 //! Guessing at passwords, and who is kept out by it: nobody else.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tasks end with the test's runtime"
+)]
+
 use std::{
     net::IpAddr,
     sync::{
@@ -10,9 +15,12 @@ use std::{
 };
 
 use tidegate_kit::{clock::Clock, secret::Secret};
-use tokio::time::sleep;
+use tokio::{
+    task::yield_now,
+    time::{Instant, advance, sleep},
+};
 
-use super::world::World;
+use super::world::{World, exists};
 use crate::{
     domain::user::{Role, Roles},
     service::{Service, error::ServiceError},
@@ -138,4 +146,53 @@ async fn whoever_guesses_at_a_name_keeps_its_owner_out_of_no_other_address_nor_o
     assert_eq!(entries(service, "ann", ELSEWHERE).await, TRIES);
     let [here, there] = [OFFICE, ELSEWHERE].map(|from| entries(service, "ann", from));
     assert_eq!(tokio::join!(here, there), (TRIES, TRIES), "{guesses:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn attempts_that_could_not_be_checked_because_too_many_waited_are_no_failures() {
+    let world = World::new().await;
+    let ask = |name: String, from: IpAddr| {
+        let service = world.service.clone();
+        let guess = secret("a guess");
+        tokio::spawn(async move { service.sign_in(&name, &guess, Some(from)).await })
+    };
+    let others: Vec<_> = (0..8)
+        .map(|n| ask(format!("nobody-{n}"), IpAddr::from([198, 51, 100, n])))
+        .collect();
+    let attempts: Vec<_> = (0..5).map(|_| ask("sue".to_owned(), OFFICE)).collect();
+    // All of them wait for the first, and lose patience before it is done.
+    yield_now().await;
+    advance(Duration::from_secs(11)).await;
+    for attempt in attempts {
+        let busy = attempt.await.unwrap().unwrap_err();
+        assert!(
+            matches!(busy, ServiceError::ResourceExhausted { .. }),
+            "{busy:?}"
+        );
+    }
+    for other in others {
+        assert!(other.await.unwrap().is_err());
+    }
+    let wrong = ask("sue".to_owned(), OFFICE).await.unwrap().unwrap_err();
+    assert!(
+        matches!(wrong, ServiceError::Unauthenticated(_)),
+        "{wrong:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_signs_up_under_a_name_that_is_taken_uses_up_no_turn_of_somebody_new() {
+    let world = world(&[]).await;
+    let service = &world.service;
+    let allow = service.update_settings(&world.admin, true, &[], "");
+    allow.await.unwrap();
+    let password = secret(PASSWORD);
+    for _ in 0..8 {
+        exists(service.sign_up("ADMIN", &password, Some(OFFICE)).await);
+    }
+    let begun = Instant::now();
+    let made = service.sign_up("new", &password, Some(OFFICE)).await;
+    made.unwrap();
+    let waited = begun.elapsed();
+    assert!(waited < Duration::from_secs(10), "{waited:?}");
 }

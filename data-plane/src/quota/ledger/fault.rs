@@ -21,7 +21,7 @@ const QUOTED_MAX: usize = 160;
 const WORD_MAX: usize = 20;
 
 /// What is to be done about each word.
-const WORDS: [(&str, &str); 16] = [
+const WORDS: [(&str, &str); 15] = [
     (
         "NOAUTH",
         "Redis wants a password: set `ledger.password` or `ledger.password_file`",
@@ -73,11 +73,7 @@ const WORDS: [(&str, &str); 16] = [
     ),
     (
         "BUSY",
-        "Redis is busy with a script of somebody's: wait, or end it with SCRIPT KILL",
-    ),
-    (
-        "NOTBUSY",
-        "Redis was told to end a script that does not run",
+        "Redis is busy running another client's script: wait, or end it with SCRIPT KILL",
     ),
     (
         "TRYAGAIN",

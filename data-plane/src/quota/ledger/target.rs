@@ -351,10 +351,11 @@ impl Watch {
                 ("sentinel_tls", "true") => watch.is_secure = true,
                 ("sentinel_tls", "false") => watch.is_secure = false,
                 _ => {
-                    return Err(InvalidTarget(format!(
-                        "has something else in its query; known are sentinel_user, sentinel_password and sentinel_tls, which is \
-                         true or false"
-                    )));
+                    return Err(InvalidTarget(
+                        "has something else in its query; known are sentinel_user, sentinel_password and sentinel_tls, \
+                         which is true or false"
+                            .to_owned(),
+                    ));
                 }
             }
         }

@@ -69,19 +69,21 @@ impl Victim {
     }
 }
 
-/// Signs in by the portal's form, as a browser does.
-async fn sign_in(control_plane: &ControlPlane) {
-    let ask = async |request: String| {
-        let ready = &control_plane.ready;
-        let mut stream = h2::tls(ready.people, &ready.ca_cert, "http/1.1")
-            .await
-            .unwrap();
-        stream.write_all(request.as_bytes()).await.unwrap();
-        let mut said = Vec::new();
-        // The end without a TLS goodbye is an end, too.
-        let _ = wait::within("an answer", stream.read_to_end(&mut said)).await;
-        String::from_utf8_lossy(&said).into_owned()
-    };
+/// What a request over HTTP/1.1 is answered with until the connection ends.
+async fn ask(control_plane: &ControlPlane, request: String) -> String {
+    let ready = &control_plane.ready;
+    let mut stream = h2::tls(ready.people, &ready.ca_cert, "http/1.1")
+        .await
+        .unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut said = Vec::new();
+    // The end without a TLS goodbye is an end, too.
+    let _ = wait::within("an answer", stream.read_to_end(&mut said)).await;
+    String::from_utf8_lossy(&said).into_owned()
+}
+
+/// The cookie and the token of the form to sign in.
+async fn form(control_plane: &ControlPlane) -> (String, String) {
     let between = |text: &str, from: &str, to: char| {
         let rest = text
             .split_once(from)
@@ -89,18 +91,22 @@ async fn sign_in(control_plane: &ControlPlane) {
             .1;
         rest.split(to).next().unwrap_or_default().to_owned()
     };
-    let head = "HTTP/1.1\r\nhost: localhost\r\nconnection: close";
-    let page = ask(format!("GET /sign-in {head}\r\n\r\n")).await;
+    let page = ask(control_plane, format!("GET /sign-in {HEAD}\r\n\r\n")).await;
     let cookie = between(&page, "set-cookie: ", ';');
     let token = between(&page, "name=\"_csrf\" value=\"", '"');
+    (cookie, token)
+}
+
+/// Signs in by the portal's form, as a browser does.
+async fn sign_in(control_plane: &ControlPlane) {
+    let (cookie, token) = form(control_plane).await;
     let password = PASSWORD.replace(' ', "+");
     let body = format!("_csrf={token}&username=admin&password={password}");
     let length = body.len();
-    let kind = "content-type: application/x-www-form-urlencoded";
-    let said = ask(format!(
-        "POST /sign-in {head}\r\n{kind}\r\ncontent-length: {length}\r\ncookie: {cookie}\r\n\r\n{body}"
-    ))
-    .await;
+    let request = format!(
+        "POST /sign-in {HEAD}\r\ncontent-type: {FORM}\r\ncontent-length: {length}\r\ncookie: {cookie}\r\n\r\n{body}"
+    );
+    let said = ask(control_plane, request).await;
     assert!(said.starts_with("HTTP/1.1 303"), "cannot sign in: {said}");
 }
 
@@ -149,6 +155,7 @@ fn post<'a>(path: &'a str, kind: &'a str) -> Vec<(&'a str, &'a str)> {
     ]
 }
 
+const HEAD: &str = "HTTP/1.1\r\nhost: localhost\r\nconnection: close";
 const FORM: &str = "application/x-www-form-urlencoded";
 const GRPC: &str = "application/grpc";
 /// The head of a gRPC message that has as much as the admin API takes.
@@ -227,6 +234,50 @@ async fn pages_that_nobody_reads_take_a_bounded_share() {
     };
     let open = join_all((0..24).map(|_| one())).await;
     victim.stands("pages behind windows of zero").await;
+    drop(open);
+}
+
+#[tokio::test]
+async fn sign_ins_of_thousands_of_empty_fields_take_a_bounded_share_while_they_wait() {
+    let victim = Victim::start().await;
+    let (address, ca_cert) = victim.people();
+    let (cookie, token) = form(&victim.control_plane).await;
+    let mut body = format!("_csrf={token}&username=nobody&password=guess");
+    while body.len() + 2 <= 16 * 1024 {
+        body.push_str("&a");
+    }
+    let length = body.len();
+    let request = format!(
+        "POST /sign-in {HEAD}\r\ncontent-type: {FORM}\r\ncontent-length: {length}\r\ncookie: {cookie}\r\n\r\n{body}"
+    );
+    let one = async || {
+        let mut stream = h2::tls(address, &ca_cert, "http/1.1").await.ok()?;
+        stream.write_all(request.as_bytes()).await.ok()?;
+        Some(stream)
+    };
+    let open = join_all((0..96).map(|_| one())).await;
+    victim.stands("POST /sign-in of many empty fields").await;
+    drop(open);
+}
+
+#[tokio::test]
+async fn watches_that_stay_open_take_a_bounded_share() {
+    let victim = Victim::start().await;
+    let (address, ca_cert) = victim.people();
+    let fields = post("/grpc.health.v1.Health/Watch", GRPC);
+    // An empty message is a whole one, and the end of the body.
+    let message = |id| frame(h2::DATA, 1, id, &[0; 5]);
+    let one = async || {
+        let mut connection = Connection::open(address, &ca_cert, &[]).await.ok()?;
+        for _ in 0..32 {
+            let id = connection.request(&fields, false).await;
+            connection.write(&message(id)).await;
+        }
+        connection.listen(TIME).await;
+        Some(connection)
+    };
+    let open = join_all((0..96).map(|_| one())).await;
+    victim.stands("watches of the health").await;
     drop(open);
 }
 
