@@ -273,7 +273,7 @@ async fn a_new_node_gets_everything_and_then_only_what_changes() {
     let mut plane = Plane::start().await;
     let mut node = plane.join("n", vec![]).await;
     let first = node.batch().await;
-    assert_eq!((first.upserts.len(), first.number), (9, plane.latest()));
+    assert_eq!((first.upserts.len(), first.number), (10, plane.latest()));
     node.ack(first.number, vec![]).await;
     plane.commit(|world| {
         world.change_subscription(1, |it| it.state = SubscriptionState::Blocked);
@@ -569,7 +569,7 @@ async fn a_large_configuration_comes_in_parts() {
             break;
         }
     }
-    assert_eq!(resources, 12_009);
+    assert_eq!(resources, 12_010);
     assert!(parts > 1, "{parts}");
     node.ack(plane.latest(), vec![]).await;
     plane.commit(|world| world.register(2));

@@ -198,8 +198,8 @@ impl Starter<'_> {
                 "oauth.token_lifetime_seconds",
                 TOKEN_SECONDS.to_string(),
             );
-            // Not on the command line, where every user of the machine could read it.
-            command.env("TIDEGATE_ADMIN__PASSWORD", quoted_text(password));
+            // Not on the command line, where every user of the machine could read it. A password is taken as written.
+            command.env("TIDEGATE_ADMIN__PASSWORD", password);
         })?;
         self.started(name, &ready, children).await
     }
