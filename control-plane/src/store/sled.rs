@@ -73,6 +73,8 @@ impl SledStore {
         private(folder).map_err(io)?;
         let lock = lock::take(folder)?;
         let witness = Witness::open(folder).map_err(io)?;
+        // A store that this process has just closed may still have threads that write.
+        log::released(&folder.join(aside::LOG));
         let log = checked(folder, &witness)?;
         let is_older = log.is_of_older_layout()?;
         let size = log.size().map_err(io)?;
