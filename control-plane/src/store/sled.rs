@@ -4,7 +4,7 @@
 //! damaged log by forgetting its tail, in silence, so nothing is trusted to it that it cannot prove: records carry
 //! checksums and are counted, and a witness beside the log holds a number that the log must have reached. A write that
 //! meets a full disk hangs in it for good, so free space is asked for before every write. Whatever replaces everything
-//! is built beside the log and takes its place whole.
+//! is built beside the log and takes its place whole; opening a store does so, too.
 
 use std::{
     fmt,
@@ -25,6 +25,7 @@ use super::{
     change::{Change, Contents, Meta},
     record::unframe,
 };
+use aside::With;
 use log::Log;
 use witness::Witness;
 
@@ -46,9 +47,6 @@ const RESERVE: u64 = 16 << 20;
 const AMPLIFICATION: u64 = 8;
 /// How much of a log that is built anew everything takes, in its own sizes.
 const AMPLIFICATION_ANEW: u64 = 4;
-/// From this size on a log is built anew when it is opened, if it is larger than what is in it by the factor [`SHRINK`].
-const SIZE_ANEW: u64 = 16 << 20;
-const SHRINK: u64 = 4;
 /// From this weight on a commit builds the log anew. sled uses a segment (512 KiB) again two segments after the last of
 /// what was in it was written elsewhere; within one commit that is before what was written elsewhere is on the disk.
 const WEIGHT_ANEW: usize = 1 << 20;
@@ -73,24 +71,14 @@ impl SledStore {
         private(folder).map_err(io)?;
         let lock = lock::take(folder)?;
         let witness = Witness::open(folder).map_err(io)?;
-        // A store that this process has just closed may still have threads that write.
-        log::released(&folder.join(aside::LOG));
-        let log = checked(folder, &witness)?;
-        let is_older = log.is_of_older_layout()?;
-        let size = log.size().map_err(io)?;
-        let store = Self {
+        let log = open_log(folder, &witness)?;
+        Ok(Self {
             folder: folder.to_owned(),
             open: Mutex::new(Some(log)),
             witness,
             reserve,
             _lock: lock,
-        };
-        if is_older {
-            store.write_anew()?;
-        } else if size >= SIZE_ANEW {
-            store.shrink(size)?;
-        }
-        Ok(store)
+        })
     }
 
     fn log(&self) -> Result<Log, StoreError> {
@@ -106,42 +94,7 @@ impl SledStore {
 
     /// Refuses to write `size` bytes when the disk may become full by it.
     fn check_space(&self, size: u64) -> Result<(), StoreError> {
-        let needed = self.reserve.saturating_add(size);
-        let free = free_space(&self.folder).map_err(|e| failed("write", &e))?;
-        if free < needed {
-            return Err(StoreError::Full { free, needed });
-        }
-        Ok(())
-    }
-
-    /// Builds the log anew with what it holds.
-    fn write_anew(&self) -> Result<(), StoreError> {
-        match Contents::of(self)? {
-            Some(contents) => self.replace(&contents),
-            None => Ok(()),
-        }
-    }
-
-    /// Builds the log anew when most of it is of no use any more: opening reads all of it and takes a copy. Where that
-    /// fails, the log goes on as large as it is, if it is still there.
-    fn shrink(&self, size: u64) -> Result<(), StoreError> {
-        match self.shrink_now(size) {
-            Err(error) if self.slot().is_some() => {
-                tracing::warn!(%error, "the log stays as large as it is");
-                Ok(())
-            }
-            done => done,
-        }
-    }
-
-    fn shrink_now(&self, size: u64) -> Result<(), StoreError> {
-        let Some(contents) = Contents::of(self)? else {
-            return Ok(());
-        };
-        if size < SHRINK * contents.size() {
-            return Ok(());
-        }
-        self.replace(&contents)
+        check_space(&self.folder, "write", self.reserve.saturating_add(size))
     }
 
     /// A commit that is too large for sled to take safely.
@@ -200,19 +153,24 @@ impl Store for SledStore {
         let io = |e: std::io::Error| failed("write", &e);
         self.check_space(AMPLIFICATION_ANEW * contents.size())?;
         aside::clear(&self.folder).map_err(io)?;
-        let built = Log::build(&self.folder.join(aside::PART), contents);
+        let part = self.folder.join(aside::PART);
+        let built = Log::build(&part, Some(&contents.meta), |filling| {
+            for (key, value) in &contents.records {
+                filling.record(key, value)?;
+            }
+            for (number, value) in &contents.audit {
+                filling.audit(*number, value)?;
+            }
+            Ok(())
+        });
         if built.is_err() {
             aside::clear(&self.folder).map_err(io)?;
-            return built;
         }
-        let path = self.folder.join(aside::LOG);
+        let log = built?;
         let mut slot = self.slot();
         // When something fails from here on, recovery finds the one log or the other.
         *slot = None;
-        log::released(&path);
         aside::exchange(&self.folder).map_err(io)?;
-        let log = Log::open(&path)?;
-        aside::forget(&self.folder).map_err(io)?;
         *slot = Some(log);
         drop(slot);
         self.witness.note(contents.meta.number.get());
@@ -220,38 +178,58 @@ impl Store for SledStore {
     }
 
     fn recover(&self) -> Result<(), StoreError> {
-        if self.slot().is_some() {
-            return Ok(());
+        if self.slot().is_none() {
+            // Built anew: what a failed sync was to write reads back all the same, and may never reach the disk.
+            let log = open_log(&self.folder, &self.witness)?;
+            *self.slot() = Some(log);
         }
-        log::released(&self.folder.join(aside::LOG));
-        let log = checked(&self.folder, &self.witness)?;
-        *self.slot() = Some(log);
-        // What a failed sync was to write reads back all the same, and may never reach the disk.
-        let written = self.write_anew();
-        if written.is_err() {
-            // Else the next recovery would find it open and take it for good.
-            *self.slot() = None;
-        }
-        written
+        Ok(())
     }
 }
 
-/// Opens the log of a store and checks that it is all there. When it is not, the log is as it was.
-fn checked(folder: &Path, witness: &Witness) -> Result<Log, StoreError> {
-    let path = folder.join(aside::LOG);
-    let kept = aside::keep(folder)?;
-    let opened = Log::open(&path).and_then(|log| {
-        check(&log, witness)?;
-        Ok(log)
-    });
-    let settled = if opened.is_ok() {
-        aside::forget(folder)
-    } else {
-        log::released(&path);
-        aside::restore(folder, &kept)
-    };
-    settled.map_err(|e| failed("open", &e))?;
+/// Reads the log of a store, checks that it is all there, and builds it anew. When that fails, the log is as it was.
+fn open_log(folder: &Path, witness: &Witness) -> Result<Log, StoreError> {
+    // Of a store that this process has just closed, threads may still write.
+    log::released(&folder.join(aside::LOG));
+    let opened = aside::settle(folder)
+        .map_err(|e| failed("open", &e))
+        .and_then(|()| read(folder, witness))
+        .and_then(|old| build_anew(folder, old));
+    if opened.is_err() {
+        // Half a copy must not take the last of a disk.
+        aside::clear(folder).map_err(|e| failed("open", &e))?;
+    }
     opened
+}
+
+/// Opens a copy of the log that is all there; `None` when there is no log.
+fn read(folder: &Path, witness: &Witness) -> Result<Option<Log>, StoreError> {
+    if !folder.join(aside::LOG).exists() {
+        return witness.check(0).map(|()| None);
+    }
+    let read = |with| {
+        let log = Log::open(&aside::copy(folder, with)?)?;
+        check(&log, witness).map(|()| Some(log))
+    };
+    let found = read(With::Snapshot);
+    // A snapshot that is cut or garbage need not be lost with what is in the log.
+    let is_damaged = matches!(found, Err(StoreError::Corrupt { .. }));
+    if is_damaged && aside::has_snapshot(folder).map_err(|e| failed("open", &e))? {
+        return read(With::LogAlone).or(found);
+    }
+    found
+}
+
+fn build_anew(folder: &Path, old: Option<Log>) -> Result<Log, StoreError> {
+    let size = old.as_ref().map_or(Ok(0), Log::size_of_contents)?;
+    let needed = (AMPLIFICATION_ANEW * size).saturating_add(aside::OPENING);
+    check_space(folder, "open", needed)?;
+    let meta = old.as_ref().map_or(Ok(None), Log::meta)?;
+    let log = Log::build(&folder.join(aside::PART), meta.as_ref(), |filling| {
+        old.as_ref().map_or(Ok(()), |old| old.copy_into(filling))
+    })?;
+    aside::exchange(folder).map_err(|e| failed("open", &e))?;
+    Ok(log)
 }
 
 /// Refuses a log that is behind what was answered, or lacks records.
@@ -268,6 +246,15 @@ fn check(log: &Log, witness: &Witness) -> Result<(), StoreError> {
         return Err(StoreError::corrupt(format!(
             "{n_records} of {expected} records are there"
         )));
+    }
+    Ok(())
+}
+
+/// Refuses what needs so many bytes of the disk when they are not free.
+fn check_space(folder: &Path, doing: &'static str, needed: u64) -> Result<(), StoreError> {
+    let free = free_space(folder).map_err(|e| failed(doing, &e))?;
+    if free < needed {
+        return Err(StoreError::Full { free, needed });
     }
     Ok(())
 }
@@ -305,15 +292,8 @@ fn failed(doing: &'static str, error: &std::io::Error) -> StoreError {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
-    use tidegate_proto::revision::RevisionNumber;
-
-    use super::{SledStore, aside};
-    use crate::store::{
-        Store as _,
-        change::{Contents, Meta},
-    };
+    use super::SledStore;
+    use crate::store::Store as _;
 
     #[test]
     fn a_log_that_reopens_behind_what_was_answered_stays_refused() {
@@ -325,23 +305,5 @@ mod tests {
             let refused = store.recover().unwrap_err().to_string();
             assert!(refused.contains("had answered number 7"), "{refused}");
         }
-    }
-
-    #[test]
-    fn a_log_that_cannot_be_built_anew_to_be_smaller_stays_open_as_it_is() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = SledStore::with_reserve(folder.path(), 0).unwrap();
-        let meta = Meta {
-            format: 1,
-            number: RevisionNumber::new(1),
-            records: 0,
-        };
-        store.replace(&Contents::empty(meta)).unwrap();
-        // No folder, where one is to be built.
-        fs::write(folder.path().join(aside::PART), "").unwrap();
-        store.shrink(u64::MAX).unwrap();
-        assert_eq!(store.meta().unwrap(), Some(meta));
-        *store.slot() = None;
-        assert!(store.shrink(u64::MAX).is_err(), "there is no log to go on");
     }
 }

@@ -1,15 +1,18 @@
-//! sled itself, and all that is known of it: its trees, its transaction, what reaches the disk and when, and which of its
-//! files are derived.
+//! sled itself, and all that is known of it: its trees, its transaction, what reaches the disk and when, and when a log can
+//! be read again.
 //!
 //! sled writes its log with `sync_file_range`, which commits neither the size of the file nor a disk's own cache, so each
 //! commit ends in an `fsync` of the log. Values that do not fit into a page go into files of their own (`blobs/`) that
 //! sled never syncs and whose loss it passes over in silence; so no value is that large here: a large one lies in pieces.
-//! `conf` and `snap.*` are derived: sled refuses to open when one of them is cut, and does without them when they are
-//! missing, so they are removed before it opens.
+//!
+//! sled writes a snapshot of where everything is (`snap.*`) when it opens a log, and then clears what the snapshot does not
+//! need. From then on the log cannot be read without it: sled looks for the end of the log in a segment that may have been
+//! cleared, and takes the log for empty when it is. Nor does sled open when a snapshot is cut. So a log here is opened only
+//! once, when it is new and there is no snapshot; what is opened later is a copy, to be read and thrown away.
 
 use std::{
     fs::{File, TryLockError},
-    io,
+    mem,
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
     sync::Arc,
@@ -23,10 +26,10 @@ use sled::{
 };
 use tidegate_kit::durable;
 
-use super::{aside, failed};
+use super::failed;
 use crate::store::{
     StoreError, Visit,
-    change::{Change, Contents, Meta},
+    change::{Change, Meta},
     record::{frame, unframe},
 };
 
@@ -43,10 +46,6 @@ pub(super) struct Log {
 }
 
 const META_KEY: &str = "meta";
-/// Under which the layout is noted; the first one noted none.
-const LAYOUT_KEY: &str = "layout";
-/// Large values lie in pieces.
-const LAYOUT: &[u8] = b"2";
 
 /// What a value may have at most without being cut. sled keeps up to some twenty values in a page, and a page of 128 KiB
 /// becomes a blob.
@@ -71,10 +70,9 @@ enum Kind {
 // === impl Log ===
 
 impl Log {
-    /// Opens the log in a folder, from what is not derived. What opening writes is on the disk when this returns.
+    /// Opens the log in a folder, or a new one where there is none.
     pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
-        aside::forget_derived(path).map_err(|e| failed("open", &e))?;
-        let log = guarded("open", || {
+        guarded("open", || {
             let opened = || {
                 // Every commit is flushed by itself, so nothing is left for a timer.
                 let db = sled::Config::new()
@@ -92,49 +90,44 @@ impl Log {
                 })
             };
             opened().map_err(|e: sled::Error| broken("open", &e))
+        })
+    }
+
+    /// Makes a log in a folder that is not there yet. All of it is on the disk when this returns. It stays open when the
+    /// folder gets another name: sled asks for the name again for blobs only, and there are none.
+    pub(super) fn build(
+        path: &Path,
+        meta: Option<&Meta>,
+        fill: impl FnOnce(&mut Filling<'_>) -> Result<(), StoreError>,
+    ) -> Result<Self, StoreError> {
+        let log = Self::open(path)?;
+        guarded("write", || {
+            let mut filling = Filling::of(&log);
+            fill(&mut filling)?;
+            filling.apply()?;
+            match meta {
+                Some(meta) => log.meta.insert(META_KEY, encode_meta(meta)).map(drop),
+                None => Ok(()),
+            }
+            .map_err(|e| broken("write", &e))
         })?;
         log.flush()?;
-        durable::sync_tree(path)
-            .and_then(|()| durable::sync_folder(durable::parent(path)))
-            .map_err(|e| failed("open", &e))?;
+        durable::sync_tree(path).map_err(|e| failed("write", &e))?;
         Ok(log)
     }
 
-    /// Makes a log that holds the contents, in a folder that is not there yet. All of it is on the disk when this returns.
-    pub(super) fn build(path: &Path, contents: &Contents) -> Result<(), StoreError> {
-        let log = Self::open(path)?;
-        let records = contents.records.iter();
-        let records = records.map(|(key, value)| (Kind::Record, key.as_bytes().to_vec(), value));
-        let audit = contents.audit.iter();
-        let audit = audit.map(|(key, value)| (Kind::Audit, key.to_be_bytes().to_vec(), value));
-        guarded("write", || {
-            let (mut batches, mut size) = (Batches::default(), 0);
-            for (kind, key, value) in records.chain(audit) {
-                batches.insert(kind, &key, value);
-                size += key.len() + value.len();
-                if size >= BATCH_BYTES {
-                    log.apply(std::mem::take(&mut batches))?;
-                    size = 0;
+    /// Gives everything but the meta to a log that is being built.
+    pub(super) fn copy_into(&self, filling: &mut Filling<'_>) -> Result<(), StoreError> {
+        guarded("read", || {
+            for (kind, tree) in [(Kind::Record, &self.records), (Kind::Audit, &self.audit)] {
+                for row in tree {
+                    let (key, value) = row.map_err(|e| broken("read", &e))?;
+                    let value = self.whole(kind, &key, value)?;
+                    filling.insert(kind, &key, &value)?;
                 }
             }
-            log.apply(batches)?;
-            let put = |key, value| log.meta.insert(key, value);
-            put(META_KEY, encode_meta(&contents.meta))
-                .and_then(|_| put(LAYOUT_KEY, LAYOUT.to_vec()))
-                .map_err(|e| broken("write", &e))
-        })?;
-        log.flush()?;
-        drop(log);
-        released(path);
-        durable::sync_tree(path).map_err(|e| failed("write", &e))
-    }
-
-    fn apply(&self, batches: Batches) -> Result<(), StoreError> {
-        self.pieces
-            .apply_batch(batches.pieces)
-            .and_then(|()| self.records.apply_batch(batches.records))
-            .and_then(|()| self.audit.apply_batch(batches.audit))
-            .map_err(|e| broken("write", &e))
+            Ok(())
+        })
     }
 
     pub(super) fn meta(&self) -> Result<Option<Meta>, StoreError> {
@@ -144,17 +137,16 @@ impl Log {
         })
     }
 
-    /// How many bytes of the disk the log takes.
-    pub(super) fn size(&self) -> io::Result<u64> {
-        Ok(self.file.metadata()?.len())
-    }
-
-    /// Whether values may lie in it as earlier versions wrote them.
-    pub(super) fn is_of_older_layout(&self) -> Result<bool, StoreError> {
-        let layout = guarded("read", || {
-            self.meta.get(LAYOUT_KEY).map_err(|e| broken("read", &e))
-        })?;
-        Ok(layout.is_none() && self.meta()?.is_some())
+    /// How many bytes its keys and values have.
+    pub(super) fn size_of_contents(&self) -> Result<u64, StoreError> {
+        guarded("read", || {
+            let mut size = 0;
+            for row in self.records.iter().chain(&self.audit).chain(&self.pieces) {
+                let (key, value) = row.map_err(|e| broken("read", &e))?;
+                size += (key.len() + value.len()) as u64;
+            }
+            Ok(size)
+        })
     }
 
     pub(super) fn scan(&self, visit: &mut Visit<'_>) -> Result<(), StoreError> {
@@ -209,7 +201,6 @@ impl Log {
                     let key = number.to_be_bytes();
                     put(audit, pieces, Kind::Audit, &key, Some(&change.audit))?;
                     meta.insert(META_KEY, encode_meta(&change.meta))?;
-                    meta.insert(LAYOUT_KEY, LAYOUT)?;
                     Ok(())
                 })
                 .map_err(transaction_failed)
@@ -259,18 +250,38 @@ pub(super) fn released(path: &Path) {
     }
 }
 
-/// Changes that are applied tree by tree.
-#[derive(Default)]
-struct Batches {
+/// What a new log is filled with: applied tree by tree, some of it at a time.
+pub(super) struct Filling<'a> {
+    log: &'a Log,
     records: Batch,
     audit: Batch,
     pieces: Batch,
+    /// How many bytes were not applied yet.
+    size: usize,
 }
 
-// === impl Batches ===
+// === impl Filling ===
 
-impl Batches {
-    fn insert(&mut self, kind: Kind, key: &[u8], value: &[u8]) {
+impl<'a> Filling<'a> {
+    fn of(log: &'a Log) -> Self {
+        Self {
+            log,
+            records: Batch::default(),
+            audit: Batch::default(),
+            pieces: Batch::default(),
+            size: 0,
+        }
+    }
+
+    pub(super) fn record(&mut self, key: &str, value: &[u8]) -> Result<(), StoreError> {
+        self.insert(Kind::Record, key.as_bytes(), value)
+    }
+
+    pub(super) fn audit(&mut self, number: u64, value: &[u8]) -> Result<(), StoreError> {
+        self.insert(Kind::Audit, &number.to_be_bytes(), value)
+    }
+
+    fn insert(&mut self, kind: Kind, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
         let (stored, pieces) = cut(value);
         for (index, piece) in (0..).zip(pieces) {
             self.pieces.insert(piece_key(kind, key, index), piece);
@@ -279,6 +290,21 @@ impl Batches {
             Kind::Record => self.records.insert(key, stored),
             Kind::Audit => self.audit.insert(key, stored),
         }
+        self.size += key.len() + value.len();
+        if self.size >= BATCH_BYTES {
+            self.apply()?;
+        }
+        Ok(())
+    }
+
+    fn apply(&mut self) -> Result<(), StoreError> {
+        self.size = 0;
+        let log = self.log;
+        log.pieces
+            .apply_batch(mem::take(&mut self.pieces))
+            .and_then(|()| log.records.apply_batch(mem::take(&mut self.records)))
+            .and_then(|()| log.audit.apply_batch(mem::take(&mut self.audit)))
+            .map_err(|e| broken("write", &e))
     }
 }
 

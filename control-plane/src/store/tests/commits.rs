@@ -13,7 +13,7 @@ use crate::store::{
 /// The commit with a number: a small one over a few keys, and now and then one that is larger than a page of sled's.
 pub(super) fn change(number: u64) -> Change {
     let key = format!("record/{}", number % 5);
-    let size = if number % 4 == 3 { 150_000 } else { 700 };
+    let size = if number % 4 == 3 { 400_000 } else { 700 };
     let text = format!("{number} {}", "x".repeat(size));
     Change {
         meta: Meta {

@@ -97,20 +97,6 @@ fn a_record_as_long_as_the_longest_is_kept_whole_and_found_again() {
         store.commit(&change(1, 2, &writes)).unwrap();
         assert_eq!(rows(store), expected(&[("a/1", "one"), ("b/2", &picture)]));
     });
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("store");
-    for number in 1..=5 {
-        let store = SledStore::open(&path).unwrap();
-        // In its frame: a store that is opened checks its records.
-        let text = record::frame("b/2", &number.to_string().repeat(360_000));
-        let text = String::from_utf8(text).unwrap();
-        store
-            .commit(&change(number, 1, &[("b/2", Some(&text))]))
-            .unwrap();
-        drop(store);
-        let store = SledStore::open(&path).unwrap();
-        assert_eq!(rows(&store), expected(&[("b/2", &text)]));
-    }
 }
 
 #[test]

@@ -2,20 +2,25 @@
 
 use std::{
     collections::BTreeMap,
-    env, fs,
+    env,
+    ffi::OsStr,
+    fs,
     path::{Path, PathBuf},
     process::Command,
 };
 
-use super::commits::{change, contents};
-use crate::store::{Store as _, StoreError, change::Contents, sled::SledStore};
+use super::{
+    commits::{change, contents},
+    layout,
+};
+use crate::store::{Store as _, StoreError, change::Contents, record::frame, sled::SledStore};
 
 const FOLDER: &str = "TIDEGATE_TEST_DERIVED_FOLDER";
 const NAME: &str =
     "store::tests::derived::a_start_that_fails_changes_no_byte_and_the_next_finds_everything";
 const COMMITS: u64 = 30;
 
-/// A store that was opened twice, so that every file is there that sled ever makes.
+/// A store that was opened more than once.
 fn fill(folder: &Path) {
     for until in [COMMITS / 2, COMMITS] {
         let store = SledStore::open(folder).unwrap();
@@ -47,11 +52,11 @@ fn bytes(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     found
 }
 
-fn assert_is_whole(folder: &Path, what: &str) {
+fn assert_is_whole(folder: &Path, number: u64, what: &str) {
     let store = SledStore::open(folder).unwrap_or_else(|e| panic!("{what}: {e}"));
-    assert!(Contents::of(&store).unwrap() == contents(COMMITS), "{what}");
+    assert!(Contents::of(&store).unwrap() == contents(number), "{what}");
     // And it goes on: what is derived is made again.
-    store.commit(&change(COMMITS + 1)).unwrap();
+    store.commit(&change(number + 1)).unwrap();
 }
 
 fn lay_out(files: &BTreeMap<PathBuf, Vec<u8>>, origin: &Path, folder: &Path) {
@@ -62,23 +67,14 @@ fn lay_out(files: &BTreeMap<PathBuf, Vec<u8>>, origin: &Path, folder: &Path) {
     }
 }
 
-#[test]
-fn what_is_derived_from_the_log_may_be_missing_cut_or_garbage() {
-    let origin = tempfile::tempdir().unwrap();
-    fill(origin.path());
-    let files = bytes(origin.path());
-    let derived: Vec<_> = files
-        .keys()
-        .filter(|path| path.file_name().unwrap() != "db")
-        .collect();
-    let is_there = |start: &str| {
-        let names = derived.iter().filter_map(|path| path.file_name()?.to_str());
-        names.filter(|name| name.starts_with(start)).count() == 1
-    };
-    assert!(
-        is_there("snap.") && is_there("conf") && is_there("witness"),
-        "{derived:?}"
-    );
+/// Opens a store with each of its files that is not the log missing, cut or garbage. Which these are.
+fn spoil_each(origin: &Path, number: u64) -> Vec<String> {
+    let files = bytes(origin);
+    let derived = files.keys().filter(|path| {
+        let log = origin.join("sled");
+        **path != log.join("db") && !path.starts_with(log.join("blobs"))
+    });
+    let derived: Vec<_> = derived.collect();
     for path in &derived {
         let whole = &files[*path];
         let mut variants = vec![("missing".to_owned(), None)];
@@ -105,9 +101,53 @@ fn what_is_derived_from_the_log_may_be_missing_cut_or_garbage() {
                 Some(bytes) => drop(files.insert((*path).clone(), bytes)),
                 None => drop(files.remove(*path)),
             }
-            lay_out(&files, origin.path(), folder.path());
-            assert_is_whole(folder.path(), &format!("{} {what}", path.display()));
+            lay_out(&files, origin, folder.path());
+            assert_is_whole(folder.path(), number, &format!("{} {what}", path.display()));
         }
+    }
+    let names = derived.iter().map(|path| path.file_name().unwrap());
+    names
+        .map(|name| name.to_string_lossy().into_owned())
+        .collect()
+}
+
+#[test]
+fn what_is_derived_from_the_log_may_be_missing_cut_or_garbage() {
+    let origin = tempfile::tempdir().unwrap();
+    fill(origin.path());
+    assert_eq!(spoil_each(origin.path(), COMMITS), ["conf", "witness"]);
+}
+
+#[test]
+fn a_snapshot_that_an_earlier_version_left_may_be_missing_cut_or_garbage() {
+    let origin = tempfile::tempdir().unwrap();
+    layout::write_as_before(origin.path());
+    let names = spoil_each(origin.path(), layout::COMMITS);
+    assert!(
+        names.iter().any(|name| name.starts_with("snap.")),
+        "{names:?}"
+    );
+}
+
+/// sled writes a snapshot when it opens a log again, and from then on cannot always read the log without it.
+#[test]
+fn a_store_never_needs_a_snapshot_however_often_it_is_opened() {
+    let folder = tempfile::tempdir().unwrap();
+    for (number, size) in (1..).zip([360_000, 900_000, 20_000].repeat(6)) {
+        let mut change = change(number);
+        change.meta.records = 1;
+        let text = frame("record/0", &"x".repeat(size));
+        change.writes = [("record/0".to_owned(), Some(text))].into();
+        let store = SledStore::open(folder.path()).unwrap_or_else(|e| panic!("{number}: {e}"));
+        store.commit(&change).unwrap();
+        drop(store);
+        let store =
+            SledStore::open(folder.path()).unwrap_or_else(|e| panic!("after {number}: {e}"));
+        let found = Contents::of(&store).unwrap().unwrap();
+        assert!(found.records.values().eq(change.writes.values().flatten()));
+        let mut files = fs::read_dir(folder.path().join("sled")).unwrap();
+        let is_snapshot = |name: &OsStr| name.to_string_lossy().starts_with("snap.");
+        assert!(!files.any(|file| is_snapshot(&file.unwrap().file_name())));
     }
 }
 
@@ -122,6 +162,7 @@ fn what_an_opening_left_that_was_cut_off_is_not_believed() {
         "sled/snap.FFFFFFFFFFFFFFFF.generating",
         "sled.part/db",
         "sled.part/blobs/1",
+        "sled.copy/db",
     ] {
         for content in [b"".as_slice(), b"half of what it was to be"] {
             let folder = tempfile::tempdir().unwrap();
@@ -129,7 +170,7 @@ fn what_an_opening_left_that_was_cut_off_is_not_believed() {
             let left = folder.path().join(left);
             fs::create_dir_all(left.parent().unwrap()).unwrap();
             fs::write(&left, content).unwrap();
-            assert_is_whole(folder.path(), &left.display().to_string());
+            assert_is_whole(folder.path(), COMMITS, &left.display().to_string());
         }
     }
 }
@@ -169,5 +210,5 @@ fn a_start_that_fails_changes_no_byte_and_the_next_finds_everything() {
             "a file was changed with files of {limit} KiB"
         );
     }
-    assert_is_whole(folder.path(), "after starts that failed");
+    assert_is_whole(folder.path(), COMMITS, "after starts that failed");
 }

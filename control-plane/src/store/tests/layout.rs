@@ -1,31 +1,33 @@
-//! A store as earlier versions wrote it: large values as sled keeps them, in files of their own.
+//! A store as earlier versions wrote it: large values as sled keeps them, in files of their own, and a log that was opened
+//! more than once, which sled cannot always read without its snapshot.
 
 use std::{fs, path::Path};
 
 use super::commits::{change, contents};
 use crate::store::{Store as _, change::Contents, record::frame, sled::SledStore};
 
-const COMMITS: u64 = 12;
+pub(super) const COMMITS: u64 = 12;
 
-/// Writes what twelve commits of an earlier version left.
-fn write_as_before(folder: &Path) {
-    let db = sled::Config::new()
-        .path(folder.join("sled"))
-        .open()
-        .unwrap();
-    let contents = contents(COMMITS).unwrap();
-    let records = db.open_tree("records").unwrap();
-    for (key, value) in &contents.records {
-        records.insert(key, &**value).unwrap();
+/// Writes what twelve commits of an earlier version left, which was started anew before each.
+pub(super) fn write_as_before(folder: &Path) {
+    for number in 1..=COMMITS {
+        let contents = contents(number).unwrap();
+        let db = sled::Config::new()
+            .path(folder.join("sled"))
+            .open()
+            .unwrap();
+        let records = db.open_tree("records").unwrap();
+        for (key, value) in &contents.records {
+            records.insert(key, &**value).unwrap();
+        }
+        let audit = db.open_tree("audit").unwrap();
+        let entry = &contents.audit[&number];
+        audit.insert(number.to_be_bytes(), &**entry).unwrap();
+        let meta = serde_json::to_string(&contents.meta).unwrap();
+        let tree = db.open_tree("meta").unwrap();
+        tree.insert("meta", frame("meta", &meta)).unwrap();
+        db.flush().unwrap();
     }
-    let audit = db.open_tree("audit").unwrap();
-    for (number, value) in &contents.audit {
-        audit.insert(number.to_be_bytes(), &**value).unwrap();
-    }
-    let meta = serde_json::to_string(&contents.meta).unwrap();
-    let tree = db.open_tree("meta").unwrap();
-    tree.insert("meta", frame("meta", &meta)).unwrap();
-    db.flush().unwrap();
     fs::write(
         folder.join("witness"),
         frame("witness", &format!("{COMMITS:020}")),

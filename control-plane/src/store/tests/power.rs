@@ -19,10 +19,10 @@ use crate::store::{Store as _, change::Contents, sled::SledStore};
 
 const FOLDER: &str = "TIDEGATE_TEST_POWER_FOLDER";
 const NAME: &str = "store::tests::power::every_answered_commit_is_there_after_the_power_failed";
-/// Commits before and after the process is started anew.
-const COMMITS: [u64; 2] = [8, 12];
+/// Commits until each orderly stop.
+const COMMITS: [u64; 2] = [16, 20];
 
-/// What is recorded: commits, an orderly stop, a start, commits.
+/// What is recorded: commits, an orderly stop, and so on.
 fn work(folder: &Path) {
     let mut number = 0;
     for until in COMMITS {
