@@ -24,7 +24,8 @@ use crate::domain::{
     object::{Object, ObjectKey},
 };
 
-pub(crate) use frame::{frame, hex, unframe};
+pub use frame::frame;
+pub(crate) use frame::{hex, unframe};
 
 /// The first part of the keys of each kind.
 mod table {

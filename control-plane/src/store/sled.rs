@@ -26,7 +26,7 @@ use super::{
     record::unframe,
 };
 use aside::With;
-use log::Log;
+use log::{AMPLIFICATION_ANEW, Log};
 use witness::Witness;
 
 /// Records in a folder.
@@ -45,8 +45,6 @@ pub struct SledStore {
 const RESERVE: u64 = 16 << 20;
 /// How much of the log a change takes at most, in its own sizes: pages are written whole.
 const AMPLIFICATION: u64 = 8;
-/// How much of a log that is built anew everything takes, in its own sizes.
-const AMPLIFICATION_ANEW: u64 = 4;
 /// From this weight on a commit builds the log anew. sled uses a segment (512 KiB) again two segments after the last of
 /// what was in it was written elsewhere; within one commit that is before what was written elsewhere is on the disk.
 const WEIGHT_ANEW: usize = 1 << 20;
@@ -187,59 +185,47 @@ impl Store for SledStore {
     }
 }
 
-/// Reads the log of a store, checks that it is all there, and builds it anew. When that fails, the log is as it was.
+/// Reads the log of a store and builds it anew. When that fails, the log is as it was.
 fn open_log(folder: &Path, witness: &Witness) -> Result<Log, StoreError> {
+    let io = |e: std::io::Error| failed("open", &e);
     // Of a store that this process has just closed, threads may still write.
     log::released(&folder.join(aside::LOG));
-    let opened = aside::settle(folder)
-        .map_err(|e| failed("open", &e))
-        .and_then(|()| read(folder, witness))
-        .and_then(|old| build_anew(folder, old));
-    if opened.is_err() {
-        // Half a copy must not take the last of a disk.
-        aside::clear(folder).map_err(|e| failed("open", &e))?;
+    aside::settle(folder).map_err(io)?;
+    let mut built = build_anew(folder, witness, With::Snapshot);
+    if matches!(built, Err(StoreError::Corrupt { .. }))
+        && aside::has_snapshot(folder).map_err(io)?
+    {
+        // What is in the log need not be lost with a snapshot that is cut or garbage.
+        aside::clear(folder).map_err(io)?;
+        built = build_anew(folder, witness, With::LogAlone).or(built);
     }
-    opened
-}
-
-/// Opens a copy of the log that is all there; `None` when there is no log.
-fn read(folder: &Path, witness: &Witness) -> Result<Option<Log>, StoreError> {
-    if !folder.join(aside::LOG).exists() {
-        return witness.check(0).map(|()| None);
+    if built.is_err() {
+        // Half a log must not take the last of a disk.
+        aside::clear(folder).map_err(io)?;
     }
-    let read = |with| {
-        let log = Log::open(&aside::copy(folder, with)?)?;
-        check(&log, witness).map(|()| Some(log))
-    };
-    let found = read(With::Snapshot);
-    // A snapshot that is cut or garbage need not be lost with what is in the log.
-    let is_damaged = matches!(found, Err(StoreError::Corrupt { .. }));
-    if is_damaged && aside::has_snapshot(folder).map_err(|e| failed("open", &e))? {
-        return read(With::LogAlone).or(found);
-    }
-    found
-}
-
-fn build_anew(folder: &Path, old: Option<Log>) -> Result<Log, StoreError> {
-    let size = old.as_ref().map_or(Ok(0), Log::size_of_contents)?;
-    let needed = (AMPLIFICATION_ANEW * size).saturating_add(aside::OPENING);
-    check_space(folder, "open", needed)?;
-    let meta = old.as_ref().map_or(Ok(None), Log::meta)?;
-    let log = Log::build(&folder.join(aside::PART), meta.as_ref(), |filling| {
-        old.as_ref().map_or(Ok(()), |old| old.copy_into(filling))
-    })?;
-    aside::exchange(folder).map_err(|e| failed("open", &e))?;
+    let log = built?;
+    aside::exchange(folder).map_err(io)?;
     Ok(log)
 }
 
-/// Refuses a log that is behind what was answered, or lacks records.
-fn check(log: &Log, witness: &Witness) -> Result<(), StoreError> {
-    let meta = log.meta()?;
+/// Builds a log of everything in the present one, and checks that it is all there.
+fn build_anew(folder: &Path, witness: &Witness, with: With) -> Result<Log, StoreError> {
+    let part = folder.join(aside::PART);
+    if !folder.join(aside::LOG).exists() {
+        witness.check(0)?;
+        return Log::build(&part, None, |_| Ok(()));
+    }
+    let old = Log::open(&aside::copy(folder, with)?)?;
+    let meta = old.meta()?;
     witness.check(meta.map_or(0, |meta| meta.number.get()))?;
     let mut n_records = 0;
-    log.scan(&mut |key, framed| {
-        n_records += 1;
-        unframe(key, framed).map(drop)
+    let log = Log::build(&part, meta.as_ref(), |filling| {
+        old.scan(&mut |key, framed| {
+            n_records += 1;
+            unframe(key, framed)?;
+            filling.record(key, framed)
+        })?;
+        old.scan_audit(&mut |number, entry| filling.audit(number, entry))
     })?;
     let expected = meta.map_or(0, |meta| meta.records);
     if n_records != expected {
@@ -247,7 +233,7 @@ fn check(log: &Log, witness: &Witness) -> Result<(), StoreError> {
             "{n_records} of {expected} records are there"
         )));
     }
-    Ok(())
+    Ok(log)
 }
 
 /// Refuses what needs so many bytes of the disk when they are not free.

@@ -9,7 +9,8 @@ const CHECKSUM_BYTES: usize = 8;
 const HEAD: usize = 2 * CHECKSUM_BYTES + 1;
 
 /// Puts a frame around a record's text.
-pub(crate) fn frame(key: &str, text: &str) -> Vec<u8> {
+#[must_use]
+pub fn frame(key: &str, text: &str) -> Vec<u8> {
     let mut framed = Vec::with_capacity(HEAD + text.len());
     framed.extend_from_slice(checksum(key, text.as_bytes()).as_bytes());
     framed.push(b' ');

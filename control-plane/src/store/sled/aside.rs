@@ -11,7 +11,7 @@ use std::{
 
 use tidegate_kit::durable;
 
-use super::{check_space, failed};
+use super::{check_space, failed, log::OPENING};
 use crate::store::StoreError;
 
 /// The log.
@@ -22,10 +22,6 @@ pub(super) const PART: &str = "sled.part";
 const COPY: &str = "sled.copy";
 /// The log as it was.
 const WHOLE: &str = "sled.before";
-
-/// What opening a log takes of a disk beside what is in it: sled fills up the segment with which it ends, and writes a
-/// snapshot of where everything is.
-pub(super) const OPENING: u64 = 2 << 20;
 
 /// What of sled's files a copy is read with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,7 +58,11 @@ pub(super) fn copy(folder: &Path, with: With) -> Result<PathBuf, StoreError> {
 
 /// Whether the log has a snapshot.
 pub(super) fn has_snapshot(folder: &Path) -> io::Result<bool> {
-    for entry in fs::read_dir(folder.join(LOG))? {
+    let log = folder.join(LOG);
+    if !log.exists() {
+        return Ok(false);
+    }
+    for entry in fs::read_dir(log)? {
         if is_snapshot(&entry?) {
             return Ok(true);
         }

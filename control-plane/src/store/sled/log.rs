@@ -26,7 +26,7 @@ use sled::{
 };
 use tidegate_kit::durable;
 
-use super::failed;
+use super::{check_space, failed};
 use crate::store::{
     StoreError, Visit,
     change::{Change, Meta},
@@ -47,11 +47,21 @@ pub(super) struct Log {
 
 const META_KEY: &str = "meta";
 
+/// What sled may keep of a log in memory, in bytes: the process reads its store when it starts and otherwise only the audit
+/// log.
+const CACHE: u64 = 128 << 20;
+
 /// What a value may have at most without being cut. sled keeps up to some twenty values in a page, and a page of 128 KiB
 /// becomes a blob.
 const PIECE: usize = 4096;
 /// In place of a large value: this byte, with which no record begins, and how many pieces there are.
 const IN_PIECES: u8 = 0;
+
+/// What opening a log takes of a disk beside what is in it: sled fills up the segment with which it ends, and writes a
+/// snapshot of where everything is.
+pub(super) const OPENING: u64 = 2 << 20;
+/// How much of a log that is built anew everything takes, in its own sizes.
+pub(super) const AMPLIFICATION_ANEW: u64 = 4;
 
 /// How long a log that was closed may take to let go of its lock: its threads end a moment after it is dropped.
 const RELEASE_DEADLINE: Duration = Duration::from_secs(5);
@@ -77,6 +87,7 @@ impl Log {
                 // Every commit is flushed by itself, so nothing is left for a timer.
                 let db = sled::Config::new()
                     .path(path)
+                    .cache_capacity(CACHE)
                     .mode(sled::Mode::HighThroughput)
                     .flush_every_ms(None)
                     .open()?;
@@ -100,9 +111,11 @@ impl Log {
         meta: Option<&Meta>,
         fill: impl FnOnce(&mut Filling<'_>) -> Result<(), StoreError>,
     ) -> Result<Self, StoreError> {
+        let beside = durable::parent(path);
+        check_space(beside, "write", OPENING)?;
         let log = Self::open(path)?;
         guarded("write", || {
-            let mut filling = Filling::of(&log);
+            let mut filling = Filling::of(&log, beside);
             fill(&mut filling)?;
             filling.apply()?;
             match meta {
@@ -116,36 +129,10 @@ impl Log {
         Ok(log)
     }
 
-    /// Gives everything but the meta to a log that is being built.
-    pub(super) fn copy_into(&self, filling: &mut Filling<'_>) -> Result<(), StoreError> {
-        guarded("read", || {
-            for (kind, tree) in [(Kind::Record, &self.records), (Kind::Audit, &self.audit)] {
-                for row in tree {
-                    let (key, value) = row.map_err(|e| broken("read", &e))?;
-                    let value = self.whole(kind, &key, value)?;
-                    filling.insert(kind, &key, &value)?;
-                }
-            }
-            Ok(())
-        })
-    }
-
     pub(super) fn meta(&self) -> Result<Option<Meta>, StoreError> {
         guarded("read", || {
             let framed = self.meta.get(META_KEY).map_err(|e| broken("read", &e))?;
             framed.map(|framed| decode_meta(&framed)).transpose()
-        })
-    }
-
-    /// How many bytes its keys and values have.
-    pub(super) fn size_of_contents(&self) -> Result<u64, StoreError> {
-        guarded("read", || {
-            let mut size = 0;
-            for row in self.records.iter().chain(&self.audit).chain(&self.pieces) {
-                let (key, value) = row.map_err(|e| broken("read", &e))?;
-                size += (key.len() + value.len()) as u64;
-            }
-            Ok(size)
         })
     }
 
@@ -161,6 +148,20 @@ impl Log {
         })
     }
 
+    /// Visits the audit entries, oldest first.
+    pub(super) fn scan_audit(
+        &self,
+        visit: &mut dyn FnMut(u64, &[u8]) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        guarded("read", || {
+            for row in &self.audit {
+                let (number, value) = self.entry(row)?;
+                visit(number, &value)?;
+            }
+            Ok(())
+        })
+    }
+
     pub(super) fn audit(
         &self,
         before: u64,
@@ -170,14 +171,19 @@ impl Log {
             let rows = self.audit.range(..before.to_be_bytes()).rev();
             rows.take(limit)
                 .map(|row| {
-                    let (key, value) = row.map_err(|e| broken("read", &e))?;
-                    let number = <[u8; 8]>::try_from(&*key)
-                        .map_err(|_| StoreError::corrupt("an audit entry has no number"))?;
-                    let value = self.whole(Kind::Audit, &key, value)?;
-                    Ok((u64::from_be_bytes(number), value.to_vec()))
+                    let (number, value) = self.entry(row)?;
+                    Ok((number, value.to_vec()))
                 })
                 .collect()
         })
+    }
+
+    fn entry(&self, row: sled::Result<(IVec, IVec)>) -> Result<(u64, IVec), StoreError> {
+        let (key, value) = row.map_err(|e| broken("read", &e))?;
+        let number = <[u8; 8]>::try_from(&*key)
+            .map_err(|_| StoreError::corrupt("an audit entry has no number"))?;
+        let value = self.whole(Kind::Audit, &key, value)?;
+        Ok((u64::from_be_bytes(number), value))
     }
 
     /// Takes a change, whole or not at all. It is on the disk when this returns.
@@ -250,9 +256,11 @@ pub(super) fn released(path: &Path) {
     }
 }
 
-/// What a new log is filled with: applied tree by tree, some of it at a time.
+/// What a new log is filled with: applied tree by tree, some of it at a time, and only while there is room for it.
 pub(super) struct Filling<'a> {
     log: &'a Log,
+    /// A folder on the same disk.
+    beside: &'a Path,
     records: Batch,
     audit: Batch,
     pieces: Batch,
@@ -263,9 +271,10 @@ pub(super) struct Filling<'a> {
 // === impl Filling ===
 
 impl<'a> Filling<'a> {
-    fn of(log: &'a Log) -> Self {
+    fn of(log: &'a Log, beside: &'a Path) -> Self {
         Self {
             log,
+            beside,
             records: Batch::default(),
             audit: Batch::default(),
             pieces: Batch::default(),
@@ -298,7 +307,8 @@ impl<'a> Filling<'a> {
     }
 
     fn apply(&mut self) -> Result<(), StoreError> {
-        self.size = 0;
+        let needed = AMPLIFICATION_ANEW * mem::take(&mut self.size) as u64;
+        check_space(self.beside, "write", OPENING.saturating_add(needed))?;
         let log = self.log;
         log.pieces
             .apply_batch(mem::take(&mut self.pieces))

@@ -20,7 +20,7 @@ use crate::store::{Store as _, change::Contents, sled::SledStore};
 const FOLDER: &str = "TIDEGATE_TEST_POWER_FOLDER";
 const NAME: &str = "store::tests::power::every_answered_commit_is_there_after_the_power_failed";
 /// Commits until each orderly stop.
-const COMMITS: [u64; 2] = [16, 20];
+const COMMITS: [u64; 2] = [12, 16];
 
 /// What is recorded: commits, an orderly stop, and so on.
 fn work(folder: &Path) {
