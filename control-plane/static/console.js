@@ -97,11 +97,21 @@ function row(entry) {
   return item;
 }
 
+// Rows are drawn once a frame: a layout for each message would fall behind a busy backend.
+let undrawn = [];
+
 function show(entry) {
-  if (!matches(entry)) return;
+  undrawn.push(entry);
+  if (undrawn.length === 1) requestAnimationFrame(draw);
+  // A page that is not seen gets no frames.
+  if (undrawn.length > ROWS_MAX) undrawn.shift();
+}
+
+function draw() {
   const { log, rows } = page;
   const atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 40;
-  rows.append(row(entry));
+  rows.append(...undrawn.filter(matches).map(row));
+  undrawn = [];
   while (rows.children.length > ROWS_MAX) rows.firstChild.remove();
   if (atEnd) log.scrollTop = log.scrollHeight;
 }
@@ -109,6 +119,7 @@ function show(entry) {
 function showAll() {
   // Rows that are only shown again are nothing to read out.
   page.log.setAttribute('aria-live', 'off');
+  undrawn = [];
   // What came since the pause waits for its end, whatever is filtered meanwhile.
   const open = paused ? entries.slice(0, Math.max(0, frozen - dropped)) : entries;
   page.rows.replaceChildren(...open.filter(matches).map(row));
