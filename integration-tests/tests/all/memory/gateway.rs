@@ -58,7 +58,15 @@ async fn unfinished_heads_and_silent_handshakes_take_a_bounded_share() {
     let silent = sending(wss, CONNECTIONS, b"", 1).await;
     stands(&gateway, &memory, "silent TLS handshakes").await;
     drop(silent);
-    // A ClientHello of 64 KiB of which the last byte never comes.
+}
+
+#[tokio::test]
+async fn unfinished_client_hellos_take_a_bounded_share() {
+    let gateway = Gateway::echo(&[]).await;
+    gateway.still_echoes().await;
+    let memory = Memory::of(gateway.node.ready.pid);
+    let wss = gateway.node.ready.wss.expect("the listener was asked for");
+    // Of 64 KiB, of which the last bytes never come.
     let mut hello = vec![0x16, 3, 1, 0x40, 0, 1, 0, 0xff, 0xf0];
     hello.resize(5 + 0x4000, 0);
     for _ in 0..2 {
