@@ -225,7 +225,7 @@ fn build_anew(folder: &Path, witness: &Witness, with: With) -> Result<Log, Store
             unframe(key, framed)?;
             filling.record(key, framed)
         })?;
-        old.scan_audit(&mut |number, entry| filling.audit(number, entry))
+        old.scan_audit(|number, entry| filling.audit(number, entry))
     })?;
     let expected = meta.map_or(0, |meta| meta.records);
     if n_records != expected {

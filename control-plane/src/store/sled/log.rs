@@ -151,7 +151,7 @@ impl Log {
     /// Visits the audit entries, oldest first.
     pub(super) fn scan_audit(
         &self,
-        visit: &mut dyn FnMut(u64, &[u8]) -> Result<(), StoreError>,
+        mut visit: impl FnMut(u64, &[u8]) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         guarded("read", || {
             for row in &self.audit {
