@@ -29,7 +29,7 @@ pub struct Ask {
     pub client_id: String,
     /// For how many seconds the token shall be valid; 0 for as long as may be.
     pub lifetime_seconds: i64,
-    /// The scopes that are requested, separated by blanks.
+    /// The scopes that are requested, separated by spaces.
     pub scope: String,
 }
 
@@ -40,7 +40,7 @@ pub struct Issued {
     pub token: Secret,
     /// When it stops being valid.
     pub expires_at: Timestamp,
-    /// The scopes that it has, separated by blanks.
+    /// The scopes that it has, separated by spaces.
     pub scope: String,
 }
 

@@ -372,6 +372,18 @@ pub(super) const SHOTS: &[Shot] = &[
         "/admin/deny-policies/create",
         &[],
     ),
+    shot(
+        "admin-application-keys",
+        ADMIN,
+        "/admin/application-keys",
+        &[],
+    ),
+    shot(
+        "admin-application-key",
+        ADMIN,
+        "/admin/application-keys?q=Dashboard",
+        &[Do::Follow("Production key")],
+    ),
     shot("admin-counters", ADMIN, "/admin/counters", &[]),
     shot("admin-users", ADMIN, "/admin/users", &[]),
     shot("admin-user-new", ADMIN, "/admin/users/create", &[]),
