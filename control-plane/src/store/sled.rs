@@ -217,7 +217,13 @@ fn build_anew(folder: &Path, witness: &Witness, with: With) -> Result<Log, Store
     }
     let old = Log::open(&aside::copy(folder, with)?)?;
     let meta = old.meta()?;
-    witness.check(meta.map_or(0, |meta| meta.number.get()))?;
+    let is_confirmed = witness.check(meta.map_or(0, |meta| meta.number.get()))?;
+    if with == With::LogAlone && !is_confirmed {
+        // sled may have found the log empty.
+        return Err(StoreError::corrupt(
+            "its snapshot cannot be used, and its file `witness` does not show that nothing is missing without it",
+        ));
+    }
     let mut n_records = 0;
     let log = Log::build(&part, meta.as_ref(), |filling| {
         old.scan(&mut |key, framed| {

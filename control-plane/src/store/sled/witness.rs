@@ -39,14 +39,14 @@ impl Witness {
         Ok(Self(Mutex::new(file)))
     }
 
-    /// Refuses a log that is behind what was once answered.
+    /// Refuses a log that is behind what was once answered. Whether the witness shows that it is not.
     ///
-    /// A witness that is cut or garbage proves nothing, as one that is missing: the log is what must be whole.
-    pub(super) fn check(&self, kept: u64) -> Result<(), StoreError> {
+    /// A witness that is cut or garbage shows nothing, as one that is missing: the log is what must be whole.
+    pub(super) fn check(&self, kept: u64) -> Result<bool, StoreError> {
         let text = self.read().map_err(|e| super::failed("read", &e))?;
         // A new store has answered nothing yet.
         if text.is_empty() && kept == 0 {
-            return Ok(());
+            return Ok(false);
         }
         let answered = unframe(KEY, text.trim_ascii_end())
             .ok()
@@ -55,14 +55,14 @@ impl Witness {
             Some(answered) if kept < answered => Err(StoreError::corrupt(format!(
                 "it is at number {kept}, but had answered number {answered}"
             ))),
-            Some(_) => Ok(()),
+            Some(_) => Ok(true),
             None => {
                 tracing::warn!(
                     number = kept,
                     "the store's file `witness` is damaged, so nothing shows whether the store is the latest; compare \
                      the number with the last one in the log of this process"
                 );
-                Ok(())
+                Ok(false)
             }
         }
     }

@@ -129,6 +129,29 @@ fn a_snapshot_that_an_earlier_version_left_may_be_missing_cut_or_garbage() {
     );
 }
 
+#[test]
+fn without_snapshot_and_witness_nothing_shows_that_an_earlier_log_is_whole_so_it_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    layout::write_as_before(folder.path());
+    fs::remove_file(folder.path().join("witness")).unwrap();
+    for path in bytes(folder.path()).keys() {
+        if path
+            .file_name()
+            .unwrap()
+            .to_string_lossy()
+            .starts_with("snap.")
+        {
+            fs::write(path, "cut").unwrap();
+        }
+    }
+    let before = bytes(folder.path());
+    let error = SledStore::open(folder.path()).unwrap_err();
+    assert!(matches!(error, StoreError::Corrupt { .. }), "{error}");
+    let mut after = bytes(folder.path());
+    after.remove(&folder.path().join("witness"));
+    assert!(after == before, "a file was changed");
+}
+
 /// sled writes a snapshot when it opens a log again, and from then on cannot always read the log without it.
 #[test]
 fn a_store_never_needs_a_snapshot_however_often_it_is_opened() {
