@@ -29,8 +29,8 @@ pub enum Problem {
     /// A form is larger than it may be.
     #[error("the form is too large")]
     TooLarge,
-    /// A form does not read.
-    #[error("the form does not read")]
+    /// A form cannot be read.
+    #[error("the form cannot be read")]
     Unreadable,
     /// There is no such page.
     #[error("there is no such page")]
@@ -145,8 +145,8 @@ impl Problem {
             ),
             Self::Unreadable => told(
                 StatusCode::BAD_REQUEST,
-                "This form does not read",
-                "It is not as a browser sends it".to_owned(),
+                "The form could not be read",
+                "It is not in the format that browsers send".to_owned(),
                 "Nothing was changed.",
             ),
             Self::Method => told(
@@ -191,7 +191,7 @@ fn of_service(error: &ServiceError) -> Told {
         ),
         ServiceError::Invalid(_) => (
             StatusCode::BAD_REQUEST,
-            "That does not read",
+            "The request is not valid",
             "Nothing was changed.",
         ),
         ServiceError::AlreadyExists { .. } | ServiceError::FailedPrecondition { .. } => (
