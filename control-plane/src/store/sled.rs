@@ -1,8 +1,9 @@
 //! The embedded default: sled 0.34. Only this module and those below it know it.
 //!
 //! A commit is one transaction, and on the disk before it is answered: first the log, then the witness. sled repairs a
-//! damaged log by forgetting its tail, in silence, so nothing is trusted to it that it cannot prove: records carry
-//! checksums and are counted, and a witness beside the log holds a number that the log must have reached. A write that
+//! damaged log by forgetting its tail, in silence, so it is checked when it is read: records carry checksums and are
+//! counted, audit entries have no gap, and a witness beside the log holds a number that the log must have reached. An
+//! earlier version of a record in the place of the latest would not be noticed. A write that
 //! meets a full disk hangs in it for good, so free space is asked for before every write. Whatever replaces everything
 //! is built beside the log and takes its place whole; opening a store does so, too.
 
@@ -197,7 +198,11 @@ fn open_log(folder: &Path, witness: &Witness) -> Result<Log, StoreError> {
     {
         // What is in the log need not be lost with a snapshot that is cut or garbage.
         aside::clear(folder).map_err(io)?;
-        built = build_anew(folder, witness, With::LogAlone).or(built);
+        built = match build_anew(folder, witness, With::LogAlone) {
+            // The first says more about what is damaged.
+            Err(StoreError::Corrupt { .. }) => built,
+            found => found,
+        };
     }
     if built.is_err() {
         // Half a log must not take the last of a disk.
@@ -205,23 +210,30 @@ fn open_log(folder: &Path, witness: &Witness) -> Result<Log, StoreError> {
     }
     let log = built?;
     aside::exchange(folder).map_err(io)?;
+    if let Some(meta) = log.meta()? {
+        // It may have been damaged, or behind by a commit that was not answered.
+        witness.note(meta.number.get());
+    }
     Ok(log)
 }
 
 /// Builds a log of everything in the present one, and checks that it is all there.
 fn build_anew(folder: &Path, witness: &Witness, with: With) -> Result<Log, StoreError> {
     let part = folder.join(aside::PART);
-    if !folder.join(aside::LOG).exists() {
+    let io = |e: std::io::Error| failed("open", &e);
+    if !folder.join(aside::LOG).try_exists().map_err(io)? {
         witness.check(0)?;
         return Log::build(&part, None, |_| Ok(()));
     }
     let old = Log::open(&aside::copy(folder, with)?)?;
     let meta = old.meta()?;
     let is_confirmed = witness.check(meta.map_or(0, |meta| meta.number.get()))?;
-    if with == With::LogAlone && !is_confirmed {
-        // sled may have found the log empty.
+    let reads_as_empty =
+        meta.is_none() && aside::log_size(folder).map_err(io)? > log::WITHOUT_A_COMMIT;
+    if !is_confirmed && (with == With::LogAlone || reads_as_empty) {
+        // Where sled does not find the beginning of a log, or its end, it takes the log for empty.
         return Err(StoreError::corrupt(
-            "its snapshot cannot be used, and its file `witness` does not show that nothing is missing without it",
+            "its log cannot be read as it was written, and its file `witness` does not show that nothing is missing",
         ));
     }
     let mut n_records = 0;
@@ -231,7 +243,19 @@ fn build_anew(folder: &Path, witness: &Witness, with: With) -> Result<Log, Store
             unframe(key, framed)?;
             filling.record(key, framed)
         })?;
-        old.scan_audit(|number, entry| filling.audit(number, entry))
+        let mut before = None;
+        old.scan_audit(|number, entry| {
+            if before.is_some_and(|before| number != before + 1) {
+                return Err(missing_audit(number));
+            }
+            before = Some(number);
+            filling.audit(number, entry)
+        })?;
+        let number = meta.map_or(0, |meta| meta.number.get());
+        match before {
+            Some(last) if last != number => Err(missing_audit(number + 1)),
+            _ => Ok(()),
+        }
     })?;
     let expected = meta.map_or(0, |meta| meta.records);
     if n_records != expected {
@@ -240,6 +264,10 @@ fn build_anew(folder: &Path, witness: &Witness, with: With) -> Result<Log, Store
         )));
     }
     Ok(log)
+}
+
+fn missing_audit(next: u64) -> StoreError {
+    StoreError::corrupt(format!("the audit entry before number {next} is missing"))
 }
 
 /// Refuses what needs so many bytes of the disk when they are not free.

@@ -36,7 +36,7 @@ pub(super) enum With {
 pub(super) fn settle(folder: &Path) -> io::Result<()> {
     clear(folder)?;
     let (log, whole) = (folder.join(LOG), folder.join(WHOLE));
-    if !whole.exists() {
+    if !whole.try_exists()? {
         return Ok(());
     }
     remove(&log)?;
@@ -56,10 +56,15 @@ pub(super) fn copy(folder: &Path, with: With) -> Result<PathBuf, StoreError> {
     Ok(copy)
 }
 
+/// How many bytes the file of the log has.
+pub(super) fn log_size(folder: &Path) -> io::Result<u64> {
+    Ok(fs::metadata(folder.join(LOG).join("db"))?.len())
+}
+
 /// Whether the log has a snapshot.
 pub(super) fn has_snapshot(folder: &Path) -> io::Result<bool> {
     let log = folder.join(LOG);
-    if !log.exists() {
+    if !log.try_exists()? {
         return Ok(false);
     }
     for entry in fs::read_dir(log)? {
@@ -73,11 +78,11 @@ pub(super) fn has_snapshot(folder: &Path) -> io::Result<bool> {
 /// Puts the log in `sled.part` in the place of the one in `sled`.
 pub(super) fn exchange(folder: &Path) -> io::Result<()> {
     let (log, whole, part) = (folder.join(LOG), folder.join(WHOLE), folder.join(PART));
-    if log.exists() {
+    if log.try_exists()? {
         durable::rename(&log, &whole)?;
     }
     durable::rename(&part, &log)?;
-    if whole.exists() {
+    if whole.try_exists()? {
         // By this one step it stops to count; what follows may be cut off.
         durable::rename(&whole, &part)?;
     }
@@ -90,11 +95,13 @@ pub(super) fn clear(folder: &Path) -> io::Result<()> {
     remove(&folder.join(PART))
 }
 
-/// Removes what sled makes anew.
+/// Removes what sled makes anew, and a snapshot that was not finished, which sled would take for the latest.
 fn forget_derived(copy: &Path, with: With) -> io::Result<()> {
     for entry in fs::read_dir(copy)? {
         let entry = entry?;
-        if entry.file_name() == "conf" || with == With::LogAlone && is_snapshot(&entry) {
+        let name = entry.file_name();
+        let is_part = name.to_string_lossy().ends_with(".generating");
+        if name == "conf" || is_part || with == With::LogAlone && is_snapshot(&entry) {
             fs::remove_file(entry.path())?;
         }
     }

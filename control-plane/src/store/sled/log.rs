@@ -63,6 +63,9 @@ pub(super) const OPENING: u64 = 2 << 20;
 /// How much of a log that is built anew everything takes, in its own sizes.
 pub(super) const AMPLIFICATION_ANEW: u64 = 4;
 
+/// A log in which there is no commit has fewer bytes.
+pub(super) const WITHOUT_A_COMMIT: u64 = 1024;
+
 /// How long a log that was closed may take to let go of its lock: its threads end a moment after it is dropped.
 const RELEASE_DEADLINE: Duration = Duration::from_secs(5);
 const RELEASE_STEP: Duration = Duration::from_millis(5);

@@ -118,7 +118,7 @@ fn a_store_that_is_refused_is_left_as_it_was_found() {
 fn an_opening_that_was_cut_off_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     fill(folder.path());
-    // As it is when the copy is whole and sled has begun to repair.
+    // As an earlier version left it when the copy was whole and sled had begun to repair.
     let before = folder.path().join("sled.before");
     fs::create_dir(&before).unwrap();
     copy(&folder.path().join("sled"), &before);
@@ -148,6 +148,23 @@ fn a_log_that_is_garbage_is_refused_with_what_to_do() {
     fs::write(folder.path().join("sled/db"), b"garbage").unwrap();
     let error = SledStore::open(folder.path()).unwrap_err();
     assert!(error.to_string().contains("restore a backup"), "{error}");
+}
+
+#[test]
+fn a_store_that_lacks_an_audit_entry_is_refused() {
+    for lost in [COMMITS, COMMITS / 2] {
+        let folder = tempfile::tempdir().unwrap();
+        fill(folder.path());
+        // As after a start on a log of which a part could not be read.
+        let db = sled::open(folder.path().join("sled")).unwrap();
+        let audit = db.open_tree("audit").unwrap();
+        audit.remove(lost.to_be_bytes()).unwrap().unwrap();
+        drop((audit, db));
+        let error = SledStore::open(folder.path()).unwrap_err();
+        let text = error.to_string();
+        let expected = format!("the audit entry before number {} is missing", lost + 1);
+        assert!(text.contains(&expected), "{text}");
+    }
 }
 
 #[test]

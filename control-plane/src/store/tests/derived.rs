@@ -152,6 +152,49 @@ fn without_snapshot_and_witness_nothing_shows_that_an_earlier_log_is_whole_so_it
     assert!(after == before, "a file was changed");
 }
 
+#[test]
+fn a_log_that_reads_as_empty_is_refused_where_nothing_shows_that_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(SledStore::open(folder.path()).unwrap());
+    // Without a commit it is empty, and opens.
+    drop(SledStore::open(folder.path()).unwrap());
+    fill(folder.path());
+    fs::remove_file(folder.path().join("witness")).unwrap();
+    let log = folder.path().join("sled/db");
+    let mut damaged = fs::read(&log).unwrap();
+    for head in damaged.chunks_mut(512 << 10) {
+        head[..16].fill(0x5a);
+    }
+    fs::write(&log, &damaged).unwrap();
+    let error = SledStore::open(folder.path()).unwrap_err();
+    assert!(matches!(error, StoreError::Corrupt { .. }), "{error}");
+    assert!(fs::read(&log).unwrap() == damaged, "the log was changed");
+}
+
+#[test]
+fn a_snapshot_that_was_not_finished_is_not_taken_for_the_latest() {
+    let folder = tempfile::tempdir().unwrap();
+    layout::write_as_before(folder.path());
+    // Without it, the log would not be believed without its snapshot.
+    fs::remove_file(folder.path().join("witness")).unwrap();
+    let part = folder.path().join("sled/snap.FFFFFFFFFFFFFFFF.generating");
+    fs::write(part, "half of what it was to be").unwrap();
+    assert_is_whole(folder.path(), layout::COMMITS, "with half a snapshot");
+}
+
+#[test]
+fn a_witness_that_was_damaged_is_whole_again_after_a_start() {
+    let folder = tempfile::tempdir().unwrap();
+    fill(folder.path());
+    let witness = folder.path().join("witness");
+    let whole = fs::read(&witness).unwrap();
+    for damaged in [b"".as_slice(), b"garbage"] {
+        fs::write(&witness, damaged).unwrap();
+        drop(SledStore::open(folder.path()).unwrap());
+        assert!(fs::read(&witness).unwrap() == whole);
+    }
+}
+
 /// sled writes a snapshot when it opens a log again, and from then on cannot always read the log without it.
 #[test]
 fn a_store_never_needs_a_snapshot_however_often_it_is_opened() {
