@@ -210,10 +210,9 @@ fn open_log(folder: &Path, witness: &Witness) -> Result<Log, StoreError> {
     }
     let log = built?;
     aside::exchange(folder).map_err(io)?;
-    if let Some(meta) = log.meta()? {
-        // It may have been damaged, or behind by a commit that was not answered.
-        witness.note(meta.number.get());
-    }
+    // It may have been damaged, or behind by a commit that was not answered. Of a new store it says that it is empty: a
+    // first commit that is cut off leaves a log that reads as empty, too.
+    witness.note(log.meta()?.map_or(0, |meta| meta.number.get()));
     Ok(log)
 }
 

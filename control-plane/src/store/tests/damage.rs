@@ -4,6 +4,7 @@ use std::{fs, path::Path};
 
 use tidegate_proto::revision::RevisionNumber;
 
+use super::layout;
 use crate::store::{
     Store as _, StoreError,
     change::{Change, Meta},
@@ -156,7 +157,7 @@ fn a_store_that_lacks_an_audit_entry_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         fill(folder.path());
         // As after a start on a log of which a part could not be read.
-        let db = sled::open(folder.path().join("sled")).unwrap();
+        let db = layout::opened(&folder.path().join("sled"));
         let audit = db.open_tree("audit").unwrap();
         audit.remove(lost.to_be_bytes()).unwrap().unwrap();
         drop((audit, db));

@@ -1,7 +1,12 @@
 //! A store as earlier versions wrote it: large values as sled keeps them, in files of their own, and a log that was opened
 //! more than once, which sled cannot always read without its snapshot.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::Path,
+    thread,
+    time::{Duration, Instant},
+};
 
 use super::commits::{change, contents};
 use crate::store::{Store as _, change::Contents, record::frame, sled::SledStore};
@@ -12,10 +17,7 @@ pub(super) const COMMITS: u64 = 12;
 pub(super) fn write_as_before(folder: &Path) {
     for number in 1..=COMMITS {
         let contents = contents(number).unwrap();
-        let db = sled::Config::new()
-            .path(folder.join("sled"))
-            .open()
-            .unwrap();
+        let db = opened(&folder.join("sled"));
         let records = db.open_tree("records").unwrap();
         for (key, value) in &contents.records {
             records.insert(key, &**value).unwrap();
@@ -33,6 +35,18 @@ pub(super) fn write_as_before(folder: &Path) {
         frame("witness", &format!("{COMMITS:020}")),
     )
     .unwrap();
+}
+
+/// Opens a log of sled's own, once the threads of the one that was dropped have let go of it.
+pub(super) fn opened(path: &Path) -> sled::Db {
+    let began = Instant::now();
+    loop {
+        match sled::open(path) {
+            Ok(db) => return db,
+            Err(error) => assert!(began.elapsed() < Duration::from_secs(10), "{error}"),
+        }
+        thread::yield_now();
+    }
 }
 
 fn n_blobs(folder: &Path) -> usize {
