@@ -19,6 +19,7 @@ use tidegate_kit::durable;
 mod aside;
 mod lock;
 mod log;
+mod pieces;
 mod witness;
 
 use super::{

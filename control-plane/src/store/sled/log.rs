@@ -26,7 +26,10 @@ use sled::{
 };
 use tidegate_kit::durable;
 
-use super::{check_space, failed};
+use super::{
+    check_space, failed,
+    pieces::{Kind, PIECE, cut, piece_key, pieces_of},
+};
 use crate::store::{
     StoreError, Visit,
     change::{Change, Meta},
@@ -51,12 +54,6 @@ const META_KEY: &str = "meta";
 /// log.
 const CACHE: u64 = 128 << 20;
 
-/// What a value may have at most without being cut. sled keeps up to some twenty values in a page, and a page of 128 KiB
-/// becomes a blob.
-const PIECE: usize = 4096;
-/// In place of a large value: this byte, with which no record begins, and how many pieces there are.
-const IN_PIECES: u8 = 0;
-
 /// What opening a log takes of a disk beside what is in it: sled fills up the segment with which it ends, and writes a
 /// snapshot of where everything is.
 pub(super) const OPENING: u64 = 2 << 20;
@@ -71,14 +68,6 @@ const RELEASE_DEADLINE: Duration = Duration::from_secs(5);
 const RELEASE_STEP: Duration = Duration::from_millis(5);
 /// How much of a log that is built is given to sled at a time.
 const BATCH_BYTES: usize = 1 << 20;
-
-/// Whose values pieces are: the first byte of their keys.
-#[derive(Clone, Copy)]
-#[repr(u8)]
-enum Kind {
-    Record = b'r',
-    Audit = b'a',
-}
 
 // === impl Log ===
 
@@ -346,38 +335,6 @@ fn put(
         pieces.remove(piece_key(kind, key, index))?;
     }
     Ok(())
-}
-
-/// What is kept under a value's key, and its pieces.
-fn cut(value: &[u8]) -> (Vec<u8>, std::slice::Chunks<'_, u8>) {
-    if value.len() <= PIECE && value.first() != Some(&IN_PIECES) {
-        let none: &[u8] = &[];
-        return (value.to_vec(), none.chunks(PIECE));
-    }
-    let pieces = value.chunks(PIECE);
-    let n_pieces = u32::try_from(pieces.len()).expect("no value has 16 TiB");
-    let mut stored = vec![IN_PIECES];
-    stored.extend(n_pieces.to_be_bytes());
-    (stored, pieces)
-}
-
-/// In how many pieces a value lies; none when it is there itself.
-fn pieces_of(stored: &IVec) -> Result<u32, StoreError> {
-    match stored.split_first() {
-        Some((&IN_PIECES, n_pieces)) => n_pieces
-            .try_into()
-            .map(u32::from_be_bytes)
-            .map_err(|_| StoreError::corrupt("a large value does not tell its pieces")),
-        _ => Ok(0),
-    }
-}
-
-fn piece_key(kind: Kind, key: &[u8], index: u32) -> Vec<u8> {
-    let mut piece = vec![kind as u8];
-    piece.extend_from_slice(key);
-    piece.push(0);
-    piece.extend(index.to_be_bytes());
-    piece
 }
 
 /// sled panics on some damage; that is a damaged store like any other.
