@@ -257,12 +257,18 @@ impl Registration {
         self.replaced.clone()
     }
 
-    /// The node runs `number`, but for these.
+    /// The node says that it runs `number`, but for these.
     pub(super) fn acknowledged(&self, number: RevisionNumber, rejections: Vec<RejectionView>) {
-        self.update(|view| {
+        self.update(|_| {});
+        self.runs(number, rejections);
+    }
+
+    /// The node runs `number`, but for these, whether it knows the number or not.
+    pub(super) fn runs(&self, number: RevisionNumber, mut rejections: Vec<RejectionView>) {
+        rejections.truncate(REJECTIONS_MAX);
+        self.change(|view| {
             view.number = number;
             view.rejections = rejections;
-            view.rejections.truncate(REJECTIONS_MAX);
         });
     }
 
@@ -279,7 +285,8 @@ impl Registration {
         ledger: Option<LedgerView>,
     ) {
         self.update(|view| {
-            view.number = number;
+            // The node knows the number of the last batch. What came after it changed nothing that the node runs.
+            view.number = view.number.max(number);
             view.open_sessions = open_sessions;
             view.ledger = ledger;
         });
@@ -292,12 +299,19 @@ impl Registration {
         self.fleet.used().tell(&self.key, self.stream, word, now)
     }
 
+    /// Changes the view by what the node has just said.
     fn update(&self, change: impl FnOnce(&mut NodeView)) {
         let now = self.fleet.now();
+        self.change(|view| {
+            view.last_word = now;
+            change(view);
+        });
+    }
+
+    fn change(&self, change: impl FnOnce(&mut NodeView)) {
         if let Some(entry) = self.fleet.lock().by_name.get_mut(&self.key)
             && entry.stream == self.stream
         {
-            entry.view.last_word = now;
             change(&mut entry.view);
         }
     }

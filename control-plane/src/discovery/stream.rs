@@ -84,9 +84,11 @@ impl NodeStream {
         loop {
             if flying.is_none() {
                 let target = self.projected.borrow_and_update().clone();
-                // Of the number that it runs it may lack what it refused because of something that is gone by now.
-                if running != Some(target.number()) || self.held.lacks(&target) {
+                if running.is_none() || self.held.lacks(&target) {
                     flying = Some(self.send(target).await?);
+                } else if running != Some(target.number()) {
+                    // Most commits change nothing that this node runs. It runs the new number as it is.
+                    running = Some(self.up_to_date(&target));
                 }
             }
             let deadline = (heard + SILENCE_MAX).min(
@@ -146,6 +148,24 @@ impl NodeStream {
         })
     }
 
+    /// The node holds all of `target` already, but for what it refuses; gives the number of it.
+    fn up_to_date(&mut self, target: &Projection) -> RevisionNumber {
+        self.held.acknowledge(target, []);
+        self.node.runs(target.number(), self.rejections());
+        target.number()
+    }
+
+    /// What the node refuses.
+    fn rejections(&self) -> Vec<RejectionView> {
+        let refused = self.held.refused().iter();
+        let views = refused.map(|(key, refusal)| RejectionView {
+            resource: key.to_string(),
+            version: refusal.version,
+            reason: refusal.reason.clone(),
+        });
+        views.collect()
+    }
+
     fn alive(&self, beat: Beat) {
         let ledger = beat.ledger.and_then(|ledger| {
             let shared = match ledger.kind() {
@@ -189,13 +209,7 @@ impl NodeStream {
         });
         let rejected: Vec<_> = rejected.collect();
         self.held.acknowledge(&flying.target, rejected);
-        let refused = self.held.refused().iter();
-        let views = refused.map(|(key, refusal)| RejectionView {
-            resource: key.to_string(),
-            version: refusal.version,
-            reason: refusal.reason.clone(),
-        });
-        self.node.acknowledged(number, views.collect());
+        self.node.acknowledged(number, self.rejections());
         tracing::debug!(node = self.name, %number, took = ?flying.sent.elapsed(), "acknowledged");
         Ok(number)
     }

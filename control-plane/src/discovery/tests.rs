@@ -331,6 +331,34 @@ async fn a_node_that_is_up_to_date_is_told_so() {
 }
 
 #[tokio::test]
+async fn a_commit_that_changes_nothing_a_node_runs_is_not_sent_and_the_node_is_up_to_date() {
+    let mut plane = Plane::start().await;
+    let mut node = plane.join("n", vec![]).await;
+    node.reach(plane.latest()).await;
+    let told = plane.latest();
+    for _ in 0..3 {
+        // The working copy of an API; gateways run a revision of it.
+        plane.commit(|world| {
+            world.change_api(1, |api| api.design.description.push('!'));
+        });
+        let latest = plane.world.0.number();
+        plane.sees("n", |view| view.number == latest).await;
+    }
+    node.say(Message::Beat(Beat {
+        number: told,
+        open_sessions: 3,
+        ..Beat::default()
+    }))
+    .await;
+    let view = plane.sees("n", |view| view.open_sessions == 3).await;
+    assert_eq!(view.number, plane.world.0.number());
+    plane.commit(|world| world.register(7));
+    // Nothing was sent in between: the next batch is the first with this.
+    assert_eq!(node.batch().await.number, plane.latest());
+    plane.stop().await;
+}
+
+#[tokio::test]
 async fn while_a_batch_is_unacknowledged_changes_gather_for_the_next() {
     let mut plane = Plane::start().await;
     let mut node = plane.join("n", vec![]).await;
