@@ -111,7 +111,7 @@ pub struct DiscoveryConfig {
 pub struct LimitsConfig {
     /// Open connections at each door.
     pub connections: usize,
-    /// Open connections at each door from one address.
+    /// Open connections at each door from one address; 0 for no limit of its own.
     pub connections_per_address: usize,
     /// How long a TLS handshake, and then the head of a request, may take, in seconds. A gateway has it twice to join.
     pub handshake_seconds: u64,

@@ -19,7 +19,12 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto::Builder,
 };
-use tidegate_kit::{backoff::Backoff, fault_log::FaultLog, renewal::Shown, tasks::Tasks};
+use tidegate_kit::{
+    accept::Acceptor,
+    connections::{ConnectionLimits, ConnectionSlot, client_network},
+    renewal::Shown,
+    tasks::Tasks,
+};
 use tokio::{
     net::{TcpListener, TcpStream},
     time::timeout,
@@ -27,14 +32,12 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-pub mod accept;
 pub mod budget;
 pub mod deadline;
 pub mod metered;
 pub mod people;
 mod messages;
 
-use accept::{Fault, Gate, Pass};
 use budget::{Account, Budget};
 
 use crate::config::LimitsConfig;
@@ -65,8 +68,6 @@ const LOOK: Duration = Duration::from_secs(10);
 const PING_AFTER: Duration = Duration::from_secs(30);
 /// How long that sign may take.
 const PONG_WITHIN: Duration = Duration::from_secs(20);
-/// Lines in the log about a door in a minute.
-const LINES: usize = 6;
 
 const MIB: usize = 1024 * 1024;
 /// So many times what people have is there for gateways: after a restart all of them say at once what they hold.
@@ -86,7 +87,7 @@ pub struct Door {
 pub struct Limits {
     /// Open connections at the door.
     pub connections: usize,
-    /// Open connections from one address.
+    /// Open connections from one address; 0 for no limit of its own.
     pub connections_per_address: usize,
     /// For the TLS handshake, then until there is a first request, and for the head of each further one in HTTP/1.1.
     pub handshake: Duration,
@@ -190,39 +191,19 @@ impl Door {
     /// Accepts until the tasks are told to stop, each connection in a task of its own.
     pub async fn serve(self, router: Router, tasks: Tasks) {
         let stopping = tasks.stopping();
-        let gate = Gate::new(self.limits.connections, self.limits.connections_per_address);
-        let mut backoff = Backoff::new(Duration::from_millis(5), Duration::from_secs(1));
-        let log = FaultLog::new(LINES);
+        let open =
+            ConnectionLimits::new(self.limits.connections, self.limits.connections_per_address);
+        let mut acceptor = Acceptor::new(self.name, self.listener);
         loop {
-            let accepted = tokio::select! {
-                biased;
-                () = stopping.cancelled() => return,
-                accepted = self.listener.accept() => accepted,
-            };
-            let (stream, peer) = match accepted {
-                Ok(accepted) => accepted,
+            let (stream, peer) = match acceptor.accept(&stopping, |_| {}).await {
+                Ok(Some(accepted)) => accepted,
+                Ok(None) => return,
                 Err(cause) => {
-                    match Fault::of(&cause) {
-                        Fault::Connection => {}
-                        Fault::Exhausted => {
-                            let wait = backoff.wait();
-                            // Each connection that ends makes room for one, so that success and failure alternate.
-                            if let Some(line) = log.fault(&cause.to_string()) {
-                                let suppressed = line.suppressed;
-                                tracing::warn!(door = self.name, %cause, ?wait, suppressed, "cannot accept for now");
-                            }
-                            tokio::time::sleep(wait).await;
-                        }
-                        Fault::Fatal => {
-                            tracing::error!(door = self.name, %cause, "the door is closed");
-                            return;
-                        }
-                    }
-                    continue;
+                    tracing::error!(door = self.name, %cause, "the door is closed");
+                    return;
                 }
             };
-            backoff.reset();
-            let Some(pass) = gate.enter(peer.ip()) else {
+            let Some(slot) = open.take(peer.ip()) else {
                 tracing::debug!(door = self.name, %peer, "too many connections");
                 continue;
             };
@@ -233,7 +214,7 @@ impl Door {
                 peer,
                 router: router.clone(),
                 tasks: tasks.clone(),
-                pass,
+                slot,
             };
             tasks.spawn_bare(connection.run(stream));
         }
@@ -247,7 +228,7 @@ struct Connection {
     peer: SocketAddr,
     router: Router,
     tasks: Tasks,
-    pass: Pass,
+    slot: ConnectionSlot,
 }
 
 impl Connection {
@@ -275,7 +256,7 @@ impl Connection {
             }
         };
         let router = self.router;
-        let account = self.limits.budget.account(accept::subscriber(peer.ip()));
+        let account = self.limits.budget.account(client_network(peer.ip()));
         let (charged, charges_answers) = (account.clone(), self.limits.charges_answers);
         let admission = Admission::default();
         let admitted = admission.0.clone();
@@ -284,7 +265,7 @@ impl Connection {
         let service = hyper::service::service_fn(move |mut request: http::Request<Incoming>| {
             first.cancel();
             let extensions = request.extensions_mut();
-            extensions.insert(Peer(accept::subscriber(peer.ip())));
+            extensions.insert(Peer(client_network(peer.ip())));
             extensions.insert(admission.clone());
             let answer = metered::serve(router.clone(), charged.clone(), charges_answers, request);
             async { Ok::<_, Infallible>(answer.await) }
@@ -331,7 +312,7 @@ impl Connection {
         if let Err(cause) = ended {
             tracing::debug!(door, %peer, %cause, "connection ended");
         }
-        drop(self.pass);
+        drop(self.slot);
     }
 }
 

@@ -13,13 +13,13 @@ use axum::{
     routing::{get, post},
 };
 use serde::Serialize;
-use tidegate_kit::readiness::Readiness;
+use tidegate_kit::{connections::ConnectionLimits, readiness::Readiness};
 use tokio::{net::TcpListener, sync::watch};
 use tokio_util::sync::CancellationToken;
 
 mod connections;
 
-use crate::{admit::slots::Slots, session::Gateway};
+use crate::session::Gateway;
 
 /// What the door shows and what it may order.
 #[derive(Clone, Debug)]
@@ -27,7 +27,7 @@ pub struct Operators {
     /// The sessions, the snapshot and the metrics.
     pub gateway: Arc<Gateway>,
     /// The connections, sessions or not.
-    pub slots: Slots,
+    pub connections: ConnectionLimits,
     /// What is still waited for.
     pub readiness: Readiness,
     /// The node's name.
@@ -118,7 +118,7 @@ async fn status(State(operators): State<Operators>) -> impl IntoResponse {
         node: &operators.node,
         number: gateway.snapshots.load().number().get(),
         sessions: gateway.registry.len(),
-        connections: operators.slots.taken(),
+        connections: operators.connections.open(),
         connected: *operators.connected.borrow(),
         ready: waiting_for.is_empty(),
         waiting_for,

@@ -20,7 +20,6 @@ use crate::{
     snapshot::{Snapshot, Snapshots, model::Api},
 };
 
-pub mod slots;
 pub mod deny;
 pub mod limits;
 pub mod permit;

@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use serde::Serialize;
 use tidegate_kit::{
     clock::Clock,
+    connections::ConnectionLimits,
     readiness::{Blocker, Readiness},
     renewal::{Renewal, Shown},
     tasks::Tasks,
@@ -18,13 +19,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     admin::{self, Operators},
-    admit::slots::Slots,
     auth::Authenticator,
     config::{Config, Door},
     control::{self, enrolment::Enrolment},
     drain::drain,
     handshake::HeadLimits,
-    listen::{Entrance, ListenError, Listener, tls},
+    listen::{self, ListenContext, ListenError, Listener, tls},
     metrics::Metrics,
     quota::{
         Quotas, Shared,
@@ -231,10 +231,14 @@ impl App {
         );
         control.spawn("expire", expire);
         let limits = &self.config.limits;
-        let slots = Slots::new(limits.connections, limits.connections_per_address);
+        let connections = ConnectionLimits::with_overflow(
+            limits.connections,
+            limits.connections_per_address,
+            listen::MAX_REFUSED_WITH_ANSWER,
+        );
         let operators = Operators {
             gateway: gateway.clone(),
-            slots: slots.clone(),
+            connections: connections.clone(),
             readiness: self.readiness.clone(),
             node: node.into(),
             connected,
@@ -242,14 +246,14 @@ impl App {
         };
         control.spawn("admin", admin::serve(self.operators, operators, stopping));
 
-        let entrance = Entrance {
-            slots,
+        let context = ListenContext {
+            limits: connections,
             metrics: gateway.metrics.clone(),
             tasks: sessions.clone(),
             tls_deadline: limits.head_seconds.0,
         };
         let close = CancellationToken::new();
-        let doors = serve(self.doors, &entrance, &gateway, (&close, &self.leave));
+        let doors = serve(self.doors, &context, &gateway, (&close, &self.leave));
         self.leave.cancelled().await;
         // In this order: nobody is sent here any more, nobody is let in any more, and who is here is told to go.
         let _not_ready = self.readiness.block("draining");
@@ -298,7 +302,7 @@ type ServedDoor = JoinHandle<Result<(), ListenError>>;
 /// Serves every door until it is told to close; one that breaks makes the node leave.
 fn serve(
     doors: Vec<Listener>,
-    entrance: &Entrance,
+    context: &ListenContext,
     gateway: &Arc<Gateway>,
     (close, leave): (&CancellationToken, &CancellationToken),
 ) -> Vec<ServedDoor> {
@@ -307,9 +311,9 @@ fn serve(
         .map(|door| {
             let gateway = gateway.clone();
             let serve = move |accepted| session::run(gateway.clone(), accepted);
-            let run = door.run(entrance.clone(), close.clone(), serve);
+            let run = door.run(context.clone(), close.clone(), serve);
             let leave = leave.clone();
-            entrance.tasks.spawn("accept", async move {
+            context.tasks.spawn("accept", async move {
                 run.await.inspect_err(|error| {
                     tracing::error!(%error, "a door broke; the node leaves");
                     leave.cancel();

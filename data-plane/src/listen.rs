@@ -1,17 +1,21 @@
-//! ACCEPT: opens the doors, takes connections in, and hands each to the session as `Accepted`.
+//! ACCEPT: binds the listeners, accepts connections, and hands each to the session as `Accepted`.
 //!
-//! It decides what a failed accept means and how many connections there may be; it reads nothing but a TLS handshake.
-//! Called by `app`, once a door.
+//! Takes each connection's slot within the connection limits, and reads nothing but a TLS handshake. Called by `app`,
+//! once for each listener.
 
 use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
 
-use tidegate_kit::{backoff::Backoff, fault_log::FaultLog, renewal::Shown, tasks::Tasks};
+use tidegate_kit::{
+    accept::{AcceptFault, Acceptor},
+    connections::{ConnectionLimits, ConnectionSlot},
+    renewal::Shown,
+    tasks::Tasks,
+};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    admit::slots::{Slot, Slots},
     listen::peer::Peer,
     metrics::{DropCause, Metrics},
     socket::{self, Socket},
@@ -23,33 +27,33 @@ pub mod peer;
 /// Connections that the kernel completes before they are accepted. Bursts of reconnects after a drain are of this size.
 const BACKLOG: u32 = 4096;
 
-/// Lines in the log about a door in a minute.
-const LINES: usize = 6;
+/// Connections beyond the limits that are accepted to be refused with an answer; any more are dropped.
+pub const MAX_REFUSED_WITH_ANSWER: usize = 64;
 
 /// A client connection that may send a request.
 #[derive(Debug)]
 pub struct Accepted {
-    /// The bytes, decrypted where the door is `wss://`.
+    /// The bytes, decrypted if the listener is `wss://`.
     pub io: Socket,
     /// Who is at the other end.
     pub peer: Peer,
-    /// The connection's place among those that the node may hold.
-    pub slot: Slot,
+    /// The connection's slot within the connection limits.
+    pub slot: ConnectionSlot,
 }
 
-/// One bound door.
+/// A bound listening socket.
 pub struct Listener {
     socket: TcpListener,
     address: SocketAddr,
     tls: Option<Shown>,
 }
 
-/// What a door needs of the node.
+/// What the listeners of a node share.
 #[derive(Clone, Debug)]
-pub struct Entrance {
-    /// The places that there are.
-    pub slots: Slots,
-    /// Where arrivals are counted.
+pub struct ListenContext {
+    /// How many connections there may be.
+    pub limits: ConnectionLimits,
+    /// Where connections are counted.
     pub metrics: Arc<Metrics>,
     /// Where the tasks of connections run.
     pub tasks: Tasks,
@@ -57,15 +61,15 @@ pub struct Entrance {
     pub tls_deadline: Duration,
 }
 
-/// A door that cannot be opened or that stopped working.
+/// A listener that cannot be bound or that stopped working.
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
-    /// The address is taken, not allowed or not there.
+    /// The address is in use, not permitted or not available.
     #[error("cannot listen on {address}: {cause}; is another process on that port?")]
     Bind {
         /// The address.
         address: SocketAddr,
-        /// What the system says.
+        /// The error of the operating system.
         cause: io::Error,
     },
     /// The listening socket itself is broken.
@@ -73,26 +77,15 @@ pub enum ListenError {
     Accept {
         /// The address.
         address: SocketAddr,
-        /// What the system says.
+        /// The error of the operating system.
         cause: io::Error,
     },
-}
-
-/// What a failed accept says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum AcceptFault {
-    /// The listening socket is of no use any more.
-    Fatal,
-    /// That one connection broke before it was taken.
-    ThisConnection,
-    /// File descriptors, memory or buffers ran out; trying again at once would spin.
-    Exhausted,
 }
 
 // === impl Listener ===
 
 impl Listener {
-    /// Opens a door; `tls` makes it `wss://`. Must be called inside the runtime that will serve it.
+    /// Binds a listener; with `tls` it is `wss://`. Must be called inside the runtime that will serve it.
     ///
     /// # Errors
     /// When the address cannot be bound.
@@ -117,19 +110,19 @@ impl Listener {
         })
     }
 
-    /// The address that is really bound.
+    /// The address that is bound, with the port that the system chose for port 0.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Takes connections in until `stop`; each is served by a task of its own.
+    /// Accepts connections until `stop`; each is served by a task of its own.
     ///
     /// # Errors
     /// When the listening socket breaks.
     pub async fn run<F, Served>(
         self,
-        entrance: Entrance,
+        context: ListenContext,
         stop: CancellationToken,
         serve: F,
     ) -> Result<(), ListenError>
@@ -137,90 +130,27 @@ impl Listener {
         F: Fn(Accepted) -> Served + Clone + Send + Sync + 'static,
         Served: Future<Output = ()> + Send + 'static,
     {
-        let mut backoff = Backoff::new(Duration::from_millis(10), Duration::from_secs(1));
-        let log = FaultLog::new(LINES);
+        let Self {
+            socket,
+            address,
+            tls,
+        } = self;
+        let name = if tls.is_some() { "wss" } else { "ws" };
+        let mut acceptor = Acceptor::new(name, socket);
+        let metrics = context.metrics.clone();
+        let on_fault = |fault| match fault {
+            AcceptFault::Exhausted => metrics.connection_dropped(DropCause::Exhausted),
+            AcceptFault::Connection | AcceptFault::Fatal => {
+                metrics.connection_dropped(DropCause::Accept);
+            }
+        };
         loop {
-            // Stopping first: a node that drains takes nobody in, however many are waiting.
-            let accepted = tokio::select! {
-                biased;
-                () = stop.cancelled() => return Ok(()),
-                accepted = self.socket.accept() => accepted,
-            };
-            match accepted {
-                Ok((stream, remote)) => {
-                    backoff.reset();
-                    self.take(stream, remote, &entrance, serve.clone());
+            let accepted = acceptor.accept(&stop, on_fault).await;
+            match accepted.map_err(|cause| ListenError::Accept { address, cause })? {
+                None => return Ok(()),
+                Some((stream, remote)) => {
+                    take(stream, remote, tls.as_ref(), &context, serve.clone());
                 }
-                Err(cause) => match AcceptFault::of(&cause) {
-                    AcceptFault::Fatal => {
-                        let address = self.address;
-                        return Err(ListenError::Accept { address, cause });
-                    }
-                    AcceptFault::ThisConnection => {
-                        entrance.metrics.connection_dropped(DropCause::Accept);
-                    }
-                    AcceptFault::Exhausted => {
-                        let wait = backoff.wait();
-                        // Each connection that ends makes room for one, so that success and failure alternate.
-                        if let Some(line) = log.fault(&cause.to_string()) {
-                            let suppressed = line.suppressed;
-                            tracing::warn!(%cause, ?wait, suppressed, "cannot accept connections for now; raise the limit on open files if this lasts");
-                        }
-                        entrance.metrics.connection_dropped(DropCause::Exhausted);
-                        tokio::select! {
-                            biased;
-                            () = stop.cancelled() => return Ok(()),
-                            () = tokio::time::sleep(wait) => {}
-                        }
-                    }
-                },
-            }
-        }
-    }
-
-    fn take<F, Served>(&self, stream: TcpStream, remote: SocketAddr, entrance: &Entrance, serve: F)
-    where
-        F: Fn(Accepted) -> Served + Send + Sync + 'static,
-        Served: Future<Output = ()> + Send + 'static,
-    {
-        let metrics = &entrance.metrics;
-        metrics.connection_accepted(self.tls.is_some());
-        let Some(slot) = entrance.slots.take(remote.ip()) else {
-            metrics.connection_dropped(DropCause::OverLimit);
-            return;
-        };
-        if socket::prepare(&stream).is_err() {
-            metrics.connection_dropped(DropCause::Accept);
-            return;
-        }
-        let peer = Peer {
-            address: remote,
-            secure: self.tls.is_some(),
-        };
-        match &self.tls {
-            None => {
-                let accepted = Accepted {
-                    io: Socket::Plain(stream),
-                    peer,
-                    slot,
-                };
-                entrance.tasks.spawn_bare(serve(accepted));
-            }
-            Some(shown) => {
-                let acceptor = TlsAcceptor::from(shown.load_full());
-                let (metrics, deadline) = (metrics.clone(), entrance.tls_deadline);
-                entrance.tasks.spawn_bare(async move {
-                    // Boxed, so that its buffers are not part of the session's future.
-                    let shaken = Box::pin(tls::shake(&acceptor, stream, deadline)).await;
-                    drop(acceptor);
-                    match shaken {
-                        Ok(io) => serve(Accepted { io, peer, slot }).await,
-                        Err(cause) => {
-                            tracing::debug!(peer = %peer.address, %cause, "no TLS with a client");
-                            metrics.connection_dropped(DropCause::Tls);
-                        }
-                    }
-                });
             }
         }
     }
@@ -235,34 +165,54 @@ impl fmt::Debug for Listener {
     }
 }
 
-// === impl AcceptFault ===
-
-impl AcceptFault {
-    fn of(error: &io::Error) -> Self {
-        use io::ErrorKind;
-
-        /// `EBADF` is 9 on every Unix.
-        const BAD_DESCRIPTOR: i32 = 9;
-
-        if error.raw_os_error() == Some(BAD_DESCRIPTOR) {
-            return Self::Fatal;
+fn take<F, Served>(
+    stream: TcpStream,
+    remote: SocketAddr,
+    tls: Option<&Shown>,
+    context: &ListenContext,
+    serve: F,
+) where
+    F: Fn(Accepted) -> Served + Send + Sync + 'static,
+    Served: Future<Output = ()> + Send + 'static,
+{
+    let metrics = &context.metrics;
+    metrics.connection_accepted(tls.is_some());
+    let Some(slot) = context.limits.take(remote.ip()) else {
+        metrics.connection_dropped(DropCause::OverLimit);
+        return;
+    };
+    if socket::prepare(&stream).is_err() {
+        metrics.connection_dropped(DropCause::Accept);
+        return;
+    }
+    let peer = Peer {
+        address: remote,
+        secure: tls.is_some(),
+    };
+    match tls {
+        None => {
+            let accepted = Accepted {
+                io: Socket::Plain(stream),
+                peer,
+                slot,
+            };
+            context.tasks.spawn_bare(serve(accepted));
         }
-        match error.kind() {
-            ErrorKind::InvalidInput | ErrorKind::NotConnected | ErrorKind::Unsupported => {
-                Self::Fatal
-            }
-            // accept(2): errors already pending on the new socket are passed on as errors of accept.
-            ErrorKind::ConnectionAborted
-            | ErrorKind::ConnectionReset
-            | ErrorKind::Interrupted
-            | ErrorKind::WouldBlock
-            | ErrorKind::TimedOut
-            | ErrorKind::PermissionDenied
-            | ErrorKind::HostUnreachable
-            | ErrorKind::NetworkUnreachable
-            | ErrorKind::NetworkDown => Self::ThisConnection,
-            // EMFILE, ENFILE, ENOBUFS, ENOMEM; and whatever is new must not make a hot loop either.
-            _ => Self::Exhausted,
+        Some(shown) => {
+            let acceptor = TlsAcceptor::from(shown.load_full());
+            let (metrics, deadline) = (metrics.clone(), context.tls_deadline);
+            context.tasks.spawn_bare(async move {
+                // Boxed, so its buffers are not part of the session's future.
+                let handshake = Box::pin(tls::handshake(&acceptor, stream, deadline)).await;
+                drop(acceptor);
+                match handshake {
+                    Ok(io) => serve(Accepted { io, peer, slot }).await,
+                    Err(cause) => {
+                        tracing::debug!(peer = %peer.address, %cause, "TLS handshake failed");
+                        metrics.connection_dropped(DropCause::Tls);
+                    }
+                }
+            });
         }
     }
 }

@@ -9,14 +9,13 @@ use std::{
 };
 
 use http::header;
-use tidegate_kit::clock::Clock;
+use tidegate_kit::{clock::Clock, connections::ConnectionSlot};
 use tidegate_proto::reason::Reason;
 
 use crate::{
     admit::{
         Applicant, Desk, admit,
         permit::{Held, Permit},
-        slots::Slot,
     },
     auth::{
         Authenticator,
@@ -93,7 +92,7 @@ struct Kept {
     record: Record,
     permit: Permit,
     /// Last: a connection has its place until it is over.
-    _slot: Slot,
+    _slot: ConnectionSlot,
 }
 
 // === impl Gateway ===
@@ -155,7 +154,7 @@ async fn open(gateway: Arc<Gateway>, accepted: Accepted) -> Option<Box<Opened>> 
     };
     let (request, _) = request.into_parts();
     record.asked(&request.uri, &request.headers);
-    let judged = if slot.is_within() {
+    let judged = if slot.is_within_limits() {
         Offer::validate(request)
     } else {
         Err(Reason::ConnectionLimit)

@@ -1,5 +1,4 @@
-//! Who is at the other end of a client connection, as far as the socket tells. Headers that claim otherwise are not
-//! believed here.
+//! The client's end of a connection as the socket shows it. Headers such as `X-Forwarded-For` are not read here.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -8,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 pub struct Peer {
     /// The address that the socket shows.
     pub address: SocketAddr,
-    /// Whether the client came through the `wss://` door.
+    /// Whether the client came through the `wss://` listener.
     pub secure: bool,
 }
 

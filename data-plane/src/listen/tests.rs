@@ -1,44 +1,13 @@
-//! What a failed accept means, and the `wss://` door.
-
-use std::io::{self, ErrorKind};
+//! The `wss://` listener and the connection limits.
 
 use tidegate_kit::tls::{Authority, Roots, client_config};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_rustls::TlsConnector;
 
-use super::AcceptFault;
 use crate::testing::{Node, echo_backend, masked, open_on, soon};
 
-#[test]
-fn a_failed_accept_is_fatal_about_one_connection_or_about_everybody() {
-    for (error, fault) in [
-        // EMFILE, ENFILE, ENOBUFS and ENOMEM of Linux.
-        (io::Error::from_raw_os_error(24), AcceptFault::Exhausted),
-        (io::Error::from_raw_os_error(23), AcceptFault::Exhausted),
-        (io::Error::from_raw_os_error(105), AcceptFault::Exhausted),
-        (io::Error::from_raw_os_error(12), AcceptFault::Exhausted),
-        (
-            ErrorKind::ConnectionAborted.into(),
-            AcceptFault::ThisConnection,
-        ),
-        (
-            ErrorKind::ConnectionReset.into(),
-            AcceptFault::ThisConnection,
-        ),
-        (
-            ErrorKind::PermissionDenied.into(),
-            AcceptFault::ThisConnection,
-        ),
-        // EBADF and EINVAL: the listening socket is gone or does not listen.
-        (io::Error::from_raw_os_error(9), AcceptFault::Fatal),
-        (ErrorKind::InvalidInput.into(), AcceptFault::Fatal),
-    ] {
-        assert_eq!(AcceptFault::of(&error), fault, "{error}");
-    }
-}
-
 #[tokio::test]
-async fn a_client_talks_through_the_secure_door() {
+async fn a_client_connects_through_the_wss_listener() {
     let dir = tempfile::tempdir().unwrap();
     let authority = Authority::load_or_create(dir.path()).unwrap();
     let identity = authority.issue(&["localhost".to_owned()]).unwrap();
@@ -71,7 +40,7 @@ async fn a_client_talks_through_the_secure_door() {
 }
 
 #[tokio::test]
-async fn a_certificate_that_is_replaced_is_shown_to_whoever_connects_from_then_on() {
+async fn a_replaced_certificate_is_presented_to_new_connections() {
     let dir = tempfile::tempdir().unwrap();
     let issued = |by: &str| {
         let authority = Authority::load_or_create(&dir.path().join(by)).unwrap();
@@ -107,7 +76,7 @@ async fn a_certificate_that_is_replaced_is_shown_to_whoever_connects_from_then_o
 }
 
 #[tokio::test]
-async fn what_is_no_tls_is_dropped_at_the_secure_door() {
+async fn a_connection_without_tls_is_dropped_by_the_wss_listener() {
     let node = Node::start(&format!("ws://{}", echo_backend().await), &[]).await;
     let mut client = tokio::net::TcpStream::connect(node.addresses.wss.unwrap())
         .await
@@ -121,7 +90,7 @@ async fn what_is_no_tls_is_dropped_at_the_secure_door() {
 }
 
 #[tokio::test]
-async fn an_address_has_so_many_places_and_no_more() {
+async fn an_address_may_have_no_more_connections_than_its_limit() {
     let backend = format!("ws://{}", echo_backend().await);
     let node = Node::start(&backend, &["limits.connections_per_address=2"]).await;
     let _held = (node.open().await, node.open().await);

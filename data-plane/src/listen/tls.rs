@@ -1,4 +1,4 @@
-//! The TLS of the `wss://` door: which certificate is shown, and the handshake under a deadline.
+//! TLS of the `wss://` listener: the certificate that it presents, and the handshake with its deadline.
 //!
 //! HTTP/1.1 is the only protocol offered. Called by `app` (the certificate) and `listen` (the handshake).
 
@@ -13,33 +13,33 @@ use tokio_rustls::{TlsAcceptor, TlsStream};
 
 use crate::{config::TlsConfig, socket::Socket};
 
-/// The only protocol there is.
+/// The only protocol that is offered.
 const ALPN: &[&str] = &["http/1.1"];
 
-/// Why a client did not get a TLS session.
+/// Why a TLS handshake failed.
 #[derive(Debug, thiserror::Error)]
-pub enum ShakeError {
+pub enum HandshakeError {
     /// It took too long.
     #[error("the handshake took longer than {0:?}")]
     Timeout(Duration),
-    /// It failed, or the client left.
+    /// It failed, or the client disconnected.
     #[error("the handshake failed: {0}")]
     Failed(#[from] io::Error),
 }
 
-/// A certificate that cannot be shown.
+/// A certificate that cannot be presented.
 #[derive(Debug, thiserror::Error)]
 pub enum CertificateError {
-    /// One of two keys.
+    /// Only one of the two files is configured.
     #[error("set both `tls.cert` and `tls.key`, or neither")]
     Half,
-    /// The files do not hold a certificate and its key.
+    /// The files don't hold a certificate and its key.
     #[error(transparent)]
     Unusable(#[from] TlsError),
 }
 
-/// Prepares the listener's certificate: the configured one, which may be replaced while the node runs, else one that
-/// only itself vouches for.
+/// Prepares the listener's certificate: the configured one, which may be replaced while the node runs, or else a
+/// self-signed one.
 ///
 /// # Errors
 /// When the configured files cannot be used.
@@ -48,7 +48,7 @@ pub fn certificate(config: &TlsConfig) -> Result<Renewal, CertificateError> {
         (Some(chain), Some(key)) => Identity::read(chain, key)?,
         (None, None) => {
             tracing::info!(
-                "the wss listener shows a self-signed certificate; set `tls.cert` and `tls.key` for one that clients trust"
+                "the wss listener presents a self-signed certificate; set `tls.cert` and `tls.key` for one that clients trust"
             );
             Identity::self_signed(&["localhost".to_owned(), "127.0.0.1".to_owned()])?
         }
@@ -58,17 +58,17 @@ pub fn certificate(config: &TlsConfig) -> Result<Renewal, CertificateError> {
     Ok(Renewal::new(files, identity, ALPN)?)
 }
 
-/// Shakes hands with a client.
+/// Performs the TLS handshake with a client.
 ///
 /// # Errors
-/// When it fails or takes longer than `deadline`.
-pub async fn shake(
+/// When the handshake fails or takes longer than `deadline`.
+pub async fn handshake(
     acceptor: &TlsAcceptor,
     stream: TcpStream,
     deadline: Duration,
-) -> Result<Socket, ShakeError> {
+) -> Result<Socket, HandshakeError> {
     let stream = tokio::time::timeout(deadline, acceptor.accept(stream))
         .await
-        .map_err(|_| ShakeError::Timeout(deadline))??;
+        .map_err(|_| HandshakeError::Timeout(deadline))??;
     Ok(Socket::Tls(Box::new(TlsStream::Server(stream))))
 }

@@ -2,7 +2,7 @@
 //! when its world changes.
 
 use futures_util::{SinkExt as _, StreamExt as _};
-use tidegate_kit::tasks::Tasks;
+use tidegate_kit::{connections::ConnectionLimits, tasks::Tasks};
 use tidegate_proto::discovery::v1::{self, resource::Body};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -13,7 +13,6 @@ use tokio_tungstenite::tungstenite::{Message, client::IntoClientRequest as _};
 
 use super::run;
 use crate::{
-    admit::slots::Slots,
     listen::{Accepted, peer::Peer},
     snapshot::fixture::limits,
     socket::Socket,
@@ -650,7 +649,9 @@ async fn an_idle_session_is_a_small_future() {
             address: node.addresses.admin,
             secure: false,
         },
-        slot: Slots::new(1, 0).take([127, 0, 0, 1].into()).unwrap(),
+        slot: ConnectionLimits::new(1, 0)
+            .take([127, 0, 0, 1].into())
+            .unwrap(),
     };
     let future = run(node.gateway.clone(), accepted);
     let size = size_of_val(&future);

@@ -13,4 +13,6 @@ pub mod tasks;
 pub mod tls;
 pub mod renewal;
 pub mod open_files;
+pub mod accept;
+pub mod connections;
 pub mod jwt;
