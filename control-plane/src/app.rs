@@ -34,10 +34,10 @@ const STORE: &str = "store";
 
 /// The control plane, ready to be opened.
 pub struct Bound {
-    people: Door,
-    people_routes: Router,
-    gateways: Door,
-    gateway_routes: Router,
+    management: Door,
+    management_routes: Router,
+    discovery: Door,
+    discovery_routes: Router,
     rotation: Rotation,
     renewal: Renewal,
     tasks: Tasks,
@@ -49,10 +49,10 @@ pub struct Bound {
 pub struct Ready {
     /// The process.
     pub pid: u32,
-    /// The people's door.
-    pub people: SocketAddr,
-    /// The gateways' door.
-    pub gateways: SocketAddr,
+    /// The management listener's address.
+    pub management: SocketAddr,
+    /// The discovery listener's address.
+    pub discovery: SocketAddr,
     /// What clients pin.
     pub ca_cert: PathBuf,
     /// What gateways join with.
@@ -92,7 +92,7 @@ pub async fn build(config: Config) -> anyhow::Result<Bound> {
         key_manager.clone(),
     );
     let nowhere = portal.nowhere();
-    let people_routes = people::routes(
+    let management_routes = people::routes(
         admin
             .routes()
             .await?
@@ -109,7 +109,7 @@ pub async fn build(config: Config) -> anyhow::Result<Bound> {
         number: service.changes(),
         current: Arc::new(move || service.state()),
     };
-    let gateway_routes = discovery::router(settings, feed, fleet, &tasks);
+    let discovery_routes = discovery::router(settings, feed, fleet, &tasks);
 
     // The own certificate is in no file that somebody else replaces: it is issued at each start.
     let replaceable = config.tls.cert.clone().zip(config.tls.key.clone());
@@ -117,26 +117,21 @@ pub async fn build(config: Config) -> anyhow::Result<Bound> {
     let tls = renewal.shown();
     let limits = &config.limits;
     let listen = &config.listen;
-    let people_door = Door::bind(
-        "people",
-        &listen.people,
-        tls.clone(),
-        Limits::people(limits),
-    )
-    .await?;
-    let gateways = Door::bind("gateways", &listen.gateways, tls, Limits::gateways(limits)).await?;
+    let bind = |name, address, limits| Door::bind(name, address, tls.clone(), limits);
+    let management = bind("management", &listen.management, Limits::people(limits)).await?;
+    let discovery = bind("discovery", &listen.discovery, Limits::gateways(limits)).await?;
     let ready = Ready {
         pid: std::process::id(),
-        people: people_door.address(),
-        gateways: gateways.address(),
+        management: management.address(),
+        discovery: discovery.address(),
         ca_cert: certificates.ca_cert,
         join_token_file,
     };
     Ok(Bound {
-        people: people_door,
-        people_routes,
-        gateways,
-        gateway_routes,
+        management,
+        management_routes,
+        discovery,
+        discovery_routes,
         rotation,
         renewal,
         tasks,
@@ -198,7 +193,7 @@ async fn first_start(
 // === impl Bound ===
 
 impl Bound {
-    /// Where the doors really are.
+    /// The addresses that the listeners are bound to.
     #[must_use]
     pub const fn ready(&self) -> &Ready {
         &self.ready
@@ -212,10 +207,10 @@ impl Bound {
         let tasks = &self.tasks;
         self.rotation.start(tasks);
         self.renewal.start(tasks);
-        let people = self.people.serve(self.people_routes, tasks.clone());
-        tasks.spawn("people's door", people);
-        let gateways = self.gateways.serve(self.gateway_routes, tasks.clone());
-        tasks.spawn("gateways' door", gateways);
+        let management = self.management.serve(self.management_routes, tasks.clone());
+        tasks.spawn("management listener", management);
+        let discovery = self.discovery.serve(self.discovery_routes, tasks.clone());
+        tasks.spawn("discovery listener", discovery);
         stop.await;
         tracing::info!("stopping");
         let left = tasks.shut_down(DRAIN).await;

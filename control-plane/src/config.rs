@@ -1,20 +1,21 @@
-//! What an operator may set, nested as the modules that read it. Values and defaults only: layering is
-//! `tidegate_kit::config`'s, and what a value means is the business of the module that gets it. Read by `main`.
+//! The control plane's configuration: keys and defaults only, nested like the modules that read them.
+//!
+//! `tidegate_kit::config` merges the layers, and each module interprets its own values. Read by `main`.
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use tidegate_kit::{secret::Secret, telemetry::TelemetryConfig};
 
-/// Everything that can be set.
+/// The whole configuration of the control plane.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Where state, certificates and secrets of this installation live.
     pub data_dir: PathBuf,
-    /// Where the doors are.
+    /// The addresses of the listeners.
     pub listen: ListenConfig,
-    /// What the doors show.
+    /// The server certificate of both listeners.
     pub tls: TlsConfig,
     /// The first administrator.
     pub admin: AdminConfig,
@@ -22,42 +23,42 @@ pub struct Config {
     pub oauth: OauthConfig,
     /// The configuration stream.
     pub discovery: DiscoveryConfig,
-    /// What strangers may take.
+    /// Limits on connections and requests.
     pub limits: LimitsConfig,
     /// Logs and traces.
     pub telemetry: TelemetryConfig,
 }
 
-/// Where the doors are: addresses with ports; port 0 takes any free one.
+/// The addresses of the listeners, `host:port`; port 0 takes any free port.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ListenConfig {
-    /// The door of people and their tools: admin API and OAuth.
-    pub people: String,
-    /// The door of the gateways.
-    pub gateways: String,
+    /// The management listener: portals, admin API and OAuth.
+    pub management: String,
+    /// The discovery listener, to which gateway nodes connect.
+    pub discovery: String,
 }
 
-/// The server certificate of both doors.
+/// The server certificate of both listeners.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TlsConfig {
-    /// Host names and addresses of the certificate that is made when none is given.
+    /// Host names and IP addresses in the certificate that the control plane issues itself when none is given.
     pub names: Vec<String>,
-    /// A PEM file with a certificate chain; together with `key`. Replaced files are taken up while running.
+    /// A PEM file with a certificate chain; needs `key`. A replaced file is reloaded without a restart.
     pub cert: Option<PathBuf>,
     /// A PEM file with its private key.
     pub key: Option<PathBuf>,
 }
 
-/// The administrator who is made when no user is one.
+/// The administrator who is created when there is none.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AdminConfig {
     /// The user's name.
     pub username: String,
-    /// The first password; when left out, one is made and printed once. It is ignored once there is an admin; then
-    /// `tidegate-control-plane reset-password` sets another.
+    /// The initial password; when left out, one is generated and printed once. It is ignored once there is an admin. To set
+    /// another one then, run `tidegate-control-plane reset-password`.
     pub password: Option<Secret>,
 }
 
@@ -65,17 +66,17 @@ pub struct AdminConfig {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct OauthConfig {
-    /// The `iss` of tokens: the URL by which clients reach the people's door.
+    /// The `iss` claim of tokens: the URL at which clients reach the management listener.
     pub issuer: String,
-    /// The `aud` of tokens, which gateways demand.
+    /// The `aud` claim of tokens, which gateways require.
     pub audience: String,
-    /// What tokens are signed with.
+    /// The algorithm that tokens are signed with.
     pub algorithm: SigningAlgorithm,
-    /// How long a token is valid.
+    /// How long a token is valid, in seconds.
     pub token_lifetime_seconds: u32,
-    /// How old the signing key becomes before a new one replaces it.
+    /// The age at which a signing key is replaced by a new one, in days.
     pub rotate_after_days: u32,
-    /// How long a new signing key is published before it signs, so that every verifier knows it.
+    /// How long a new signing key is published before it is used, in seconds, so that every verifier has it by then.
     pub publish_ahead_seconds: u32,
 }
 
@@ -95,31 +96,31 @@ pub enum SigningAlgorithm {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DiscoveryConfig {
-    /// What a gateway shows to be let in; when left out, one is made and kept in `<data_dir>/join-token`, where it may be
-    /// replaced while the control plane runs.
+    /// The token that gateway nodes authenticate with. When left out, one is generated and kept in `<data_dir>/join-token`,
+    /// where it may be replaced without a restart.
     pub join_token: Option<Secret>,
-    /// How long a burst of changes is gathered before it is sent, in milliseconds.
+    /// How long changes are collected before they are sent as one batch, in milliseconds.
     pub debounce_ms: u64,
-    /// How long a gateway that is not connected any more stays in the list of gateways, in hours. One that stopped in order
-    /// stays no longer than ten minutes.
+    /// How long a disconnected gateway node stays in the list of nodes, in hours. A node that shut down gracefully stays for
+    /// at most ten minutes.
     pub forget_nodes_after_hours: u64,
 }
 
-/// What strangers may take at a door before they are refused.
+/// Limits on connections and requests.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LimitsConfig {
-    /// Open connections at each door.
+    /// Open connections on each listener.
     pub connections: usize,
-    /// Open connections at each door from one address; 0 for no limit of its own.
+    /// Open connections on each listener from one address; 0 for no such limit.
     pub connections_per_address: usize,
-    /// How long a TLS handshake, and then the head of a request, may take, in seconds. A gateway has it twice to join.
+    /// How long a TLS handshake, and then a request head, may take, in seconds. A gateway node has twice as long to join.
     pub handshake_seconds: u64,
-    /// How long the people's door works on one request, in seconds.
+    /// The timeout for one request on the management listener, in seconds.
     pub request_seconds: u64,
-    /// What unanswered requests and unread answers may hold in memory at the people's door, in MiB; at least 16. One
-    /// address has a quarter of it, but at least 16 MiB. Gateways have four times as much together: one that joins needs
-    /// about 60 bytes for each resource that it holds already.
+    /// The memory that pending requests and unread responses may take on the management listener, in MiB; at least 16. One
+    /// address may take a quarter of it, but at least 16 MiB. The discovery listener has four times as much: a node that
+    /// joins needs about 60 bytes for each resource that it already holds.
     pub request_mib: usize,
 }
 
@@ -143,8 +144,8 @@ impl Default for Config {
 impl Default for ListenConfig {
     fn default() -> Self {
         Self {
-            people: "0.0.0.0:9443".to_owned(),
-            gateways: "0.0.0.0:9444".to_owned(),
+            management: "0.0.0.0:9443".to_owned(),
+            discovery: "0.0.0.0:9444".to_owned(),
         }
     }
 }
@@ -217,8 +218,8 @@ mod tests {
     #[test]
     fn an_empty_configuration_has_the_documented_defaults() {
         let config = with(&[]).unwrap();
-        assert_eq!(config.listen.people, "0.0.0.0:9443");
-        assert_eq!(config.listen.gateways, "0.0.0.0:9444");
+        assert_eq!(config.listen.management, "0.0.0.0:9443");
+        assert_eq!(config.listen.discovery, "0.0.0.0:9444");
         assert_eq!(config.oauth.algorithm, SigningAlgorithm::Es256);
         assert_eq!(config.oauth.token_lifetime_seconds, 3600);
     }

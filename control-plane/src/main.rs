@@ -129,7 +129,7 @@ async fn serve(
     config.limits.connections = open_files::fit(config.limits.connections, why);
     let bound = app::build(config).await?;
     let ready = bound.ready();
-    tracing::info!(people = %ready.people, gateways = %ready.gateways, "listening");
+    tracing::info!(management = %ready.management, discovery = %ready.discovery, "listening");
     if let Some(path) = ready_file {
         ready_file::write(&path, &ready)
             .with_context(|| format!("cannot write the ready file {}", path.display()))?;

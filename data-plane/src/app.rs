@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     admin::{self, Operators},
     auth::Authenticator,
-    config::{Config, Door},
+    config::{Config, ListenAddress},
     control::{self, enrolment::Enrolment},
     drain::drain,
     handshake::HeadLimits,
@@ -93,8 +93,8 @@ impl App {
         runtimes: Runtimes,
     ) -> anyhow::Result<Self> {
         let certificate = match config.listen.wss {
-            Door::Off => None,
-            Door::At(_) => Some(tls::certificate(&config.tls)?),
+            ListenAddress::Off => None,
+            ListenAddress::At(_) => Some(tls::certificate(&config.tls)?),
         };
         let (ws, wss) = {
             // A socket belongs to the runtime that is entered when it is made.
@@ -120,7 +120,7 @@ impl App {
             connector: Connector::new(&config.upstream, authorities.trust()),
             registry: Registry::default(),
             // A ledger that goes away in the middle of a handshake is given up before.
-            patience: config.ledger.patience_seconds.0 * 3 / 2,
+            patience: config.ledger.unavailable_after_seconds.0 * 3 / 2,
             metrics: Arc::new(Metrics::with_ledger(&quotas.link().stats)),
             quotas,
             clock: Clock::System,
@@ -333,10 +333,10 @@ async fn closed(doors: Vec<ServedDoor>) -> anyhow::Result<()> {
     outcome
 }
 
-fn open(door: Door, tls: Option<Shown>) -> Result<Option<Listener>, ListenError> {
-    match door {
-        Door::Off => Ok(None),
-        Door::At(address) => Listener::bind(address, tls).map(Some),
+fn open(address: ListenAddress, tls: Option<Shown>) -> Result<Option<Listener>, ListenError> {
+    match address {
+        ListenAddress::Off => Ok(None),
+        ListenAddress::At(address) => Listener::bind(address, tls).map(Some),
     }
 }
 
@@ -381,7 +381,7 @@ fn quotas(config: &Config, tasks: &Tasks) -> anyhow::Result<Quotas> {
     let shared = Shared {
         ledger: Ledger::new(target, &config.environment),
         timeout: ledger.timeout_seconds.0,
-        patience: ledger.patience_seconds.0,
+        patience: ledger.unavailable_after_seconds.0,
         nodes: ledger.nodes,
     };
     Ok(Quotas::shared(shared, tasks))

@@ -1,6 +1,6 @@
-//! What a gateway node can be told: the keys, their defaults, and what they mean. `docs/CONFIG.md` lists them.
+//! The configuration of a gateway node: keys and defaults only. `docs/CONFIG.md` lists them.
 //!
-//! Only shapes and defaults live here; reading the layers is the kit's, and acting on a setting is its owner's.
+//! `tidegate_kit::config` merges the layers, and each module interprets its own values.
 
 use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -11,102 +11,102 @@ use tidegate_kit::{secret::Secret, telemetry::TelemetryConfig};
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Where the node keeps its last good snapshot.
+    /// The directory in which the node keeps its last good configuration.
     pub data_dir: PathBuf,
-    /// The node's name in the fleet, unique in its environment; the host name and the port when empty.
+    /// The node's name, unique in its environment. When empty, the host name and the port.
     pub node: String,
     /// The gateway environment whose deployments the node runs.
     pub environment: String,
-    /// Where the configuration comes from.
+    /// The control plane from which the node gets its configuration.
     pub control_plane: ControlPlaneConfig,
-    /// Where the node listens.
+    /// The addresses of the listeners.
     pub listen: ListenConfig,
     /// The certificate of the `wss://` listener.
     pub tls: TlsConfig,
-    /// How much the node takes on, and how long it waits for clients.
+    /// Limits on client connections.
     pub limits: LimitsConfig,
-    /// How the node reaches backends.
+    /// Connections to backends.
     pub upstream: UpstreamConfig,
-    /// The ledger of quotas that the node shares with others.
+    /// The ledger of quotas that the node shares with other nodes.
     pub ledger: LedgerConfig,
-    /// What open sessions are held to.
+    /// Timeouts of open sessions.
     pub relay: RelayConfig,
-    /// How the node leaves.
+    /// Graceful shutdown.
     pub drain: DrainConfig,
     /// Logs and traces.
     pub telemetry: TelemetryConfig,
 }
 
-/// Where the configuration comes from.
+/// The control plane from which the node gets its configuration.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ControlPlaneConfig {
-    /// The control plane's door for gateways, `https://host:port`.
+    /// The control plane's discovery listener, `https://host:port`.
     pub address: String,
-    /// The certificate of the control plane's authority, PEM; needed. It is read for each connection, and may hold the
-    /// certificates of several authorities while one takes the place of another.
+    /// The CA certificate that the control plane's certificate is verified with, PEM; required. It is read for each
+    /// connection, and may hold several CA certificates while one replaces another.
     pub ca_cert: Option<PathBuf>,
-    /// What the node shows to be let in.
+    /// The token that the node authenticates with.
     pub join_token: Option<Secret>,
-    /// A file that holds the join token in its first line, where `join_token` is not set. It is read for each connection.
+    /// A file with the join token in its first line, used when `join_token` is not set. It is read for each connection.
     pub join_token_file: Option<PathBuf>,
 }
 
-/// Where the node listens.
+/// The addresses of the listeners.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ListenConfig {
-    /// `ws://` clients.
-    pub ws: Door,
-    /// `wss://` clients.
-    pub wss: Door,
-    /// Operators: health, metrics, status, drain.
+    /// The listener for `ws://` clients.
+    pub ws: ListenAddress,
+    /// The listener for `wss://` clients.
+    pub wss: ListenAddress,
+    /// The admin listener: health, metrics, status, drain.
     pub admin: SocketAddr,
 }
 
-/// A listener's address, or `off`.
+/// The address of a listener, or `off`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Door {
-    /// Not opened.
+pub enum ListenAddress {
+    /// There is no such listener.
     Off,
-    /// Opened there; port 0 takes any free port.
+    /// Listen here; port 0 takes any free port.
     At(SocketAddr),
 }
 
-/// The certificate of the `wss://` listener; one that only itself vouches for is made when both are left out.
+/// The certificate of the `wss://` listener. A self-signed one is generated when both keys are left out.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TlsConfig {
-    /// The certificate and its chain, PEM; together with `key`. Replaced files are taken up while running.
+    /// A PEM file with a certificate chain; needs `key`. A replaced file is reloaded without a restart.
     pub cert: Option<PathBuf>,
-    /// The private key, PEM.
+    /// A PEM file with its private key.
     pub key: Option<PathBuf>,
 }
 
-/// How much the node takes on, and how long it waits for clients.
+/// Limits on client connections.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LimitsConfig {
-    /// Client connections at once.
+    /// Concurrent client connections.
     pub connections: usize,
-    /// Client connections at once from one address; 0 for no limit of its own.
+    /// Concurrent client connections from one address; 0 for no such limit.
     pub connections_per_address: usize,
-    /// Bytes of a request head.
+    /// The maximum size of a request head, in bytes.
     pub head_bytes: usize,
     /// How long a TLS handshake, and then a request head, may take.
     pub head_seconds: Seconds,
 }
 
-/// How the node reaches backends.
+/// Connections to backends.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct UpstreamConfig {
-    /// How long resolving the backend's name, connecting, and TLS may take together.
+    /// How long DNS resolution, the TCP connection and the TLS handshake to a backend may take together.
     pub connect_seconds: Seconds,
-    /// How long the backend may take to answer the upgrade.
+    /// How long the backend may take to answer the WebSocket handshake.
     pub handshake_seconds: Seconds,
-    /// Authorities that are trusted for `wss://` backends besides the system's, PEM. A replaced file is used within half
-    /// a minute.
+    /// CA certificates for `wss://` backends in addition to the system's, PEM. A replaced file is reloaded within half a
+    /// minute.
     pub ca_cert: Option<PathBuf>,
 }
 
@@ -114,46 +114,48 @@ pub struct UpstreamConfig {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LedgerConfig {
-    /// A Redis: `redis://[user:password@]host:port/db`, `rediss://` for TLS, `redis+sentinel://host:port,…/master`, or
-    /// `redis+cluster://host:port,…`. A query says what sentinels themselves ask for:
-    /// `?sentinel_user=…&sentinel_password=…&sentinel_tls=true`. Without a URL the node shares its quotas with nobody.
+    /// The URL of a Redis: `redis://[user:password@]host:port/db`, `rediss://` for TLS,
+    /// `redis+sentinel://host:port,…/master`, or `redis+cluster://host:port,…`. Credentials and TLS of the sentinels
+    /// themselves go into the query: `?sentinel_user=…&sentinel_password=…&sentinel_tls=true`. Without a URL, the node
+    /// counts quotas on its own.
     pub url: Option<Secret>,
-    /// The user that the node logs in to Redis as, where the URL names none. Redis's default user when empty.
+    /// The Redis user, if the URL has none. When empty, Redis's default user.
     pub username: Option<String>,
-    /// The password for Redis, where the URL holds none; taken as it is, without percent signs. Empty for none.
+    /// The Redis password, if the URL has none; not percent-encoded. Empty for none.
     pub password: Option<Secret>,
-    /// A file that holds the password, where `ledger.password` is not set or empty. It is read each time the node connects,
-    /// so that a changed password needs no restart. One line end behind the password is not part of it.
+    /// A file with the password, used when `ledger.password` is not set or empty. It is read for each connection, so a
+    /// changed password needs no restart. One trailing newline is ignored.
     pub password_file: Option<PathBuf>,
-    /// The authority of Redis's certificate, PEM, where it is not the system's.
+    /// The CA certificate for Redis, PEM, if it isn't among the system's.
     pub ca_cert: Option<PathBuf>,
-    /// How long Redis may take to answer.
+    /// The timeout for one request to Redis.
     pub timeout_seconds: Seconds,
-    /// How long Redis may be silent before plans and policies go by what they say of that.
-    pub patience_seconds: Seconds,
-    /// How many nodes share the quotas, as long as Redis has never said so.
+    /// How long Redis may fail to answer before the node considers it unavailable. Plans and policies then apply their
+    /// `without_ledger` setting.
+    pub unavailable_after_seconds: Seconds,
+    /// How many nodes share the quotas. It is used until Redis has reported the number for the first time.
     pub nodes: u32,
 }
 
-/// What open sessions are held to.
+/// Timeouts of open sessions.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RelayConfig {
-    /// How long no message may pass in either direction; 0 for ever.
+    /// How long a session may carry no message in either direction; 0 for no limit.
     pub idle_seconds: Seconds,
-    /// After how long a silence of a peer the gateway pings it; 0 never.
+    /// How long a peer may be silent before the gateway pings it; 0 disables pings.
     pub ping_seconds: Seconds,
-    /// How long a pinged peer may stay silent.
+    /// How long a peer may take to answer a ping.
     pub pong_seconds: Seconds,
-    /// How long a close handshake may take.
+    /// How long a closing handshake may take.
     pub close_seconds: Seconds,
 }
 
-/// How the node leaves.
+/// Graceful shutdown.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DrainConfig {
-    /// Over how long open sessions are closed when the node is told to stop.
+    /// The period over which open sessions are closed when the node shuts down.
     pub seconds: Seconds,
 }
 
@@ -183,7 +185,7 @@ impl Default for Config {
 }
 
 impl fmt::Display for Config {
-    /// One `key = value` a line, secrets redacted.
+    /// One `key = value` per line, secrets redacted.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let value = serde_json::to_value(self).map_err(|_| fmt::Error)?;
         write_keys(f, "", &value)
@@ -219,16 +221,16 @@ impl Default for ControlPlaneConfig {
 impl Default for ListenConfig {
     fn default() -> Self {
         Self {
-            ws: Door::At(SocketAddr::from(([0, 0, 0, 0], 9099))),
-            wss: Door::At(SocketAddr::from(([0, 0, 0, 0], 8099))),
+            ws: ListenAddress::At(SocketAddr::from(([0, 0, 0, 0], 9099))),
+            wss: ListenAddress::At(SocketAddr::from(([0, 0, 0, 0], 8099))),
             admin: SocketAddr::from(([127, 0, 0, 1], 9100)),
         }
     }
 }
 
-// === impl Door ===
+// === impl ListenAddress ===
 
-impl Serialize for Door {
+impl Serialize for ListenAddress {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::Off => serializer.serialize_str("off"),
@@ -237,7 +239,7 @@ impl Serialize for Door {
     }
 }
 
-impl<'de> Deserialize<'de> for Door {
+impl<'de> Deserialize<'de> for ListenAddress {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         if text == "off" {
@@ -245,7 +247,7 @@ impl<'de> Deserialize<'de> for Door {
         }
         text.parse().map(Self::At).map_err(|_| {
             serde::de::Error::custom(format!(
-                "`{text}` is no address to listen on; write `IP:port` or `off`"
+                "`{text}` is not a listen address; write `IP:port` or `off`"
             ))
         })
     }
@@ -257,9 +259,9 @@ impl Default for LimitsConfig {
     fn default() -> Self {
         Self {
             connections: 200_000,
-            // Whole offices and other gateways come from one address; operators who face strangers set it.
+            // Whole offices and other gateways share one address; set it where clients are on the public internet.
             connections_per_address: 0,
-            // What nginx and HAProxy allow by default is 8 to 32 KiB; tokens with many claims need some of it.
+            // nginx and HAProxy allow 8 to 32 KiB by default; tokens with many claims need some of it.
             head_bytes: 16 * 1024,
             head_seconds: Seconds::new(10),
         }
@@ -277,7 +279,7 @@ impl Default for LedgerConfig {
             password_file: None,
             ca_cert: None,
             timeout_seconds: Seconds(Duration::from_millis(250)),
-            patience_seconds: Seconds(Duration::from_secs(1)),
+            unavailable_after_seconds: Seconds(Duration::from_secs(1)),
             nodes: 1,
         }
     }
@@ -321,16 +323,16 @@ impl Default for DrainConfig {
 // === impl Seconds ===
 
 impl Seconds {
-    /// Longer waits than a century are mistakes, and would overflow clocks.
+    /// About a century: longer durations are mistakes, and would overflow clocks.
     const MAX: f64 = 3.2e9;
 
-    /// So many whole seconds.
+    /// A duration of whole seconds.
     #[must_use]
     pub const fn new(seconds: u64) -> Self {
         Self(Duration::from_secs(seconds))
     }
 
-    /// The duration, or `None` when it is zero and so means "never".
+    /// The duration, or `None` for zero, which means "never".
     #[must_use]
     pub const fn unless_zero(self) -> Option<Duration> {
         if self.0.is_zero() { None } else { Some(self.0) }
@@ -354,7 +356,7 @@ impl<'de> Deserialize<'de> for Seconds {
             Ok(Self(Duration::from_secs_f64(seconds)))
         } else {
             Err(serde::de::Error::custom(format!(
-                "`{seconds}` is no number of seconds; it must be between 0 and {}",
+                "`{seconds}` is not a valid number of seconds; it must be between 0 and {}",
                 Self::MAX
             )))
         }
@@ -367,7 +369,7 @@ mod tests {
 
     use tidegate_kit::config::load_from;
 
-    use super::{Config, Door, Seconds};
+    use super::{Config, ListenAddress, Seconds};
 
     fn load(sets: &[&str]) -> Result<Config, String> {
         let sets: Vec<_> = sets.iter().map(|&s| s.to_owned()).collect();
@@ -386,9 +388,9 @@ mod tests {
         .unwrap();
         assert_eq!(
             config.listen.ws,
-            Door::At(SocketAddr::from(([127, 0, 0, 1], 0)))
+            ListenAddress::At(SocketAddr::from(([127, 0, 0, 1], 0)))
         );
-        assert_eq!(config.listen.wss, Door::Off);
+        assert_eq!(config.listen.wss, ListenAddress::Off);
         assert_eq!(
             config.limits.head_seconds,
             Seconds(Duration::from_millis(250))

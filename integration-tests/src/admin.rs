@@ -27,7 +27,7 @@ use crate::control_plane::{ControlPlane, PASSWORD};
 pub struct Admin {
     /// The connection, signed in.
     pub channel: Channel,
-    /// The people's door.
+    /// The URL of the management listener.
     pub url: String,
     /// The authority of its certificate.
     pub ca_cert: PathBuf,

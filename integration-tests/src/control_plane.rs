@@ -30,10 +30,10 @@ pub struct ControlPlane {
 pub struct Ready {
     /// The process id.
     pub pid: u32,
-    /// The door of people and their tools.
-    pub people: SocketAddr,
-    /// The gateways' door.
-    pub gateways: SocketAddr,
+    /// The management listener's address.
+    pub management: SocketAddr,
+    /// The discovery listener's address.
+    pub discovery: SocketAddr,
     /// The certificate of its authority.
     pub ca_cert: PathBuf,
     /// What gateways show to be let in.
@@ -69,8 +69,8 @@ impl ControlPlane {
         let data = format!("data_dir={}", folder.join("control-plane").display());
         for set in [
             data.as_str(),
-            "listen.people=127.0.0.1:0",
-            "listen.gateways=127.0.0.1:0",
+            "listen.management=127.0.0.1:0",
+            "listen.discovery=127.0.0.1:0",
         ] {
             command.args(["--set", set]);
         }
@@ -87,10 +87,10 @@ impl ControlPlane {
         self.folder.join("control-plane")
     }
 
-    /// The people's door.
+    /// The URL of the management listener.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("https://{}", self.ready.people)
+        format!("https://{}", self.ready.management)
     }
 
     /// Kills it and starts it again on the same addresses, so that its gateways find it.
@@ -100,8 +100,8 @@ impl ControlPlane {
     pub async fn restart(&mut self) {
         self.process.kill();
         let mut sets = self.sets.clone();
-        sets.push(format!("listen.people={}", self.ready.people));
-        sets.push(format!("listen.gateways={}", self.ready.gateways));
+        sets.push(format!("listen.management={}", self.ready.management));
+        sets.push(format!("listen.discovery={}", self.ready.discovery));
         let command = Self::command(&self.folder, &sets);
         self.process = Process::start("control-plane", &self.folder, command);
         self.ready = self.process.ready(&ready_file(&self.folder)).await;

@@ -34,7 +34,7 @@ pub struct DataPlane {
 /// Where a data plane gets its configuration from.
 #[derive(Clone, Debug)]
 pub struct Upstream {
-    /// The control plane's gateways' door.
+    /// The control plane's discovery listener.
     pub address: SocketAddr,
     /// The certificate of its authority.
     pub ca_cert: PathBuf,

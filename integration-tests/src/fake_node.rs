@@ -41,12 +41,12 @@ impl FakeNode {
         let tls = ClientTlsConfig::new()
             .ca_certificate(Certificate::from_pem(pem))
             .domain_name("localhost");
-        let channel = Endpoint::new(format!("https://{}", ready.gateways))
+        let channel = Endpoint::new(format!("https://{}", ready.discovery))
             .and_then(|endpoint| endpoint.tls_config(tls))
             .expect("the address is good")
             .connect()
             .await
-            .expect("the gateways' door is open");
+            .expect("the discovery listener accepts connections");
         let (words, receiver) = mpsc::channel(8);
         let hello = NodeMessage {
             message: Some(Message::Hello(hello)),

@@ -89,7 +89,7 @@ impl Stack {
     async fn add_data_plane_in(&mut self, environment: &[(String, String)]) -> &DataPlane {
         let ready = &self.control_plane.ready;
         let upstream = Upstream {
-            address: ready.gateways,
+            address: ready.discovery,
             ca_cert: ready.ca_cert.clone(),
             join_token_file: ready.join_token_file.clone(),
         };

@@ -1,4 +1,4 @@
-//! A client of the control plane's people's door: a gRPC channel that trusts the control plane's own CA and carries a
+//! A client of the control plane's management listener: a gRPC channel that trusts the control plane's own CA and carries a
 //! bearer token, and the OAuth token endpoint. For `up` and for the integration tests.
 
 use std::{path::Path, sync::Arc, time::Duration};
@@ -112,7 +112,7 @@ pub async fn token(url: &str, ca_cert: &Path, id: &str, secret: &str) -> anyhow:
     Ok(token.context("the answer has no access_token")?.to_owned())
 }
 
-/// Sends a form to the people's door, with HTTP Basic credentials if there are any.
+/// Sends a form to the management listener, with HTTP Basic credentials if there are any.
 ///
 /// # Errors
 /// When nobody answers with HTTP.
@@ -135,7 +135,7 @@ pub async fn post_form(
     exchange(url, ca_cert, request.as_bytes()).await
 }
 
-/// Gets a page of the people's door.
+/// Gets a page of the management listener.
 ///
 /// # Errors
 /// When nobody answers with HTTP.

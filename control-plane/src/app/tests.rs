@@ -33,8 +33,8 @@ fn config(dir: &Path) -> Config {
         data_dir: dir.to_owned(),
         ..Config::default()
     };
-    config.listen.people = "127.0.0.1:0".to_owned();
-    config.listen.gateways = "127.0.0.1:0".to_owned();
+    config.listen.management = "127.0.0.1:0".to_owned();
+    config.listen.discovery = "127.0.0.1:0".to_owned();
     config.admin.password = Some(Secret::new(PASSWORD.to_owned()));
     config
 }
@@ -59,7 +59,7 @@ impl Running {
         let tls = ClientTlsConfig::new()
             .ca_certificate(ca)
             .domain_name("localhost");
-        let endpoint = Channel::from_shared(format!("https://{}", self.ready.people)).unwrap();
+        let endpoint = Channel::from_shared(format!("https://{}", self.ready.management)).unwrap();
         endpoint.tls_config(tls).unwrap().connect().await.unwrap()
     }
 }
@@ -119,12 +119,12 @@ async fn what_was_created_is_there_after_a_restart() {
 }
 
 #[tokio::test]
-async fn the_people_s_door_speaks_http_1_1_as_well() {
+async fn the_management_listener_speaks_http_1_1_as_well() {
     let dir = tempfile::tempdir().unwrap();
     let running = start(config(dir.path())).await.unwrap();
     let ca = fs::read_to_string(&running.ready.ca_cert).unwrap();
     let tls = tidegate_kit::tls::client_config(&tidegate_kit::tls::Roots::Only(ca), &["http/1.1"]);
-    let stream = tokio::net::TcpStream::connect(running.ready.people)
+    let stream = tokio::net::TcpStream::connect(running.ready.management)
         .await
         .unwrap();
     let name = rustls_pki_types::ServerName::try_from("localhost").unwrap();

@@ -99,7 +99,7 @@ impl Plane {
             ..Limits::gateways(&LimitsConfig::default())
         };
         let tls = Arc::new(ArcSwap::new(identity.server_config(ALPN).unwrap()));
-        let door = Door::bind("gateways", "127.0.0.1:0", tls, limits)
+        let door = Door::bind("discovery", "127.0.0.1:0", tls, limits)
             .await
             .unwrap();
         let address = format!("https://{}", door.address());

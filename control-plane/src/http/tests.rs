@@ -56,7 +56,7 @@ async fn open(limits: Limits) -> Opened {
     let authority = Authority::load_or_create(dir.path()).unwrap();
     let identity = authority.issue(&["localhost".to_owned()]).unwrap();
     let tls = Arc::new(ArcSwap::new(identity.server_config(ALPN).unwrap()));
-    let door = Door::bind("people", "127.0.0.1:0", tls, limits)
+    let door = Door::bind("management", "127.0.0.1:0", tls, limits)
         .await
         .unwrap();
     let address = door.address();
@@ -328,13 +328,13 @@ async fn an_address_that_is_taken_is_an_error_that_names_it() {
         .issue(&["localhost".to_owned()])
         .unwrap();
     let tls = Arc::new(ArcSwap::new(identity.server_config(ALPN).unwrap()));
-    let error = Door::bind("people", &address, tls, limits())
+    let error = Door::bind("management", &address, tls, limits())
         .await
         .err()
         .unwrap()
         .to_string();
     assert!(
-        error.contains(&address) && error.contains("listen.people"),
+        error.contains(&address) && error.contains("listen.management"),
         "{error}"
     );
 }

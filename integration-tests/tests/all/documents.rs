@@ -61,7 +61,7 @@ async fn every_line_of_the_admin_api_s_page_does_what_the_page_says() {
         .arg(&script)
         .env("PATH", format!("{}:{path}", tools.display()));
     let ready = &stack.control_plane.ready;
-    command.env("HOST", format!("localhost:{}", ready.people.port()));
+    command.env("HOST", format!("localhost:{}", ready.management.port()));
     command.env("CA", &ready.ca_cert);
     command.env("PASSWORD", PASSWORD);
     command.env("BACKEND", backend.url());

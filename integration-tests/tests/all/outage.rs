@@ -29,7 +29,7 @@ async fn the_gateways_go_on_without_the_control_plane_and_catch_up_by_a_delta() 
 
     // A second node whose stream is measured.
     let ready = stack.control_plane.ready.clone();
-    let tap = Tap::before(ready.gateways).await;
+    let tap = Tap::before(ready.discovery).await;
     let upstream = Upstream {
         address: tap.address,
         ca_cert: ready.ca_cert,

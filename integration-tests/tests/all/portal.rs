@@ -67,8 +67,8 @@ impl House {
     }
 
     fn base(&self) -> String {
-        let people = self.stack.control_plane.ready.people;
-        format!("https://localhost:{}", people.port())
+        let management = self.stack.control_plane.ready.management;
+        format!("https://localhost:{}", management.port())
     }
 
     /// Somebody who has not signed in.

@@ -20,13 +20,14 @@ pub const SESSION_TARGET: &str = "session";
 pub struct TelemetryConfig {
     /// What is logged: a level, or directives such as `info,tidegate_data_plane::control=debug`.
     pub log: String,
-    /// How a line of the log looks.
+    /// The format of log lines.
     pub format: Format,
-    /// Where spans go by OTLP over gRPC, for example `http://collector:4317`; nowhere when left out.
+    /// The collector that spans are sent to by OTLP over gRPC, for example `http://collector:4317`. When left out, spans
+    /// aren't exported.
     pub otlp_endpoint: Option<String>,
 }
 
-/// How a line of the log looks.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {

@@ -62,7 +62,7 @@ async fn measure(args: &Args, binaries: &build::Binaries, folder: &Path) -> anyh
     let mut control_plane = ControlPlane::start(&binaries.control_plane, folder).await?;
     let channel = control_plane.sign_in().await?;
     let subscriptions = seed::seed(&channel, args.apis, args.subscriptions).await?;
-    let meter = Meter::start(control_plane.gateways).await?;
+    let meter = Meter::start(control_plane.discovery).await?;
     let program = &binaries.data_plane;
     let address = meter.address;
 

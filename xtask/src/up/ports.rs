@@ -19,8 +19,8 @@ pub enum Choice {
 /// The ports of a stack; 0 lets the process take a free one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Ports {
-    pub(super) people: u16,
-    pub(super) gateways: u16,
+    pub(super) management: u16,
+    pub(super) discovery: u16,
     pub(super) backend: Option<u16>,
     pub(super) nodes: Vec<NodePorts>,
 }
@@ -51,8 +51,8 @@ impl Ports {
 
     fn fixed(nodes: u16, demo: bool) -> Self {
         Self {
-            people: 9443,
-            gateways: 9444,
+            management: 9443,
+            discovery: 9444,
             backend: demo.then_some(9001),
             nodes: (0..nodes)
                 .map(|node| NodePorts {
@@ -65,17 +65,17 @@ impl Ports {
     }
 
     fn auto(nodes: u16, demo: bool) -> anyhow::Result<Self> {
-        // The people's port is in the tokens' issuer, so it must be known before the control plane starts. The rest is
+        // The management port is in the tokens' issuer, so it must be known before the control plane starts. The rest is
         // left to the processes.
-        let people = free_port().context("no port between 20000 and 29999 is free")?;
+        let management = free_port().context("no port between 20000 and 29999 is free")?;
         let any = NodePorts {
             ws: 0,
             wss: 0,
             admin: 0,
         };
         Ok(Self {
-            people,
-            gateways: 0,
+            management,
+            discovery: 0,
             backend: demo.then_some(0),
             nodes: vec![any; nodes.into()],
         })
@@ -83,8 +83,8 @@ impl Ports {
 
     fn check(&self) -> anyhow::Result<()> {
         let mut named = vec![
-            ("the control plane's admin API", self.people),
-            ("the control plane's gateways", self.gateways),
+            ("the control plane's management listener", self.management),
+            ("the control plane's discovery listener", self.discovery),
         ];
         named.extend(self.backend.map(|port| ("the demo backend", port)));
         for node in &self.nodes {
@@ -127,7 +127,7 @@ mod tests {
     #[test]
     fn no_two_doors_of_the_largest_stack_share_a_port() {
         let ports = Ports::fixed(9, true);
-        let mut all = vec![ports.people, ports.gateways, ports.backend.unwrap()];
+        let mut all = vec![ports.management, ports.discovery, ports.backend.unwrap()];
         for NodePorts { ws, wss, admin } in ports.nodes {
             all.extend([ws, wss, admin]);
         }

@@ -64,8 +64,8 @@ pub(super) struct Stack {
 #[derive(Debug, Deserialize)]
 pub(super) struct ControlPlane {
     pub(super) pid: u32,
-    pub(super) people: SocketAddr,
-    pub(super) gateways: SocketAddr,
+    pub(super) management: SocketAddr,
+    pub(super) discovery: SocketAddr,
     pub(super) ca_cert: PathBuf,
     pub(super) join_token_file: PathBuf,
 }
@@ -94,16 +94,16 @@ impl Stack {
         }
     }
 
-    /// The people's door.
+    /// The URL of the management listener.
     pub(super) fn admin_url(&self) -> String {
-        format!("https://{}", self.control_plane.people)
+        format!("https://{}", self.control_plane.management)
     }
 
     /// The address of a portal, by the name that is in the certificate and in the tokens.
     pub(super) fn portal(&self, name: &str) -> String {
         format!(
             "https://localhost:{}/{name}",
-            self.control_plane.people.port()
+            self.control_plane.management.port()
         )
     }
 }
@@ -183,15 +183,15 @@ impl Starter<'_> {
             set(command, "data_dir", quoted(&folder));
             set(
                 command,
-                "listen.people",
-                quoted_text(&format!("127.0.0.1:{}", self.ports.people)),
+                "listen.management",
+                quoted_text(&format!("127.0.0.1:{}", self.ports.management)),
             );
             set(
                 command,
-                "listen.gateways",
-                quoted_text(&format!("127.0.0.1:{}", self.ports.gateways)),
+                "listen.discovery",
+                quoted_text(&format!("127.0.0.1:{}", self.ports.discovery)),
             );
-            let issuer = format!("https://localhost:{}", self.ports.people);
+            let issuer = format!("https://localhost:{}", self.ports.management);
             set(command, "oauth.issuer", quoted_text(&issuer));
             set(
                 command,
@@ -233,7 +233,7 @@ impl Starter<'_> {
                 "listen.admin",
                 quoted_text(&format!("127.0.0.1:{}", ports.admin)),
             );
-            let address = format!("https://localhost:{}", control_plane.gateways.port());
+            let address = format!("https://localhost:{}", control_plane.discovery.port());
             set(command, "control_plane.address", quoted_text(&address));
             set(
                 command,

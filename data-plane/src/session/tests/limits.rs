@@ -66,7 +66,10 @@ async fn sessions_that_must_end_do_not_wait_for_a_ledger_that_others_need() {
     // It takes connections, and says nothing.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("ledger.url=redis://{}", silent.local_addr().unwrap());
-    let patient = ["ledger.patience_seconds=60", "ledger.timeout_seconds=60"];
+    let patient = [
+        "ledger.unavailable_after_seconds=60",
+        "ledger.timeout_seconds=60",
+    ];
     let sets = [url.as_str(), patient[0], patient[1]];
     let mut node = Node::start(&format!("ws://{}", echo_backend().await), &sets).await;
     let (mut first, _) = node.open().await;
@@ -91,7 +94,7 @@ async fn sessions_that_must_end_do_not_wait_for_a_ledger_that_others_need() {
 async fn sessions_that_are_only_counted_wait_for_no_ledger_and_are_not_refused_by_it() {
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("ledger.url=redis://{}", silent.local_addr().unwrap());
-    let patience = "ledger.patience_seconds=0.1";
+    let patience = "ledger.unavailable_after_seconds=0.1";
     let sets = [url.as_str(), patience];
     let mut node = Node::start(&format!("ws://{}", echo_backend().await), &sets).await;
     node.reconfigure(|body| {

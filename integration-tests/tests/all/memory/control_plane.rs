@@ -46,14 +46,14 @@ impl Victim {
         }
     }
 
-    fn people(&self) -> (SocketAddr, PathBuf) {
+    fn management(&self) -> (SocketAddr, PathBuf) {
         let ready = &self.control_plane.ready;
-        (ready.people, ready.ca_cert.clone())
+        (ready.management, ready.ca_cert.clone())
     }
 
-    fn gateways(&self) -> (SocketAddr, PathBuf) {
+    fn discovery(&self) -> (SocketAddr, PathBuf) {
         let ready = &self.control_plane.ready;
-        (ready.gateways, ready.ca_cert.clone())
+        (ready.discovery, ready.ca_cert.clone())
     }
 
     /// Nobody is kept out, and the process has not grown beyond the bound.
@@ -72,7 +72,7 @@ impl Victim {
 /// What a request over HTTP/1.1 is answered with until the connection ends.
 async fn ask(control_plane: &ControlPlane, request: String) -> String {
     let ready = &control_plane.ready;
-    let mut stream = h2::tls(ready.people, &ready.ca_cert, "http/1.1")
+    let mut stream = h2::tls(ready.management, &ready.ca_cert, "http/1.1")
         .await
         .unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();
@@ -165,7 +165,7 @@ const DISCOVERY: &str = "/tidegate.discovery.v1.Discovery/Stream";
 #[tokio::test]
 async fn unfinished_sign_ins_take_a_bounded_share_and_others_sign_in_meanwhile() {
     let victim = Victim::start().await;
-    let open = unfinished(victim.people(), 4, &post("/sign-in", FORM), BODY, b"").await;
+    let open = unfinished(victim.management(), 4, &post("/sign-in", FORM), BODY, b"").await;
     victim.stands("unfinished POST /sign-in").await;
     drop(open);
 }
@@ -176,7 +176,7 @@ async fn unfinished_token_requests_with_long_heads_take_a_bounded_share() {
     let long = "x".repeat(15_000);
     let mut fields = post("/oauth2/token", FORM);
     fields.push(("x-long", &long));
-    let open = unfinished(victim.people(), 24, &fields, 15_000, b"").await;
+    let open = unfinished(victim.management(), 24, &fields, 15_000, b"").await;
     victim.stands("unfinished POST /oauth2/token").await;
     drop(open);
 }
@@ -185,13 +185,13 @@ async fn unfinished_token_requests_with_long_heads_take_a_bounded_share() {
 async fn unfinished_calls_of_the_admin_api_take_a_bounded_share_without_a_token_and_with_one() {
     let victim = Victim::start().await;
     let open = post("/tidegate.admin.v1.SessionService/SignIn", GRPC);
-    let strangers = unfinished(victim.people(), 4, &open, BODY, &[0, 0, 0, 0x3f, 0xff]).await;
+    let strangers = unfinished(victim.management(), 4, &open, BODY, &[0, 0, 0, 0x3f, 0xff]).await;
     victim.stands("unfinished gRPC calls, no token").await;
     drop(strangers);
     let bearer = format!("Bearer {}", token(&victim.control_plane).await);
     let mut fields = post("/tidegate.admin.v1.ApiService/CreateApi", GRPC);
     fields.push(("authorization", &bearer));
-    let members = unfinished(victim.people(), 4, &fields, BODY, MESSAGE).await;
+    let members = unfinished(victim.management(), 4, &fields, BODY, MESSAGE).await;
     victim.stands("unfinished gRPC calls, with a token").await;
     drop(members);
 }
@@ -200,14 +200,14 @@ async fn unfinished_calls_of_the_admin_api_take_a_bounded_share_without_a_token_
 async fn unfinished_hellos_take_a_bounded_share_without_the_join_token_and_with_it() {
     let victim = Victim::start().await;
     let fields = post(DISCOVERY, GRPC);
-    let strangers = unfinished(victim.gateways(), 4, &fields, BODY, MESSAGE).await;
+    let strangers = unfinished(victim.discovery(), 4, &fields, BODY, MESSAGE).await;
     victim.stands("unfinished Hello, no join token").await;
     drop(strangers);
     let token = std::fs::read_to_string(&victim.control_plane.ready.join_token_file).unwrap();
     let bearer = format!("Bearer {}", token.trim());
     let mut fields = fields;
     fields.push(("authorization", &bearer));
-    let nodes = unfinished(victim.gateways(), 4, &fields, BODY, MESSAGE).await;
+    let nodes = unfinished(victim.discovery(), 4, &fields, BODY, MESSAGE).await;
     victim.stands("unfinished Hello, with the join token").await;
     drop(nodes);
 }
@@ -215,7 +215,7 @@ async fn unfinished_hellos_take_a_bounded_share_without_the_join_token_and_with_
 #[tokio::test]
 async fn pages_that_nobody_reads_take_a_bounded_share() {
     let victim = Victim::start().await;
-    let (address, ca_cert) = victim.people();
+    let (address, ca_cert) = victim.management();
     // The page says again where to go after signing in.
     let path = format!("/sign-in?next=/{}", "x".repeat(14_000));
     let fields = [
@@ -240,7 +240,7 @@ async fn pages_that_nobody_reads_take_a_bounded_share() {
 #[tokio::test]
 async fn sign_ins_of_thousands_of_empty_fields_take_a_bounded_share_while_they_wait() {
     let victim = Victim::start().await;
-    let (address, ca_cert) = victim.people();
+    let (address, ca_cert) = victim.management();
     let (cookie, token) = form(&victim.control_plane).await;
     let mut body = format!("_csrf={token}&username=nobody&password=guess");
     while body.len() + 2 <= 16 * 1024 {
@@ -263,7 +263,7 @@ async fn sign_ins_of_thousands_of_empty_fields_take_a_bounded_share_while_they_w
 #[tokio::test]
 async fn watches_that_stay_open_take_a_bounded_share() {
     let victim = Victim::start().await;
-    let (address, ca_cert) = victim.people();
+    let (address, ca_cert) = victim.management();
     let fields = post("/grpc.health.v1.Health/Watch", GRPC);
     // An empty message is a whole one, and the end of the body.
     let message = |id| frame(h2::DATA, 1, id, &[0; 5]);
@@ -293,7 +293,7 @@ async fn one_sign_in_after_another_keeps_no_more_than_the_first() {
 #[tokio::test]
 async fn floods_of_control_frames_of_which_no_answer_is_read_take_a_bounded_share() {
     let victim = Victim::start().await;
-    for (address, ca_cert) in [victim.people(), victim.gateways()] {
+    for (address, ca_cert) in [victim.management(), victim.discovery()] {
         let reset = [
             h2::headers(1, &post("/sign-in", FORM), false),
             frame(RST_STREAM, 0, 1, &[0, 0, 0, 8]),
@@ -350,7 +350,7 @@ async fn resets(connection: &mut Connection, first: &[u8]) -> usize {
 #[tokio::test]
 async fn unfinished_heads_and_bodies_of_http_1_take_a_bounded_share() {
     let victim = Victim::start().await;
-    let (address, ca_cert) = victim.people();
+    let (address, ca_cert) = victim.management();
     let head = format!(
         "POST /sign-in HTTP/1.1\r\nhost: localhost\r\nx: {}",
         "x".repeat(30_000)

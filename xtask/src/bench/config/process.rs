@@ -24,8 +24,8 @@ use crate::client::{self, Bearer, Channel};
 /// A running control plane.
 #[derive(Debug)]
 pub(super) struct ControlPlane {
-    /// The gateways' door.
-    pub(super) gateways: SocketAddr,
+    /// The discovery listener's address.
+    pub(super) discovery: SocketAddr,
     program: PathBuf,
     folder: PathBuf,
     said: Said,
@@ -43,8 +43,8 @@ pub(super) struct DataPlane {
 /// What a control plane's ready file says.
 #[derive(Clone, Debug, Deserialize)]
 struct Said {
-    people: SocketAddr,
-    gateways: SocketAddr,
+    management: SocketAddr,
+    discovery: SocketAddr,
     ca_cert: PathBuf,
     join_token_file: PathBuf,
 }
@@ -64,7 +64,7 @@ impl ControlPlane {
         let any = "127.0.0.1:0".to_owned();
         let (process, said) = Self::spawn(program, folder, &any, &any).await?;
         Ok(Self {
-            gateways: said.gateways,
+            discovery: said.discovery,
             program: program.to_owned(),
             folder: folder.to_owned(),
             said,
@@ -74,17 +74,20 @@ impl ControlPlane {
 
     /// Starts it again where it was.
     pub(super) async fn start_again(&mut self) -> anyhow::Result<()> {
-        let (people, gateways) = (self.said.people.to_string(), self.said.gateways.to_string());
+        let (management, discovery) = (
+            self.said.management.to_string(),
+            self.said.discovery.to_string(),
+        );
         (self.process, self.said) =
-            Self::spawn(&self.program, &self.folder, &people, &gateways).await?;
+            Self::spawn(&self.program, &self.folder, &management, &discovery).await?;
         Ok(())
     }
 
     async fn spawn(
         program: &Path,
         folder: &Path,
-        people: &str,
-        gateways: &str,
+        management: &str,
+        discovery: &str,
     ) -> anyhow::Result<(Child, Said)> {
         let ready = folder.join("control-plane.json");
         let mut command = quiet(program, &ready, folder, "control-plane")?;
@@ -93,8 +96,8 @@ impl ControlPlane {
             "data_dir",
             &folder.join("control-plane").to_string_lossy(),
         );
-        set(&mut command, "listen.people", people);
-        set(&mut command, "listen.gateways", gateways);
+        set(&mut command, "listen.management", management);
+        set(&mut command, "listen.discovery", discovery);
         command.env("TIDEGATE_ADMIN__PASSWORD", PASSWORD);
         let mut process = command.spawn().context("cannot start the control plane")?;
         let said = said(&ready, &mut process).await?;
@@ -102,7 +105,7 @@ impl ControlPlane {
     }
 
     pub(super) async fn sign_in(&self) -> anyhow::Result<Channel> {
-        let url = format!("https://{}", self.said.people);
+        let url = format!("https://{}", self.said.management);
         let ca_cert = &self.said.ca_cert;
         let anonymous = client::connect(&url, ca_cert, Bearer::default()).await?;
         let session = SessionServiceClient::new(anonymous)
