@@ -6,6 +6,7 @@ pub mod http;
 pub mod admin;
 pub mod oauth;
 pub mod portal;
+pub mod throttle;
 pub mod service;
 pub mod domain;
 pub mod store;

@@ -11,7 +11,6 @@ use axum::{
 
 pub mod error;
 pub mod request;
-pub mod throttle;
 pub mod claims;
 pub mod signer;
 pub mod token;
@@ -20,10 +19,9 @@ pub mod jwks;
 pub mod well_known;
 pub mod rotation;
 
-use throttle::Throttle;
 use token::Signing;
 
-use crate::{config::OauthConfig, service::Service};
+use crate::{config::OauthConfig, service::Service, throttle::client::ClientThrottle};
 
 /// The bytes that a token request may have; the longest valid one has less.
 const REQUEST_BYTES: usize = 16 * 1024;
@@ -39,7 +37,7 @@ struct Shared {
     issuer: String,
     audience: String,
     lifetime: Duration,
-    throttle: Throttle,
+    throttle: ClientThrottle,
     signing: Signing,
 }
 
@@ -81,7 +79,7 @@ impl KeyManager {
             issuer,
             audience: config.audience.clone(),
             lifetime: Duration::from_secs(u64::from(config.token_lifetime_seconds)),
-            throttle: Throttle::default(),
+            throttle: ClientThrottle::default(),
             signing: Signing::default(),
         };
         Ok(Self {

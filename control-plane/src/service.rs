@@ -9,7 +9,6 @@ mod draft;
 mod guard;
 mod mask;
 mod password;
-mod slowing;
 pub mod listing;
 pub mod apis;
 pub mod catalog;
@@ -51,11 +50,11 @@ use tokio::{
 use crate::{
     domain::{actor::Actor, environment::Environment, plan::Plan, state::State, time::Timestamp},
     store::{Store, StoreError, load::load},
+    throttle::{login::LoginThrottle, sign_up::SignUpThrottle},
 };
 use draft::Draft;
 use error::ServiceError;
 use password::Passwords;
-use slowing::{SignUps, Slowing};
 
 /// The use cases over one store. A clone is another handle on the same.
 #[derive(Clone)]
@@ -70,9 +69,9 @@ struct Shared {
     store: Arc<dyn Store>,
     writer: Arc<Mutex<Writer>>,
     passwords: Passwords,
-    slowing: Slowing,
+    login_throttle: LoginThrottle,
     /// Attempts to sign up, apart from those to sign in: they are no failures.
-    sign_ups: SignUps,
+    sign_up_throttle: SignUpThrottle,
 }
 
 /// Whoever holds it may commit.
@@ -115,8 +114,8 @@ impl Service {
                 store,
                 writer: Arc::default(),
                 passwords: Passwords::new(),
-                slowing: Slowing::new(),
-                sign_ups: SignUps::default(),
+                login_throttle: LoginThrottle::new(),
+                sign_up_throttle: SignUpThrottle::default(),
             }),
         })
     }

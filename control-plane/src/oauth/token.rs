@@ -89,10 +89,10 @@ impl KeyManager {
             .authenticate_client(&request.client_id, &request.client_secret)
         else {
             // Only those who are wrong wait: a client id is no secret, and must not be enough to lock its owner out.
-            if let Some(after) = it.throttle.wait(&request.client_id, peer, now.millis()) {
+            if let Some(after) = it.throttle.wait(&request.client_id, peer, now) {
                 return Err(TokenError::SlowDown { after });
             }
-            it.throttle.failed(&request.client_id, peer, now.millis());
+            it.throttle.failed(&request.client_id, peer, now);
             // Strangers come from as many addresses as they have.
             if let Some(line) = STRANGERS.fault(&peer.to_string()) {
                 let suppressed = line.suppressed;

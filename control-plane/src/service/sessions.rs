@@ -10,16 +10,18 @@ use super::{
     Service,
     error::ServiceError,
     password::{Asker, random_secret},
-    slowing::{HELD, Slowed, Turn},
     users::end_sessions,
 };
-use crate::domain::{
-    actor::Actor,
-    credential::{SecretHash, Session},
-    object::ObjectKey,
-    state::State,
-    time::Timestamp,
-    user::{PasswordHash, User},
+use crate::{
+    domain::{
+        actor::Actor,
+        credential::{SecretHash, Session},
+        object::ObjectKey,
+        state::State,
+        time::Timestamp,
+        user::{PasswordHash, User},
+    },
+    throttle::login::{Attempt, DELAY},
 };
 
 /// Somebody who just signed in.
@@ -40,8 +42,8 @@ const SESSIONS_MAX: usize = 100;
 const WRONG: ServiceError = ServiceError::Unauthenticated("the user name or the password is wrong");
 
 impl Service {
-    /// Signs a user in. Wrong attempts slow down further ones under the same name and from the same address. The right
-    /// password gets in all the same where the user is known; `service::slowing` says more.
+    /// Signs a user in. Failed attempts slow down further ones under the same name and from the same address. The right
+    /// password still succeeds where the user is known; see [`crate::throttle::login`].
     ///
     /// # Errors
     /// `Unauthenticated`, `ResourceExhausted`, `Storage`, `Unavailable`.
@@ -52,12 +54,12 @@ impl Service {
         peer: Option<IpAddr>,
     ) -> Result<SignedIn, ServiceError> {
         let user = self.state().user_named(name).cloned();
-        let slowing = &self.shared.slowing;
-        let turn = slowing.begin(name, user.is_some(), peer, self.now());
+        let throttle = &self.shared.login_throttle;
+        let attempt = throttle.begin(name, user.is_some(), peer, self.now());
         let hash = user.as_ref().map(|user| user.password.clone());
-        self.check(name, password, hash, peer, turn).await?;
+        self.check(name, password, hash, peer, attempt).await?;
         let user = user.ok_or(WRONG)?;
-        slowing.succeeded(name, peer, turn, self.now());
+        throttle.succeeded(name, peer, attempt, self.now());
         let token = random_secret();
         let hash = SecretHash::of(token.expose());
         let actor = Actor::of(&user);
@@ -88,47 +90,44 @@ impl Service {
         })
     }
 
-    /// Checks a password when it is its turn. A slowed attempt that is not right is always answered after the same time,
-    /// so that the time tells nothing. What could not be checked is no failure.
+    /// Checks a password as the throttle allows. A throttled attempt that fails is always answered after the same time, so
+    /// that the time tells nothing. An attempt that could not be checked is no failure.
     async fn check(
         &self,
         name: &str,
         password: &Secret,
         hash: Option<PasswordHash>,
         peer: Option<IpAddr>,
-        turn: Turn,
+        attempt: Attempt,
     ) -> Result<(), ServiceError> {
         let passwords = &self.shared.passwords;
-        let slowing = &self.shared.slowing;
-        let asker = if turn.known {
+        let throttle = &self.shared.login_throttle;
+        let asker = if attempt.known {
             Asker::Known
         } else {
             Asker::Stranger
         };
-        let Some(slowed) = turn.slowed else {
+        let Some(throttled) = attempt.throttled else {
             let right = passwords.verify(password, hash, asker).await;
-            let right = right.inspect_err(|_| slowing.unchecked(name, peer, turn))?;
+            let right = right.inspect_err(|_| throttle.unchecked(name, peer, attempt))?;
             return if right { Ok(()) } else { Err(WRONG) };
         };
-        let Slowed {
-            turn: wait,
-            retry_after,
-        } = slowed;
-        let held = Instant::now() + HELD;
-        if let Some(wait) = wait {
+        let answer_at = Instant::now() + DELAY;
+        if let Some(wait) = throttled.check_after {
             let checking = async {
                 sleep(wait).await;
                 passwords.verify(password, hash, asker).await
             };
-            match timeout_at(held, checking).await {
+            match timeout_at(answer_at, checking).await {
                 Ok(Ok(true)) => return Ok(()),
-                Ok(Err(_)) => slowing.unchecked(name, peer, turn),
+                Ok(Err(_)) => throttle.unchecked(name, peer, attempt),
                 // It was wrong, or is perhaps still being checked.
                 Ok(Ok(false)) | Err(_) => {}
             }
         }
-        sleep_until(held).await;
-        let retry_after = retry_after.saturating_sub(HELD).max(Duration::from_secs(1));
+        sleep_until(answer_at).await;
+        let retry_after = throttled.retry_after.saturating_sub(DELAY);
+        let retry_after = retry_after.max(Duration::from_secs(1));
         Err(ServiceError::ResourceExhausted { retry_after })
     }
 

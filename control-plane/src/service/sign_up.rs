@@ -45,10 +45,10 @@ impl Service {
             unreachable!("a value that is missing has left a fault");
         };
         let free = demand_free(&self.state(), &name);
-        let sign_ups = &self.shared.sign_ups;
-        let turn = sign_ups.begin(peer, free.is_err(), self.now());
-        let turn = turn.map_err(|retry_after| ServiceError::ResourceExhausted { retry_after })?;
-        sleep(turn).await;
+        let throttle = &self.shared.sign_up_throttle;
+        let delay = throttle.begin(peer, free.is_err(), self.now());
+        let delay = delay.map_err(|retry_after| ServiceError::ResourceExhausted { retry_after })?;
+        sleep(delay).await;
         free?;
         let passwords = &self.shared.passwords;
         let hash = passwords.hash(password, Asker::Stranger).await?;

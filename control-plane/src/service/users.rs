@@ -235,7 +235,7 @@ impl Service {
         })
         .await?;
         if own {
-            self.shared.slowing.changed(user.id, actor.session);
+            self.shared.login_throttle.changed(user.id, actor.session);
         }
         Ok(())
     }
@@ -248,10 +248,12 @@ impl Service {
         change: &PasswordChange,
     ) -> Result<PasswordHash, ServiceError> {
         let Shared {
-            passwords, slowing, ..
+            passwords,
+            login_throttle,
+            ..
         } = &*self.shared;
         let place = passwords.place(user.id)?;
-        let wait = slowing.begin_change(user.id, actor.session, self.now());
+        let wait = login_throttle.begin_change(user.id, actor.session, self.now());
         if !wait.is_zero() {
             return Err(ServiceError::ResourceExhausted { retry_after: wait });
         }
