@@ -4,6 +4,10 @@
 mod source;
 mod layers;
 mod layout;
+mod imports;
+mod circles;
+mod type_names;
+mod dialect;
 
 use std::{path::Path, process::ExitCode};
 
@@ -55,6 +59,9 @@ fn faults(root: &Path, sources: &[Source]) -> anyhow::Result<Vec<Fault>> {
         .collect();
     faults.extend(layout::orphans(sources));
     faults.extend(layers::manifests(root)?);
+    faults.extend(circles::faults(sources));
+    faults.extend(type_names::faults(sources));
+    faults.extend(dialect::faults(root)?);
     faults.sort_by(|a, b| a.at.cmp(&b.at));
     Ok(faults)
 }

@@ -32,7 +32,7 @@ const PACKAGES: &[&str] = &[
 pub(super) fn collect(root: &Path) -> anyhow::Result<Vec<Source>> {
     let mut paths = Vec::new();
     for package in PACKAGES {
-        walk(&root.join(package), &mut paths)?;
+        walk(&root.join(package), &["rs"], &mut paths)?;
     }
     paths.sort();
     let mut sources = paths
@@ -60,16 +60,27 @@ fn mark_test_modules(sources: &mut [Source]) {
     }
 }
 
-fn walk(folder: &Path, found: &mut Vec<PathBuf>) -> anyhow::Result<()> {
+/// Collects the files below a folder that have one of these extensions.
+///
+/// # Errors
+/// When a folder cannot be read.
+pub(super) fn walk(
+    folder: &Path,
+    extensions: &[&str],
+    found: &mut Vec<PathBuf>,
+) -> anyhow::Result<()> {
     let entries =
         fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
     for entry in entries {
         let path = entry?.path();
         if path.is_dir() {
             if path.file_name().is_some_and(|name| name != "target") {
-                walk(&path, found)?;
+                walk(&path, extensions, found)?;
             }
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
+        } else if path
+            .extension()
+            .is_some_and(|extension| extensions.iter().any(|it| extension == *it))
+        {
             found.push(path);
         }
     }
