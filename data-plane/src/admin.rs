@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 mod connections;
 
-use crate::session::Gateway;
+use crate::connection::Gateway;
 
 /// What the door shows and what it may order.
 #[derive(Clone, Debug)]
@@ -106,7 +106,7 @@ async fn metrics(State(operators): State<Operators>) -> impl IntoResponse {
     // Sessions live for days: what they carry is counted when somebody looks, not only when they end.
     gateway.registry.count();
     let connected = *operators.connected.borrow();
-    gateway.metrics.control_plane_connected(connected);
+    gateway.metrics.configuration.connected(connected);
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(header::CONTENT_TYPE, kind)], gateway.metrics.render())
 }

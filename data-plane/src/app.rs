@@ -21,6 +21,7 @@ use crate::{
     admin::{self, Operators},
     auth::Authenticator,
     config::{Config, ListenAddress},
+    connection::{self, Gateway},
     control::{self, enrolment::Enrolment},
     drain::drain,
     handshake::HeadLimits,
@@ -30,7 +31,8 @@ use crate::{
         Quotas, Shared,
         ledger::{Credentials, Ledger, Target},
     },
-    session::{self, Gateway, registry::Registry, rejudge},
+    rejudge,
+    session::registry::Registry,
     snapshot::Snapshots,
     upstream::{Connector, authorities::Authorities},
 };
@@ -120,7 +122,7 @@ impl App {
             connector: Connector::new(&config.upstream, authorities.trust()),
             registry: Registry::default(),
             // A ledger that goes away in the middle of a handshake is given up before.
-            patience: config.ledger.unavailable_after_seconds.0 * 3 / 2,
+            admission_timeout: config.ledger.unavailable_after_seconds.0 * 3 / 2,
             metrics: Arc::new(Metrics::with_ledger(&quotas.link().stats)),
             quotas,
             clock: Clock::System,
@@ -310,7 +312,7 @@ fn serve(
         .into_iter()
         .map(|door| {
             let gateway = gateway.clone();
-            let serve = move |accepted| session::run(gateway.clone(), accepted);
+            let serve = move |accepted| connection::run(gateway.clone(), accepted);
             let run = door.run(context.clone(), close.clone(), serve);
             let leave = leave.clone();
             context.tasks.spawn("accept", async move {

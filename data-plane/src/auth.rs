@@ -16,12 +16,13 @@ use crate::{
     route::Match,
     snapshot::{
         Snapshot,
-        model::{ApiState, Application, EndpointKind, Plan, Subscription},
+        model::{Api, ApiState, Application, EndpointKind, Plan, Subscription},
     },
 };
 
 pub mod credential;
 pub mod claims;
+pub mod attributes;
 mod jwt;
 mod cache;
 mod entitlement;
@@ -172,15 +173,15 @@ impl Authenticator {
     }
 }
 
-/// Judges an open session again, against a snapshot that came after the one it was let in with.
+/// Authorizes somebody again who is authenticated, by a snapshot that may have come later; gives the API as it is there.
 ///
 /// # Errors
 /// The reason for which the session must end.
-pub fn rejudge(
-    snapshot: &Snapshot,
+pub fn reauthorize<'a>(
+    snapshot: &'a Snapshot,
     api: ApiId,
     principal: &Principal,
-) -> Result<Principal, Reason> {
+) -> Result<(&'a Arc<Api>, Principal), Reason> {
     let api = snapshot.api(api).ok_or(Reason::ApiWithdrawn)?;
     if api.state == ApiState::Blocked {
         return Err(Reason::ApiBlocked);
@@ -188,7 +189,8 @@ pub fn rejudge(
     let manager = snapshot
         .key_manager(&principal.token.issuer)
         .ok_or(Reason::IssuerUnknown)?;
-    entitlement::judge(snapshot, api, manager, &principal.token, Some(principal))
+    let principal = entitlement::judge(snapshot, api, manager, &principal.token, Some(principal))?;
+    Ok((api, principal))
 }
 
 #[cfg(test)]

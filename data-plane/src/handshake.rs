@@ -32,11 +32,11 @@ use tokio::{
     sync::oneshot,
 };
 
-use crate::{relay::Leg, socket::Socket};
+use crate::socket::{Leg, Socket};
 
 pub mod headers;
 pub mod deflate;
-pub mod facts;
+pub mod refusal;
 pub mod answer;
 
 /// The least buffer that `hyper` works with; a smaller limit on heads is kept all the same.

@@ -8,7 +8,7 @@ use std::{
     fmt,
     sync::{
         Arc,
-        atomic::{AtomicI64, AtomicU64, Ordering},
+        atomic::{AtomicI64, Ordering},
     },
     time::Duration,
 };
@@ -21,12 +21,17 @@ use prometheus_client::{
 use tidegate_proto::reason::{Reason, Side};
 
 use crate::{
-    metrics::quota::{Action, QuotaMetrics},
-    quota::levels::Rule,
-    relay::Traffic,
+    message::Traffic,
+    metrics::{
+        configuration::ConfigurationMetrics,
+        ledger::LedgerMetrics,
+        quota::{Action, QuotaMetrics},
+    },
 };
 
+pub mod configuration;
 pub mod quota;
+pub mod ledger;
 
 /// Every metric of the node.
 pub struct Metrics {
@@ -42,8 +47,8 @@ pub struct Metrics {
     phases: Family<PhaseLabels, Histogram, fn() -> Histogram>,
     quota: QuotaMetrics,
     open_sessions: AtomicI64,
-    snapshot_number: Gauge<u64, AtomicU64>,
-    connected: Gauge,
+    /// Of the configuration that the node runs.
+    pub configuration: ConfigurationMetrics,
 }
 
 /// The counters of one API; a session holds them and counts without looking anything up.
@@ -146,6 +151,14 @@ impl Default for Metrics {
 }
 
 impl Metrics {
+    /// Metrics that all stand at zero, together with what is counted on the way to the ledger.
+    #[must_use]
+    pub fn with_ledger(ledger: &LedgerMetrics) -> Self {
+        let mut metrics = Self::new();
+        ledger.register(&mut metrics.registry);
+        metrics
+    }
+
     /// Metrics that all stand at zero.
     #[must_use]
     pub fn new() -> Self {
@@ -162,8 +175,7 @@ impl Metrics {
             phases: Family::new_with_constructor(|| Histogram::new(BUCKETS)),
             quota: QuotaMetrics::default(),
             open_sessions: AtomicI64::new(0),
-            snapshot_number: Gauge::default(),
-            connected: Gauge::default(),
+            configuration: ConfigurationMetrics::default(),
         };
         let r = &mut metrics.registry;
         r.register(
@@ -211,16 +223,7 @@ impl Metrics {
             "How long the parts of a handshake took",
             metrics.phases.clone(),
         );
-        r.register(
-            "snapshot_number",
-            "The number of the configuration that the node runs",
-            metrics.snapshot_number.clone(),
-        );
-        r.register(
-            "control_plane_connected",
-            "Whether the configuration stream is open",
-            metrics.connected.clone(),
-        );
+        metrics.configuration.register(r);
         metrics.quota.register(r);
         metrics
     }
@@ -258,8 +261,8 @@ impl Metrics {
             .observe(took.as_secs_f64());
     }
 
-    /// A message was too many.
-    pub fn message_refused(&self, api: &ApiLabels, by: &Rule, action: Action) {
+    /// A message was too many by a level's plan or policy.
+    pub fn message_refused(&self, api: &ApiLabels, by: (&'static str, &Arc<str>), action: Action) {
         self.quota.message_refused(api, by, action);
     }
 
@@ -293,21 +296,6 @@ impl Metrics {
     #[must_use]
     pub fn open_sessions(&self) -> u64 {
         u64::try_from(self.open_sessions.load(Ordering::Relaxed)).unwrap_or(0)
-    }
-
-    /// The node runs the configuration of this number.
-    pub fn snapshot_number(&self, number: u64) {
-        self.snapshot_number.set(number);
-    }
-
-    /// All open sessions have been judged by the configuration of this number, and have its limits.
-    pub fn judged_by(&self, number: u64) {
-        self.quota.judged_by(number);
-    }
-
-    /// Whether the configuration stream is open.
-    pub fn control_plane_connected(&self, connected: bool) {
-        self.connected.set(i64::from(connected));
     }
 }
 

@@ -20,6 +20,7 @@ mod refill;
 pub mod levels;
 pub mod limiter;
 pub mod meter;
+mod plan;
 pub mod usage;
 
 use std::{
@@ -107,6 +108,8 @@ impl Quotas {
     }
 
     fn start(shared: Option<Shared>, tasks: &Tasks) -> Self {
+        // Bounded by what there is: each counter is in the queue at most once (`called` in `bucket` and `gauge`), and
+        // `settle` once. Who calls is on the path of a message and cannot wait for room.
         let (sender, queue) = mpsc::unbounded_channel();
         let (nodes, patience, timeout) = shared
             .as_ref()

@@ -1,37 +1,30 @@
 //! RECORD: exactly one line in the access log and one set of counts for every session and every refusal.
 //!
 //! `Record` is a guard: it is begun when a connection is accepted and writes what it knows when it is dropped, whatever
-//! ended the connection. It decides nothing. Called by `session`.
+//! ended the connection. It decides nothing. Called by `connection`.
 
 use std::{
-    fmt,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use http::{HeaderValue, header};
+use http::header;
 use tidegate_proto::reason::Reason;
 use tracing::Span;
 
 use crate::{
-    admit::permit::Held,
     auth::Principal,
-    handshake::answer::Refusal,
+    handshake::refusal::Refusal,
     listen::peer::Peer,
     metrics::{ApiLabels, ApiMetrics, DropCause, Metrics, Phase},
     record::event::{Event, Outcome},
     relay::Ended,
     route::Match,
-    session::registry::Session,
+    session::{Session, SessionHandle, id::SessionId},
 };
 
 pub mod event;
 pub mod access_log;
-
-/// The one id of a session: in the log, in the `Tidegate-Session` header of both legs, in traces and in refusals.
-/// 48 bits of time and 80 of chance, so that ids sort by age.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SessionId(u128);
 
 /// What is known of a connection so far; written when it is dropped.
 #[derive(Debug)]
@@ -39,38 +32,8 @@ pub struct Record {
     metrics: Arc<Metrics>,
     event: Box<Event>,
     began: Instant,
-    opened: Option<(Held, ApiMetrics)>,
+    opened: Option<(SessionHandle, ApiMetrics)>,
     silent: bool,
-}
-
-// === impl SessionId ===
-
-impl SessionId {
-    /// A new id, at this time.
-    #[must_use]
-    pub fn generate(now_millis: u64) -> Self {
-        let chance = rand::random::<u128>() >> 48;
-        Self((u128::from(now_millis) << 80) | chance)
-    }
-
-    /// One of `n` numbers from 0, evenly spread.
-    #[must_use]
-    pub fn spread(self, n: usize) -> usize {
-        // The low bits are chance.
-        usize::try_from(self.0 & 0xffff).expect("16 bits fit") % n
-    }
-
-    /// The id as a header's value.
-    #[must_use]
-    pub fn header(self) -> HeaderValue {
-        HeaderValue::from_str(&self.to_string()).expect("hexadecimal digits are visible ASCII")
-    }
-}
-
-impl fmt::Display for SessionId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}", self.0)
-    }
 }
 
 // === impl Record ===
@@ -143,11 +106,11 @@ impl Record {
     }
 
     /// The client has its 101.
-    pub fn opened(&mut self, held: Held) {
+    pub fn opened(&mut self, handle: SessionHandle) {
         self.metrics.phase(Phase::Whole, self.began.elapsed());
         let counters = self.metrics.session_opened(&self.event.api);
-        held.session().opened(counters.clone());
-        self.opened = Some((held, counters));
+        handle.session().opened(counters.clone());
+        self.opened = Some((handle, counters));
     }
 
     /// The session ended.
@@ -164,13 +127,13 @@ impl Drop for Record {
         }
         self.event.duration = self.began.elapsed();
         match &self.opened {
-            Some((held, counters)) => {
+            Some((handle, counters)) => {
                 let ended = match self.event.outcome {
                     Outcome::Ended(ended) => ended,
                     // The process did not wait for the session's own end.
-                    Outcome::Refused { .. } => cut_off(held.session()),
+                    Outcome::Refused { .. } => cut_off(handle.session()),
                 };
-                held.session().count(ended.to_backend, ended.to_client);
+                handle.session().count(ended.to_backend, ended.to_client);
                 self.event.outcome = Outcome::Ended(ended);
                 self.metrics
                     .session_ended(&self.event.api, counters, ended.reason);
@@ -187,7 +150,7 @@ impl Drop for Record {
 fn cut_off(session: &Session) -> Ended {
     let (to_backend, to_client) = session.live().traffic();
     Ended {
-        reason: session.told().unwrap_or(Reason::GatewayFault),
+        reason: session.termination().unwrap_or(Reason::GatewayFault),
         close_code: None,
         fault: None,
         to_backend,

@@ -6,46 +6,33 @@
 //! Refuses to know APIs, tokens, plans and configuration, and what is in a payload. Called by `session`, once a session.
 
 use std::cell::Cell;
-use std::num::NonZeroU32;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use bytes::Bytes;
 use pin_project_lite::pin_project;
 use tidegate_proto::reason::Reason;
 use tokio::task::unconstrained;
 use tokio::time::{Instant, Sleep};
 
+use crate::message::{Direction, Gate, Traffic};
 use crate::relay::close::{Closing, Expired};
 use crate::relay::keepalive::Keepalive;
 use crate::relay::pump::Flow;
+use crate::session::live::Live;
+use crate::socket::{Leg, Transport};
 
 pub mod scan;
 mod pump;
 mod close;
 mod keepalive;
-mod far_end;
-mod live;
 mod frame;
-
-pub use far_end::{FarEnd, Transport};
-pub use live::Live;
 
 /// What one read may bring: a worker thread's scratch buffer, in bytes. Larger ones cost cache without saving calls.
 const SCRATCH: usize = 64 * 1024;
 
 /// How often a poll moves bytes before it lets other sessions have their turn: at most 1 MiB a direction.
 const ROUNDS: usize = 16;
-
-/// One side's connection after its handshake.
-#[derive(Debug)]
-pub struct Leg<T> {
-    /// The socket, or the TLS stream on it.
-    pub io: T,
-    /// Bytes that were read beyond the handshake; they are relayed first.
-    pub read_ahead: Bytes,
-}
 
 /// What one session is held to. Every duration counts from the last event that it is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,97 +47,6 @@ pub struct Rules {
     pub pong: Duration,
     /// How long a close handshake may take before the connections are dropped.
     pub close: Duration,
-}
-
-/// Which way a message travels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Direction {
-    /// From the client to the backend.
-    ToBackend,
-    /// From the backend to the client.
-    ToClient,
-}
-
-/// What a data message is declared to be (RFC 6455, 5.6).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum MessageKind {
-    /// Text.
-    Text,
-    /// Binary.
-    Binary,
-}
-
-/// A data message as its first frame header shows it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MessageStart {
-    /// Text or binary.
-    pub kind: MessageKind,
-    /// Payload bytes of the first frame, as they travel (compressed where they are compressed).
-    pub length: u64,
-    /// Whether the first frame is also the last.
-    pub whole: bool,
-    /// Whether it is compressed (RSV1; RFC 7692, 6).
-    pub compressed: bool,
-}
-
-/// What a [`Gate`] says about one message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// The message is carried to its end.
-    Pass,
-    /// All of its frames are cut out; control frames between them pass.
-    Drop,
-    /// It stays where it is, and nothing behind it is read, until the gate is asked again.
-    Wait,
-    /// It is dropped, and the session ends.
-    Close(Farewell),
-}
-
-/// With which words the gateway ends a session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Farewell {
-    /// Why.
-    pub reason: Reason,
-    /// The close code for the client, where it is not the reason's own.
-    pub code: Option<u16>,
-    /// After how many seconds it is worth trying again.
-    pub retry_seconds: Option<NonZeroU32>,
-}
-
-/// Judges each data message at its first header, before a byte of it is passed on.
-///
-/// A message that was let in is carried to its end. Called on the data path: no locks, no allocation where it passes.
-pub trait Gate {
-    /// Judges one message. Who answers `Wait` has left the waker of `cx` where it is woken once there may be another
-    /// answer; the same message is shown again then, and may be shown before.
-    fn admit(
-        &mut self,
-        cx: &mut Context<'_>,
-        direction: Direction,
-        message: MessageStart,
-    ) -> Verdict;
-
-    /// Learns of payload bytes of a further frame of a message that was let in, as they come.
-    fn more(&mut self, direction: Direction, length: u64);
-
-    /// What the client is to be told about a message that was just dropped: a text of at most 125 bytes, sent between two
-    /// of the backend's messages. Asked after each drop; while one text waits for its turn, the next takes its place.
-    fn notice(&mut self) -> Option<Box<str>>;
-}
-
-/// The gate that lets every message pass.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct OpenGate;
-
-/// Messages and bytes carried in one direction.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Traffic {
-    /// Data messages whose first frame was let in.
-    pub messages: u64,
-    /// Data messages that were dropped.
-    pub dropped: u64,
-    /// Bytes passed on, frame headers and control frames included.
-    pub bytes: u64,
 }
 
 /// How a session ended.
@@ -241,32 +137,6 @@ where
 thread_local! {
     /// The buffer into which this thread's sessions read, one at a time: taken for a poll, put back at its end.
     static SCRATCH_BUFFER: Cell<Option<Box<[u8]>>> = const { Cell::new(None) };
-}
-
-// === impl Gate ===
-
-impl Gate for OpenGate {
-    fn admit(&mut self, _: &mut Context<'_>, _: Direction, _: MessageStart) -> Verdict {
-        Verdict::Pass
-    }
-
-    fn more(&mut self, _: Direction, _: u64) {}
-
-    fn notice(&mut self) -> Option<Box<str>> {
-        None
-    }
-}
-
-// === impl Farewell ===
-
-impl From<Reason> for Farewell {
-    fn from(reason: Reason) -> Self {
-        Self {
-            reason,
-            code: None,
-            retry_seconds: None,
-        }
-    }
 }
 
 // === impl Relay ===

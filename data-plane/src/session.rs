@@ -1,340 +1,222 @@
-//! THE PATH of a connection: accept, handshake, route, authenticate, admit, connect, answer 101, relay, record.
+//! A live session, from its admission to its end, as everybody on the node shares it: who it is, what it may do, what it
+//! has carried, and how to end it.
 //!
-//! [`run`], [`open`] and [`reach`] name the steps in order; each gives the value that the next one needs, and what must
-//! be undone is a guard. No step is implemented here. Called by `listen`, once a connection, in a task of its own.
+//! Owns what one session is; which there are is `registry`'s. Decides nothing. Entered by `admit`, carried by `relay`,
+//! judged again by `rejudge`, ended by whoever has a reason.
 
 use std::{
-    sync::Arc,
-    time::{Duration, Instant},
+    future::poll_fn,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::Poll,
 };
 
-use http::header;
-use tidegate_kit::{clock::Clock, connections::ConnectionSlot};
+use futures_util::task::AtomicWaker;
 use tidegate_proto::reason::Reason;
 
 use crate::{
-    admit::{
-        Applicant, Desk, admit,
-        permit::{Held, Permit},
-    },
-    auth::{
-        Authenticator,
-        credential::{self, Carried, Places},
-    },
-    config::RelayConfig,
-    handshake::{
-        self, HeadLimits,
-        answer::{self, Refusal, allowance::Allowance},
-        facts::Facts,
-        headers::Offer,
-    },
-    listen::{Accepted, peer::Peer},
-    metrics::{ApiLabels, Metrics, Phase},
-    quota::{
-        Quotas,
-        levels::Level,
-        limiter::{Limiter, Tier},
-        meter::{Meter, Terms},
-    },
-    record::{Record, SessionId},
-    relay::{self, Ended, Leg, Rules},
-    route::route,
-    session::registry::{Registry, Session},
-    snapshot::Snapshots,
-    socket::Socket,
-    upstream::{Ask, Connector, Upstream, choose::choose},
+    auth::{Principal, attributes::Attributes},
+    message::Traffic,
+    metrics::ApiMetrics,
+    quota::meter::Limited,
+    snapshot::model::{Api, Topic},
 };
 
+pub mod id;
+pub mod live;
 pub mod registry;
-pub mod rejudge;
 
-/// What the sessions of a node share.
+use id::SessionId;
+use live::Live;
+
+/// What is known of a session before it is admitted: who wants what.
+#[derive(Clone, Debug)]
+pub struct PendingSession {
+    /// The session's id.
+    pub id: SessionId,
+    /// The API.
+    pub api: Arc<Api>,
+    /// Which of its topics, as an index.
+    pub topic: usize,
+    /// Who the client is.
+    pub principal: Principal,
+    /// What policies look at.
+    pub attributes: Attributes,
+}
+
+/// One live session.
 #[derive(Debug)]
-pub struct Gateway {
-    /// The configuration.
-    pub snapshots: Snapshots,
-    /// Who judges credentials.
-    pub authenticator: Authenticator,
-    /// How backends are reached.
-    pub connector: Connector,
-    /// The live sessions.
-    pub registry: Registry,
-    /// How much is left of whose limits.
-    pub quotas: Quotas,
-    /// How long a handshake waits for the ledger of quotas.
-    pub patience: Duration,
-    /// What is counted.
-    pub metrics: Arc<Metrics>,
-    /// What time it is.
-    pub clock: Clock,
-    /// What a request head may cost.
-    pub head: HeadLimits,
-    /// What open sessions are held to.
-    pub relay: RelayConfig,
-    /// Whether sessions leave a span.
-    pub traced: bool,
+pub struct Session {
+    request: PendingSession,
+    /// How much it may send and get.
+    limited: Limited,
+    /// The second (Unix time) at which its credential ends it.
+    ends_at: u64,
+    live: Live,
+    /// Why it was told to end.
+    termination: OnceLock<Reason>,
+    /// Whoever waits for `termination` while the session is not open yet.
+    waiting: AtomicWaker,
+    /// Set when the client has its 101.
+    counters: OnceLock<ApiMetrics>,
+    /// What of its traffic the counters know.
+    counted: [Counted; 2],
 }
 
-/// A session whose both sides have said yes, on its way to the relay.
-struct Opened {
-    client: Leg<Socket>,
-    backend: Leg<Socket>,
-    rules: Rules,
-    meter: Meter<Held>,
-    kept: Kept,
+/// A shared session, as those see it who need only a part: the relay its [`Live`], the meter its [`Limited`].
+#[derive(Clone, Debug)]
+pub struct SessionHandle(Arc<Session>);
+
+#[derive(Debug, Default)]
+struct Counted {
+    messages: AtomicU64,
+    dropped: AtomicU64,
+    bytes: AtomicU64,
 }
 
-/// How long a handshake waits for the ledger to say what is left, where nothing else depends on it.
-const WORD: Duration = Duration::from_millis(100);
+// === impl Session ===
 
-/// What undoes a session when it is over, in this order.
-struct Kept {
-    record: Record,
-    permit: Permit,
-    /// Last: a connection has its place until it is over.
-    _slot: ConnectionSlot,
-}
-
-// === impl Gateway ===
-
-impl Gateway {
-    /// What sessions are entered with.
+impl Session {
+    /// A session that is not entered yet.
     #[must_use]
-    pub const fn desk(&self) -> Desk<'_> {
-        Desk {
-            registry: &self.registry,
-            snapshots: &self.snapshots,
-            quotas: &self.quotas,
-            patience: self.patience,
+    pub fn new(request: PendingSession, limited: Limited, ends_at: u64) -> Self {
+        Self {
+            request,
+            limited,
+            ends_at,
+            live: Live::default(),
+            termination: OnceLock::new(),
+            waiting: AtomicWaker::new(),
+            counters: OnceLock::new(),
+            counted: Default::default(),
         }
+    }
+
+    /// Who wanted what when it was admitted.
+    #[must_use]
+    pub const fn request(&self) -> &PendingSession {
+        &self.request
+    }
+
+    /// Its id.
+    #[must_use]
+    pub const fn id(&self) -> SessionId {
+        self.request.id
+    }
+
+    /// The API, as it was when the session was admitted.
+    #[must_use]
+    pub const fn api(&self) -> &Arc<Api> {
+        &self.request.api
+    }
+
+    /// How much it may send and get.
+    #[must_use]
+    pub const fn limited(&self) -> &Limited {
+        &self.limited
+    }
+
+    /// Who is behind it.
+    #[must_use]
+    pub const fn principal(&self) -> &Principal {
+        &self.request.principal
+    }
+
+    /// What the relay shares.
+    #[must_use]
+    pub const fn live(&self) -> &Live {
+        &self.live
+    }
+
+    /// Ends it, be it open already or not; the first reason counts.
+    pub fn end(&self, reason: Reason) {
+        self.live.end(*self.termination.get_or_init(|| reason));
+        self.waiting.wake();
+    }
+
+    /// Waits until it is told to end. For the one task that opens it; the relay goes by [`Live`].
+    pub async fn terminated(&self) -> Reason {
+        poll_fn(|cx| {
+            self.waiting.register(cx.waker());
+            // After the registration: either this sees the reason, or who gives it sees the waker.
+            self.termination().map_or(Poll::Pending, Poll::Ready)
+        })
+        .await
+    }
+
+    /// The reason for which it was told to end.
+    #[must_use]
+    pub fn termination(&self) -> Option<Reason> {
+        self.termination.get().copied()
+    }
+
+    /// From now on its traffic is counted there.
+    pub fn opened(&self, counters: ApiMetrics) {
+        drop(self.counters.set(counters));
+    }
+
+    /// Counts traffic up to these totals. Called by its own end and by sweeps, at the same time if it so happens: each
+    /// counts only what is beyond the highest total that was seen.
+    pub fn count(&self, to_backend: Traffic, to_client: Traffic) {
+        let Some(counters) = self.counters.get() else {
+            return;
+        };
+        let [backend, client] = &self.counted;
+        counters.carried(backend.beyond(to_backend), client.beyond(to_client));
     }
 }
 
-/// Serves one connection to its end.
-///
-/// What only the handshake needs lives in a box, and is gone before the relay begins: an idle session is a small future.
-pub fn run(gateway: Arc<Gateway>, accepted: Accepted) -> impl Future<Output = ()> {
-    let opening = Box::pin(open(gateway, accepted));
-    async move {
-        if let Some(opened) = opening.await {
-            let (mut kept, relay) = relay(opened);
-            let ended = relay.await;
-            kept.record.ended(ended);
-        }
+// === impl PendingSession ===
+
+impl PendingSession {
+    /// The topic.
+    #[must_use]
+    pub fn topic(&self) -> &Topic {
+        &self.api.topics[self.topic]
     }
 }
 
-/// Makes the relay. Boxed on the way in, so that the session's future does not hold the legs twice.
-fn relay(opened: Box<Opened>) -> (Kept, impl Future<Output = Ended>) {
-    let Opened {
-        client,
-        backend,
-        rules,
-        meter,
-        kept,
-    } = *opened;
-    let held = kept.permit.held();
-    (kept, relay::run(client, backend, rules, meter, held))
-}
+// === impl SessionHandle ===
 
-/// From the accepted connection to the 101; `None` when the client got a refusal or is gone.
-async fn open(gateway: Arc<Gateway>, accepted: Accepted) -> Option<Box<Opened>> {
-    let Accepted { io, peer, slot } = accepted;
-    let id = SessionId::generate(gateway.clock.now_millis());
-    let mut record = Record::begin(&gateway.metrics, id, peer, gateway.traced);
-    let (mut wire, request) = match handshake::read(io, gateway.head).await {
-        Ok(read) => read,
-        Err(unread) => {
-            match unread.reason {
-                Some(reason) => refuse(&gateway, unread.io, &reason.into(), &mut record).await,
-                None => record.silent(),
-            }
-            return None;
-        }
-    };
-    let (request, _) = request.into_parts();
-    record.asked(&request.uri, &request.headers);
-    let judged = if slot.is_within_limits() {
-        Offer::validate(request)
-    } else {
-        Err(Reason::ConnectionLimit)
-    };
-    let mut offer = match judged {
-        Ok(offer) => offer,
-        Err(reason) => {
-            refuse(&gateway, wire.into_socket(), &reason.into(), &mut record).await;
-            return None;
-        }
-    };
-    // Before anybody looks at the headers: neither policies nor the backend get to see a token among the subprotocols.
-    let carried = Carried::take(&mut offer.headers);
-    let reached = reach(&gateway, &offer, carried.as_ref(), peer, &mut record);
-    match wire.unless_lost(reached).await {
-        Some(Ok((permit, upstream))) => {
-            let mut response = answer::switching(&offer, &upstream.headers, record.session());
-            if let Some(carried) = &carried {
-                carried.answer(response.headers_mut());
-            }
-            if let Some(allowance) = allowance(permit.session()) {
-                allowance.announce(response.headers_mut());
-            }
-            let Some(client) = wire.switch(response).await else {
-                record.refused(&Reason::ClientLost.into());
-                return None;
-            };
-            record.opened(permit.held());
-            let terms = terms(permit.session(), &upstream);
-            Some(Box::new(Opened {
-                client,
-                meter: Meter::new(permit.held(), terms, gateway.metrics.clone()),
-                rules: rules(&gateway.relay, upstream.deflate.is_some()),
-                backend: upstream.leg,
-                kept: Kept {
-                    record,
-                    permit,
-                    _slot: slot,
-                },
-            }))
-        }
-        Some(Err(refusal)) => {
-            refuse(&gateway, wire.into_socket(), &refusal, &mut record).await;
-            None
-        }
-        None => {
-            record.refused(&Reason::ClientLost.into());
-            None
-        }
+impl SessionHandle {
+    /// A handle to a session.
+    #[must_use]
+    pub const fn new(session: Arc<Session>) -> Self {
+        Self(session)
+    }
+
+    /// The session.
+    #[must_use]
+    pub fn session(&self) -> &Session {
+        &self.0
     }
 }
 
-/// From the offer to a backend that said yes.
-async fn reach(
-    gateway: &Gateway,
-    offer: &Offer,
-    carried: Option<&Carried>,
-    peer: Peer,
-    record: &mut Record,
-) -> Result<(Permit, Upstream), Refusal> {
-    let began = Instant::now();
-    if !gateway.snapshots.is_held() {
-        return Err(Reason::NotReady.into());
-    }
-    let snapshot = gateway.snapshots.load();
-    let matched = route(&snapshot, offer.uri.path())?;
-    record.routed(&matched);
-    let now = gateway.clock.now_seconds();
-    let query = offer.uri.query();
-    let places = Places {
-        headers: &offer.headers,
-        carried,
-        query,
-    };
-    let principal = gateway
-        .authenticator
-        .authenticate(&snapshot, &matched, places, now)?;
-    record.authenticated(&principal);
-    let endpoint = choose(&matched.api, &principal)?;
-    let applicant = Applicant {
-        id: record.session(),
-        api: matched.api.clone(),
-        topic: matched.topic_index,
-        facts: Facts::take(&snapshot, peer.ip(), &offer.headers, query),
-        principal,
-        now,
-    };
-    let permit = admit(&gateway.desk(), &snapshot, applicant).await?;
-    record.phase(Phase::Judge, began.elapsed());
-    // A backend may think for seconds; nothing of a snapshot that is swapped meanwhile need be kept for it.
-    drop(snapshot);
-    let ask = Ask {
-        endpoint,
-        path: &matched.backend_path(endpoint, credential::strip_query(query).as_deref()),
-        offer,
-        peer,
-        session: record.session(),
-        may_drop: permit.session().limited().limiter().may_drop(),
-    };
-    let upstream = tokio::select! {
-        // Much may change while a backend thinks, and what changed counts before what it says.
-        biased;
-        reason = permit.session().until_told() => return Err(reason.into()),
-        (connected, ()) = async {
-            tokio::join!(connect(gateway, &ask, record), heard(permit.session()))
-        } => connected?,
-    };
-    Ok((permit, upstream))
-}
-
-/// Waits a little for the ledger's word on the plan, so that the client is told what is really left.
-async fn heard(session: &Session) {
-    let limiter = session.limited().limiter();
-    if let Some(plan) = plan(&limiter) {
-        // Where it does not come in time, what is told is what this node knows.
-        drop(tokio::time::timeout(WORD, plan.heard()).await);
+impl AsRef<Limited> for SessionHandle {
+    fn as_ref(&self) -> &Limited {
+        self.0.limited()
     }
 }
 
-async fn connect(gateway: &Gateway, ask: &Ask<'_>, record: &Record) -> Result<Upstream, Refusal> {
-    let began = Instant::now();
-    let io = gateway.connector.dial(ask.endpoint).await?;
-    record.phase(Phase::Dial, began.elapsed());
-    let began = Instant::now();
-    let upstream = gateway.connector.upgrade(io, ask).await?;
-    record.phase(Phase::Upgrade, began.elapsed());
-    Ok(upstream)
-}
-
-async fn refuse(gateway: &Gateway, io: Socket, refusal: &Refusal, record: &mut Record) {
-    record.refused(refusal);
-    answer::refuse(io, refusal, record.session(), gateway.head.deadline).await;
-}
-
-fn plan(limiter: &Limiter) -> Option<&Tier> {
-    let mut tiers = limiter.tiers().iter();
-    tiers.find(|tier| tier.level() == Level::Subscription)
-}
-
-/// What is left of the plan's message limit of which the least is left.
-fn allowance(session: &Session) -> Option<Allowance> {
-    let limiter = session.limited().limiter();
-    let (window, view) = plan(&limiter)?.tightest()?;
-    Some(Allowance {
-        plan: session.principal().plan.name.to_string(),
-        limit: view.limit,
-        window_seconds: window.seconds(),
-        remaining: view.remaining,
-        resets_in: view.resets_in,
-    })
-}
-
-/// What may be done to the session's messages, as its handshakes came out.
-fn terms(session: &Session, upstream: &Upstream) -> Terms {
-    let api = session.api();
-    let subprotocol = upstream.headers.get(header::SEC_WEBSOCKET_PROTOCOL);
-    Terms {
-        labels: ApiLabels {
-            api: api.name.clone(),
-            version: Arc::from(api.version.as_str()),
-        },
-        keeps_window: upstream
-            .deflate
-            .map_or([false; 2], |it| [it.client_keeps, it.backend_keeps]),
-        may_notice: subprotocol.is_none_or(|chosen| {
-            let mut listed = api.notice_subprotocols.iter();
-            listed.any(|name| chosen == &**name)
-        }),
+impl AsRef<Live> for SessionHandle {
+    fn as_ref(&self) -> &Live {
+        self.0.live()
     }
 }
 
-const fn rules(config: &RelayConfig, deflate: bool) -> Rules {
-    Rules {
-        deflate,
-        idle: config.idle_seconds.unless_zero(),
-        ping: config.ping_seconds.unless_zero(),
-        pong: config.pong_seconds.0,
-        close: config.close_seconds.0,
+// === impl Counted ===
+
+impl Counted {
+    fn beyond(&self, total: Traffic) -> Traffic {
+        let beyond = |seen: &AtomicU64, total: u64| {
+            total.saturating_sub(seen.fetch_max(total, Ordering::Relaxed))
+        };
+        Traffic {
+            messages: beyond(&self.messages, total.messages),
+            dropped: beyond(&self.dropped, total.dropped),
+            bytes: beyond(&self.bytes, total.bytes),
+        }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -7,11 +7,12 @@
 pub mod model;
 pub mod decode;
 pub mod index;
+pub mod changes;
 
 use std::{
     net::IpAddr,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -23,6 +24,7 @@ use tidegate_proto::{
 };
 use tokio::sync::watch;
 
+use changes::Changes;
 use index::{Conflicted, Index};
 use model::{
     Api, ApiState, Application, ApplicationKey, KeyManager, Plan, Resource, ResourceName,
@@ -54,6 +56,8 @@ struct Shared {
     number: watch::Sender<Option<RevisionNumber>>,
     /// How many there have been.
     editions: AtomicU64,
+    /// What has changed since it was taken last.
+    changes: Mutex<Changes>,
 }
 
 // === impl Edition ===
@@ -110,8 +114,8 @@ impl Snapshot {
         self.edition
     }
 
-    /// Whether another snapshot holds the very same configuration, be its number another: then nothing is to be judged
-    /// anew. Costs nothing; may be false for equal configurations that came about on different ways.
+    /// Whether another snapshot holds the very same configuration, be its number another. Costs nothing; may be false for
+    /// equal configurations that came about in different ways.
     #[must_use]
     pub fn is_same_configuration(&self, other: &Self) -> bool {
         self.index.is_same(&other.index)
@@ -243,6 +247,7 @@ impl Default for Snapshots {
             current: ArcSwap::default(),
             number: watch::Sender::new(None),
             editions: AtomicU64::new(0),
+            changes: Mutex::default(),
         }))
     }
 }
@@ -272,8 +277,26 @@ impl Snapshots {
     pub fn swap(&self, mut snapshot: Snapshot) {
         let number = snapshot.number();
         snapshot.edition = Edition(self.0.editions.fetch_add(1, Ordering::Relaxed) + 1);
-        self.0.current.store(Arc::new(snapshot));
+        let after = Arc::new(snapshot);
+        let before = self.0.current.swap(after.clone());
+        let changes = Changes::between(&before, &after);
+        // After the swap: whoever takes the changes finds a snapshot that has them.
+        self.changes().add(changes);
         self.0.number.send_replace(Some(number));
+    }
+
+    /// Takes what has changed since the last call. [`Self::load`] already gives a snapshot that has these changes; those
+    /// that led to a number are there when [`Self::watch`] shows it.
+    #[must_use]
+    pub fn take_changes(&self) -> Changes {
+        std::mem::take(&mut *self.changes())
+    }
+
+    fn changes(&self) -> MutexGuard<'_, Changes> {
+        self.0
+            .changes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 

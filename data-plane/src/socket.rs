@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use rustix::net::sockopt::{set_socket_keepalive, set_tcp_keepidle, set_tcp_keepintvl};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
@@ -17,7 +18,18 @@ use tokio::{
 };
 use tokio_rustls::TlsStream;
 
-use crate::relay::{FarEnd, Transport};
+mod far_end;
+
+pub use far_end::{FarEnd, Transport};
+
+/// One side's connection after its handshake.
+#[derive(Debug)]
+pub struct Leg<T> {
+    /// The socket, or the TLS stream on it.
+    pub io: T,
+    /// Bytes that were read beyond the handshake; they are relayed first.
+    pub read_ahead: Bytes,
+}
 
 /// A connected stream.
 #[derive(Debug)]
@@ -117,11 +129,8 @@ impl Transport for Socket {
 mod tests {
     use rustix::net::sockopt::socket_keepalive;
 
-    use super::{Socket, prepare};
-    use crate::{
-        relay::{FarEnd, Transport as _},
-        testing::{Node, echo_backend},
-    };
+    use super::{FarEnd, Socket, Transport as _, prepare};
+    use crate::testing::{Node, echo_backend};
 
     #[tokio::test]
     async fn a_connection_is_watched_by_the_kernel() {

@@ -27,8 +27,8 @@ use tracing_subscriber::fmt::format::FmtSpan;
 use crate::{
     app::{Addresses, App, Runtimes},
     config::Config,
+    connection::Gateway,
     handshake::headers::accept_for,
-    session::Gateway,
     snapshot::{
         Snapshot, Snapshots,
         decode::decode,

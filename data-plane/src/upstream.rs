@@ -9,12 +9,11 @@ use http::HeaderMap;
 
 use crate::{
     config::UpstreamConfig,
-    handshake::{answer::Refusal, deflate::Agreed, headers::Offer},
+    handshake::{deflate::Agreed, headers::Offer, refusal::Refusal},
     listen::peer::Peer,
-    record::SessionId,
-    relay::Leg,
+    session::id::SessionId,
     snapshot::model::Endpoint,
-    socket::Socket,
+    socket::{Leg, Socket},
     upstream::{authorities::Trust, dial::Dialer},
 };
 

@@ -7,7 +7,7 @@ use tidegate_proto::reason::Reason;
 
 use crate::{
     auth::Principal,
-    handshake::facts::Facts,
+    auth::attributes::Attributes,
     snapshot::{
         Snapshot,
         model::{
@@ -25,7 +25,7 @@ pub fn judge(
     snapshot: &Snapshot,
     api: &Api,
     principal: &Principal,
-    facts: &Facts,
+    attributes: &Attributes,
     now: u64,
 ) -> Result<(), Reason> {
     if snapshot.denies_nobody() {
@@ -40,7 +40,7 @@ pub fn judge(
     let denied = targets
         .iter()
         .flat_map(|target| snapshot.denials(target))
-        .chain(snapshot.denials_of_address(facts.address))
+        .chain(snapshot.denials_of_address(attributes.address))
         .find(|policy| in_force(policy));
     match denied {
         Some(policy) => {
@@ -58,7 +58,7 @@ mod tests {
 
     use super::judge;
     use crate::{
-        handshake::facts::Facts,
+        auth::attributes::Attributes,
         session::registry::tests::world,
         snapshot::fixture::{deny_policy, id, snapshot},
     };
@@ -69,8 +69,8 @@ mod tests {
         bodies.extend(policies.into_iter().map(Body::DenyPolicy));
         let snapshot = snapshot(bodies);
         let address = "192.0.2.7".parse().unwrap();
-        let facts = Facts::take(&snapshot, address, &HeaderMap::new(), None);
-        judge(&snapshot, &api, &principal, &facts, 100).is_err()
+        let attributes = Attributes::take(&snapshot, address, &HeaderMap::new(), None);
+        judge(&snapshot, &api, &principal, &attributes, 100).is_err()
     }
 
     fn address(n: u32, range: &str, invert: bool) -> v1::DenyPolicy {

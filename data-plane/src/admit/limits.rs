@@ -1,21 +1,25 @@
 //! What a handshake needs of the quotas: room in the rate of new sessions, a place among the open ones, and something
 //! left in the windows of limits that end sessions.
 //!
-//! All levels let it in, or none is charged. Waits for the ledger, but no longer than its patience.
+//! All levels let it in, or none is charged. Waits for the ledger, but no longer than a timeout.
 
 use std::{future::poll_fn, sync::Arc, task::Poll, time::Duration};
 
 use tidegate_proto::{quota::OnLimit, reason::Reason};
 
 use crate::{
-    handshake::answer::Refusal,
+    handshake::refusal::Refusal,
     quota::{
+        Quotas,
         bucket::{Bucket, Place, Take},
         gauge::{NoSeat, Seat},
+        levels::Rule,
         limiter::{Limiter, Tier},
         meter::{Limited, Seats, whole_seconds},
         time::Tick,
     },
+    session::Session,
+    snapshot::Snapshot,
 };
 
 /// New sessions that were counted and may turn out not to be.
@@ -26,14 +30,29 @@ struct Counted(Vec<(Arc<Bucket>, Tick)>);
 ///
 /// # Errors
 /// The reason of the level that refuses, with the time after which it may be otherwise; `LedgerUnavailable` when nobody
-/// knows within `patience`.
-pub async fn enter(limiter: &Limiter, patience: Duration) -> Result<Seats, Refusal> {
+/// knows within `timeout`.
+pub async fn enter(limiter: &Limiter, timeout: Duration) -> Result<Seats, Refusal> {
     if limiter.tiers().is_empty() {
         return Ok(Seats::new());
     }
-    tokio::time::timeout(patience, enter_all(limiter))
+    tokio::time::timeout(timeout, enter_all(limiter))
         .await
         .unwrap_or_else(|_| Err(Reason::LedgerUnavailable.into()))
+}
+
+/// Gives an open session the limits that a snapshot has for it. One whose limits are the same notices nothing. Waits for
+/// nobody: what changes after this session must not stand behind a ledger that is slow.
+pub fn change(quotas: &Quotas, snapshot: &Snapshot, session: &Session, rules: Vec<Rule>) {
+    let (limited, edition) = (session.limited(), snapshot.edition());
+    let limiter = limited.limiter();
+    if limiter.goes_by(&rules) {
+        // A handshake that came between two snapshots may have set shared counters to limits that were over.
+        limiter.renew(edition);
+        return;
+    }
+    let limiter = Limiter::open(quotas, edition, rules);
+    let fresh = stay(&limiter, limited);
+    limited.change(edition, limiter, fresh);
 }
 
 /// The places of an open session under limits that changed: those in counts that it is not counted in yet. It is there

@@ -1,16 +1,10 @@
-//! The permit: a session's place in the registry, given up when it is dropped.
-//!
-//! Made by `admit`, held by `session`; the relay learns through it that the session must end.
+//! The permit: a session's place in the registry, given up when it is dropped. Made by `admit`, held by `connection`.
 
 use std::sync::Arc;
 
 use tidegate_proto::reason::Reason;
 
-use crate::{
-    quota::meter::Limited,
-    relay::Live,
-    session::registry::{Registry, Session},
-};
+use crate::session::{Session, SessionHandle, registry::Registry};
 
 /// What lets a session live.
 #[derive(Debug)]
@@ -18,10 +12,6 @@ pub struct Permit {
     registry: Registry,
     session: Arc<Session>,
 }
-
-/// What the relay is led to the session's [`Live`] by.
-#[derive(Clone, Debug)]
-pub struct Held(Arc<Session>);
 
 // === impl Permit ===
 
@@ -42,18 +32,18 @@ impl Permit {
         &self.session
     }
 
-    /// The way to the session's [`Live`] for the relay.
+    /// A handle to the session, for relay, meter and record.
     #[must_use]
-    pub fn held(&self) -> Held {
-        Held(self.session.clone())
+    pub fn handle(&self) -> SessionHandle {
+        SessionHandle::new(self.session.clone())
     }
 
     /// Whether the session may still be opened.
     ///
     /// # Errors
     /// The reason for which it was told to end meanwhile.
-    pub fn stands(&self) -> Result<(), Reason> {
-        self.session.told().map_or(Ok(()), Err)
+    pub fn check(&self) -> Result<(), Reason> {
+        self.session.termination().map_or(Ok(()), Err)
     }
 }
 
@@ -61,27 +51,5 @@ impl Drop for Permit {
     fn drop(&mut self) {
         self.session.limited().leave();
         self.registry.leave(&self.session);
-    }
-}
-
-// === impl Held ===
-
-impl Held {
-    /// The session.
-    #[must_use]
-    pub fn session(&self) -> &Session {
-        &self.0
-    }
-}
-
-impl AsRef<Limited> for Held {
-    fn as_ref(&self) -> &Limited {
-        self.0.limited()
-    }
-}
-
-impl AsRef<Live> for Held {
-    fn as_ref(&self) -> &Live {
-        self.0.live()
     }
 }

@@ -5,15 +5,15 @@ use std::time::Duration;
 use tidegate_kit::tasks::Tasks;
 use tidegate_proto::{discovery::v1::resource::Body, reason::Reason};
 
-use super::{Desk, admit};
+use super::{AdmissionContext, admit};
 use crate::{
     admit::permit::Permit,
     auth::LEEWAY,
-    handshake::answer::Refusal,
+    handshake::refusal::Refusal,
     quota::Quotas,
     session::registry::{
         Registry,
-        tests::{applicant, world},
+        tests::{pending, world},
     },
     snapshot::{Snapshots, fixture::snapshot},
 };
@@ -35,14 +35,13 @@ async fn admitted(
     if bodies.len() < before {
         snapshots.swap(snapshot(bodies));
     }
-    let applicant = applicant(api, principal, NOW);
-    let desk = Desk {
+    let context = AdmissionContext {
         registry,
         snapshots: &snapshots,
         quotas: &Quotas::in_process(&Tasks::current()),
-        patience: Duration::from_secs(1),
+        timeout: Duration::from_secs(1),
     };
-    admit(&desk, &judged_by, applicant).await
+    admit(&context, &judged_by, pending(api, principal), NOW).await
 }
 
 #[tokio::test]
@@ -63,9 +62,9 @@ async fn a_session_ends_when_its_token_does_or_a_little_later_where_it_came_a_li
         let registry = Registry::default();
         let permit = admitted(&registry, expires_at, |_| true).await.unwrap();
         registry.expire(ends_at - 1);
-        assert_eq!(permit.stands(), Ok(()));
+        assert_eq!(permit.check(), Ok(()));
         registry.expire(ends_at);
-        assert_eq!(permit.stands(), Err(Reason::CredentialExpired));
+        assert_eq!(permit.check(), Err(Reason::CredentialExpired));
     }
 }
 

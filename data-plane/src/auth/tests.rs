@@ -11,7 +11,7 @@ use tidegate_proto::{
     reason::Reason,
 };
 
-use super::{Authenticator, Principal, credential::Places, rejudge};
+use super::{Authenticator, Principal, credential::Places, reauthorize};
 use crate::{
     route::route,
     snapshot::{
@@ -180,7 +180,8 @@ fn an_open_session_keeps_its_plan_where_the_new_one_is_not_held() {
     let principal = world.ask("/echo/1.0", &token).unwrap();
     world.remove(|body| matches!(body, Body::Plan(_)));
     let api = principal.subscription.api;
-    let judged = rejudge(&world.snapshot(), api, &principal).unwrap();
+    let snapshot = world.snapshot();
+    let (_, judged) = reauthorize(&snapshot, api, &principal).unwrap();
     assert_eq!(judged.plan, principal.plan);
     assert_eq!(world.ask("/echo/1.0", &token), Err(Reason::GatewayFault));
 }
@@ -342,7 +343,8 @@ fn an_open_session_ends_when_its_key_may_no_longer_use_the_endpoint_that_it_is_c
     });
     let on_production = world.ask("/echo/1.0", &token).unwrap();
     let again = |world: &World, principal: &Principal| {
-        rejudge(&world.snapshot(), principal.subscription.api, principal).map(|it| it.endpoint)
+        reauthorize(&world.snapshot(), principal.subscription.api, principal)
+            .map(|(_, it)| it.endpoint)
     };
     assert_eq!(again(&world, &on_production), Ok(EndpointKind::Production));
     // A sandbox endpoint that is added is for new sessions; this one stays while the API allows it.
@@ -388,7 +390,7 @@ fn a_client_id_leads_to_an_application_only_for_tokens_of_the_key_manager_that_g
     let snapshot = world.snapshot();
     let api = principal.subscription.api;
     assert_eq!(
-        rejudge(&snapshot, api, &principal),
+        reauthorize(&snapshot, api, &principal),
         Err(Reason::ApplicationUnknown)
     );
 }
@@ -540,7 +542,7 @@ fn an_open_session_is_judged_again_by_what_became_of_its_rights() {
     let mut world = World::new();
     let principal = world.ask("/echo/1.0", &world.token(|_| {})).unwrap();
     let api = principal.subscription.api;
-    let again = |world: &World| rejudge(&world.snapshot(), api, &principal).map(|_| ());
+    let again = |world: &World| reauthorize(&world.snapshot(), api, &principal).map(|_| ());
     assert_eq!(again(&world), Ok(()));
     world.change(|body| {
         if let Body::Api(api) = body {

@@ -2,9 +2,9 @@
 //! is closed.
 //!
 //! Owns wording and shape; statuses and texts come from `Reason`. No cause from inside the gateway and no secret is ever
-//! in an answer. Called by `session`.
+//! in an answer. Called by `connection`.
 
-use std::{fmt::Write as _, num::NonZeroU32, time::Duration};
+use std::{fmt::Write as _, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
@@ -15,39 +15,18 @@ use tidegate_proto::reason::Reason;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::{
-    handshake::headers::{Offer, end_to_end},
-    record::SessionId,
+    handshake::{
+        headers::{Offer, end_to_end},
+        refusal::Refusal,
+    },
+    session::id::SessionId,
     socket::Socket,
 };
 
-pub mod allowance;
+pub mod rate_limit;
 
 /// The header by which client and backend learn the session's id.
 pub const SESSION_HEADER: HeaderName = HeaderName::from_static("tidegate-session");
-
-/// Why a handshake does not end in a session.
-#[derive(Debug)]
-pub struct Refusal {
-    /// The reason, which decides the status.
-    pub reason: Reason,
-    /// What went wrong inside, for the log only.
-    pub cause: Option<String>,
-    /// After how many seconds it is worth trying again, where that is known.
-    pub retry_seconds: Option<NonZeroU32>,
-    /// The backend's own answer, to be passed on instead of a problem body.
-    pub relayed: Option<Box<Relayed>>,
-}
-
-/// A backend's refusal on its way to the client.
-#[derive(Debug)]
-pub struct Relayed {
-    /// The backend's status.
-    pub status: StatusCode,
-    /// Its end-to-end headers.
-    pub headers: HeaderMap,
-    /// Its body, or the beginning of a long one.
-    pub body: Bytes,
-}
 
 /// The body of a refusal.
 #[derive(Debug, Serialize)]
@@ -86,7 +65,7 @@ pub fn switching(offer: &Offer, backend: &HeaderMap, session: SessionId) -> Resp
 /// Writes a refusal and closes the connection. What cannot be written within `deadline` is not waited for: the client
 /// that does not read its refusal needs none.
 pub async fn refuse(mut io: Socket, refusal: &Refusal, session: SessionId, deadline: Duration) {
-    let Some(bytes) = refusal.render(session) else {
+    let Some(bytes) = render(refusal, session) else {
         return;
     };
     let written = tokio::time::timeout(deadline, async {
@@ -102,111 +81,71 @@ pub async fn refuse(mut io: Socket, refusal: &Refusal, session: SessionId, deadl
     }
 }
 
-// === impl Refusal ===
-
-impl Refusal {
-    /// A refusal whose reason says it all.
-    #[must_use]
-    pub const fn new(reason: Reason) -> Self {
-        Self {
-            reason,
-            cause: None,
-            retry_seconds: None,
-            relayed: None,
-        }
+/// The whole answer as bytes; `None` where there is nobody to answer.
+fn render(refusal: &Refusal, session: SessionId) -> Option<Vec<u8>> {
+    let status = refusal.status()?;
+    let (mut headers, body) = match &refusal.relayed {
+        Some(relayed) => (relayed.headers.clone(), relayed.body.clone()),
+        None => problem(refusal, status, session),
+    };
+    // RFC 9110, 15.5.22: a 426 names a protocol, and a connection that names one says so.
+    let connection = if status == StatusCode::UPGRADE_REQUIRED {
+        headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+        "close, upgrade"
+    } else {
+        "close"
+    };
+    headers.insert(header::CONNECTION, HeaderValue::from_static(connection));
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+    headers.insert(SESSION_HEADER, session.header());
+    if !headers.contains_key(header::DATE) {
+        headers.extend(date().map(|date| (header::DATE, date)));
     }
-
-    /// A refusal with what went wrong inside.
-    #[must_use]
-    pub fn because(reason: Reason, cause: impl ToString) -> Self {
-        Self {
-            reason,
-            cause: Some(cause.to_string()),
-            retry_seconds: None,
-            relayed: None,
-        }
-    }
-
-    /// The status that the client gets; `None` where there is nobody to answer.
-    #[must_use]
-    pub fn status(&self) -> Option<StatusCode> {
-        match &self.relayed {
-            Some(relayed) => Some(relayed.status),
-            None => self.reason.status(),
-        }
-    }
-
-    /// The whole answer as bytes; `None` where there is nobody to answer.
-    fn render(&self, session: SessionId) -> Option<Vec<u8>> {
-        let status = self.status()?;
-        let (mut headers, body) = match &self.relayed {
-            Some(relayed) => (relayed.headers.clone(), relayed.body.clone()),
-            None => self.problem(status, session),
-        };
-        // RFC 9110, 15.5.22: a 426 names a protocol, and a connection that names one says so.
-        let connection = if status == StatusCode::UPGRADE_REQUIRED {
-            headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-            "close, upgrade"
-        } else {
-            "close"
-        };
-        headers.insert(header::CONNECTION, HeaderValue::from_static(connection));
-        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
-        headers.insert(SESSION_HEADER, session.header());
-        if !headers.contains_key(header::DATE) {
-            headers.extend(date().map(|date| (header::DATE, date)));
-        }
-        let mut bytes = head(status, &headers);
-        bytes.extend_from_slice(&body);
-        Some(bytes)
-    }
-
-    fn problem(&self, status: StatusCode, session: SessionId) -> (HeaderMap, Bytes) {
-        let reason = self.reason;
-        let problem = Problem {
-            r#type: format!("urn:tidegate:reason:{}", reason.label()),
-            title: status.canonical_reason().unwrap_or_default(),
-            status: status.as_u16(),
-            detail: reason.message(),
-            code: reason.code(),
-            reason: reason.label(),
-            session: session.to_string(),
-        };
-        let body = serde_json::to_vec(&problem).expect("a problem of texts and numbers is JSON");
-        let mut headers = HeaderMap::new();
-        let mut set = |name, value| headers.insert(name, HeaderValue::from_static(value));
-        set(header::CONTENT_TYPE, "application/problem+json");
-        set(header::CACHE_CONTROL, "no-store");
-        match status {
-            StatusCode::UPGRADE_REQUIRED => {
-                set(header::SEC_WEBSOCKET_VERSION, "13");
-            }
-            // RFC 6750, 3: no error code where no credential came.
-            StatusCode::UNAUTHORIZED if reason == Reason::CredentialMissing => {
-                set(header::WWW_AUTHENTICATE, "Bearer realm=\"tidegate\"");
-            }
-            StatusCode::UNAUTHORIZED => {
-                set(
-                    header::WWW_AUTHENTICATE,
-                    "Bearer realm=\"tidegate\", error=\"invalid_token\"",
-                );
-            }
-            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
-                set(header::RETRY_AFTER, RETRY_AFTER);
-            }
-            _ => {}
-        }
-        if let Some(seconds) = self.retry_seconds {
-            headers.insert(header::RETRY_AFTER, seconds.get().into());
-        }
-        (headers, Bytes::from(body))
-    }
+    let mut bytes = head(status, &headers);
+    bytes.extend_from_slice(&body);
+    Some(bytes)
 }
 
-impl From<Reason> for Refusal {
-    fn from(reason: Reason) -> Self {
-        Self::new(reason)
+/// The problem body of a refusal and the headers that go with it.
+fn problem(refusal: &Refusal, status: StatusCode, session: SessionId) -> (HeaderMap, Bytes) {
+    let reason = refusal.reason;
+    let body = Problem {
+        r#type: format!("urn:tidegate:reason:{}", reason.label()),
+        title: status.canonical_reason().unwrap_or_default(),
+        status: status.as_u16(),
+        detail: reason.message(),
+        code: reason.code(),
+        reason: reason.label(),
+        session: session.to_string(),
+    };
+    let body = serde_json::to_vec(&body).expect("a problem of texts and numbers is JSON");
+    let mut headers = HeaderMap::new();
+    let mut set = |name, value| headers.insert(name, HeaderValue::from_static(value));
+    set(header::CONTENT_TYPE, "application/problem+json");
+    set(header::CACHE_CONTROL, "no-store");
+    match status {
+        StatusCode::UPGRADE_REQUIRED => {
+            set(header::SEC_WEBSOCKET_VERSION, "13");
+        }
+        // RFC 6750, 3: no error code where no credential came.
+        StatusCode::UNAUTHORIZED if reason == Reason::CredentialMissing => {
+            set(header::WWW_AUTHENTICATE, "Bearer realm=\"tidegate\"");
+        }
+        StatusCode::UNAUTHORIZED => {
+            set(
+                header::WWW_AUTHENTICATE,
+                "Bearer realm=\"tidegate\", error=\"invalid_token\"",
+            );
+        }
+        StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
+            set(header::RETRY_AFTER, RETRY_AFTER);
+        }
+        _ => {}
     }
+    if let Some(seconds) = refusal.retry_seconds {
+        headers.insert(header::RETRY_AFTER, seconds.get().into());
+    }
+    (headers, Bytes::from(body))
 }
 
 fn head(status: StatusCode, headers: &HeaderMap) -> Vec<u8> {

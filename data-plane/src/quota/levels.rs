@@ -11,7 +11,7 @@ use tidegate_proto::{ids::SubscriptionKey, quota::Limits, reason::Reason};
 
 use crate::{
     auth::Principal,
-    handshake::facts::Facts,
+    auth::attributes::Attributes,
     snapshot::{
         Snapshot,
         model::{
@@ -66,7 +66,7 @@ pub fn resolve(
     snapshot: &Snapshot,
     (api, topic): (&Api, Option<&Topic>),
     principal: &Principal,
-    facts: &Facts,
+    attributes: &Attributes,
 ) -> Result<Vec<Rule>, NotHeld> {
     let mut rules = Vec::new();
     let (subscription, application) = (&principal.subscription, &principal.application);
@@ -75,7 +75,13 @@ pub fn resolve(
             .api_policy(name)
             .ok_or_else(|| NotHeld::new("API", name, format!("`apis/{}`", api.id)))?;
         let subject = format!("{}.{}", api.id, api.quota_generation);
-        rules.push(of_policy(Level::Api, subject, policy, principal, facts));
+        rules.push(of_policy(
+            Level::Api,
+            subject,
+            policy,
+            principal,
+            attributes,
+        ));
     }
     if let Some((topic, name)) = topic.and_then(|topic| Some((topic, topic.policy.as_ref()?))) {
         let of = || format!("the topic `{}` of `apis/{}`", topic.template, api.id);
@@ -84,7 +90,13 @@ pub fn resolve(
             .ok_or_else(|| NotHeld::new("API", name, of()))?;
         let topic = hashed(topic.template.as_str());
         let subject = format!("{}.{topic}.{}", api.id, api.quota_generation);
-        rules.push(of_policy(Level::Topic, subject, policy, principal, facts));
+        rules.push(of_policy(
+            Level::Topic,
+            subject,
+            policy,
+            principal,
+            attributes,
+        ));
     }
     rules.push(Rule {
         level: Level::Subscription,
@@ -143,12 +155,12 @@ fn of_policy(
     mut subject: String,
     policy: &ApiPolicy,
     principal: &Principal,
-    facts: &Facts,
+    attributes: &Attributes,
 ) -> Rule {
     let claims = &principal.token.claims;
     let group = policy.groups.iter().position(|group| {
         let mut conditions = group.conditions.iter();
-        conditions.all(|condition| facts.meet(condition, claims))
+        conditions.all(|condition| attributes.meet(condition, claims))
     });
     match policy.per {
         Per::Api => {}
@@ -160,7 +172,7 @@ fn of_policy(
             &mut subject,
             format_args!(".user-{}", hashed(principal.user())),
         ),
-        Per::Address => match facts.address {
+        Per::Address => match attributes.address {
             IpAddr::V4(v4) => write(&mut subject, format_args!(".address-{v4}")),
             // A customer gets a /64 and may use all of it.
             IpAddr::V6(v6) => write(

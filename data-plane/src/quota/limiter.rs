@@ -7,6 +7,7 @@ use std::{num::NonZeroU32, sync::Arc};
 use tidegate_proto::quota::{Allowance, Burst, Counts, Window};
 
 use crate::{
+    message::Direction,
     quota::{
         Counter, Quotas,
         bucket::{Bucket, Take, View},
@@ -15,7 +16,6 @@ use crate::{
         levels::{Level, Rule},
         time::Tick,
     },
-    relay::Direction,
     snapshot::Edition,
 };
 
@@ -188,8 +188,8 @@ impl Tier {
         self.messages.iter().chain([&self.bytes]).flatten()
     }
 
-    /// Waits until what the message limit shows is the ledger's word, and not an old one.
-    pub async fn heard(&self) {
+    /// Waits until what is known of the message limit is what the ledger reports, and no older report.
+    pub async fn refreshed(&self) {
         if let [Some(messages), _] = &self.messages {
             messages.heard(Tick::now().minus(FRESH)).await;
         }

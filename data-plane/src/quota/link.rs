@@ -10,14 +10,16 @@ use std::sync::{
 
 use std::time::Duration;
 
-use prometheus_client::metrics::{counter::Counter, histogram::Histogram};
 use tokio::sync::{mpsc::UnboundedSender, oneshot};
 
-use crate::quota::{
-    bucket::Bucket,
-    gauge::Gauge,
-    rules::Rules,
-    time::{LedgerClock, Tick},
+use crate::{
+    metrics::ledger::LedgerMetrics,
+    quota::{
+        bucket::Bucket,
+        gauge::Gauge,
+        rules::Rules,
+        time::{LedgerClock, Tick},
+    },
 };
 
 /// The state of the way to the ledger.
@@ -26,7 +28,7 @@ pub struct Link {
     /// What the ledger's clock probably shows.
     pub clock: LedgerClock,
     /// What was counted on the way.
-    pub stats: Stats,
+    pub stats: LedgerMetrics,
     /// How long the ledger may be silent.
     pub patience: Duration,
     /// The ledger itself, where it is in this process.
@@ -48,43 +50,6 @@ pub enum Visit {
     Settle(oneshot::Sender<()>),
 }
 
-/// What was counted on the way to the ledger since the node started.
-#[derive(Debug)]
-pub struct Stats {
-    /// Asks that were sent.
-    pub asks: Counter,
-    /// Grants that came back.
-    pub grants: Counter,
-    /// How much was granted in all.
-    pub granted: Counter,
-    /// How much was given back in all.
-    pub given_back: Counter,
-    /// How long exchanges that were answered took, in seconds.
-    pub exchanges: Histogram,
-    /// Exchanges that failed.
-    pub failures: Counter,
-}
-
-/// From what a Redis beside the node takes to the longest time that an exchange may have.
-const BUCKETS: [f64; 12] = [
-    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0,
-];
-
-// === impl Stats ===
-
-impl Default for Stats {
-    fn default() -> Self {
-        Self {
-            asks: Counter::default(),
-            grants: Counter::default(),
-            granted: Counter::default(),
-            given_back: Counter::default(),
-            exchanges: Histogram::new(BUCKETS),
-            failures: Counter::default(),
-        }
-    }
-}
-
 // === impl Link ===
 
 impl Link {
@@ -100,7 +65,7 @@ impl Link {
     ) -> Self {
         Self {
             clock: LedgerClock::new(Tick::now(), unix_millis),
-            stats: Stats::default(),
+            stats: LedgerMetrics::default(),
             patience,
             local: is_local.then(|| Mutex::new(Rules::in_process())),
             away: AtomicBool::new(false),

@@ -15,6 +15,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use futures_util::task::AtomicWaker;
+use http::HeaderValue;
 use tidegate_proto::{
     quota::{CloseCode, OnLimit},
     reason::Reason,
@@ -22,6 +23,8 @@ use tidegate_proto::{
 use tokio::time::Instant;
 
 use crate::{
+    handshake::deflate::Agreed,
+    message::{CloseCause, Direction, Gate, MessageStart, Verdict},
     metrics::{ApiLabels, Metrics, quota::Action},
     quota::{
         bucket::{Place, Take},
@@ -30,8 +33,7 @@ use crate::{
         limiter::{Limiter, Refused},
         time::Tick,
     },
-    relay::{Direction, Farewell, Gate, MessageStart, Verdict},
-    snapshot::Edition,
+    snapshot::{Edition, model::Api},
 };
 
 /// The limits of a session, shared by its meter and by who changes them.
@@ -164,6 +166,26 @@ impl Limited {
     }
 }
 
+// === impl Terms ===
+
+impl Terms {
+    /// The terms of a session on an API whose backend chose this subprotocol and agreed on this compression.
+    #[must_use]
+    pub fn new(api: &Api, subprotocol: Option<&HeaderValue>, deflate: Option<Agreed>) -> Self {
+        Self {
+            labels: ApiLabels {
+                api: api.name.clone(),
+                version: Arc::from(api.version.as_str()),
+            },
+            keeps_window: deflate.map_or([false; 2], |it| [it.client_keeps, it.backend_keeps]),
+            may_notice: subprotocol.is_none_or(|chosen| {
+                let mut listed = api.notice_subprotocols.iter();
+                listed.any(|name| chosen == &**name)
+            }),
+        }
+    }
+}
+
 // === impl Meter ===
 
 impl<L: AsRef<Limited>> Meter<L> {
@@ -255,7 +277,7 @@ impl Refuser {
             on_limit = OnLimit::Delay;
         }
         let farewell = |code| {
-            Verdict::Close(Farewell {
+            Verdict::Close(CloseCause {
                 reason,
                 code,
                 retry_seconds: retry.and_then(whole_seconds),
@@ -292,8 +314,9 @@ impl Refuser {
     fn told(&mut self, refused: &Refused<'_>, direction: Direction, action: Action) {
         let delays = action == Action::Delay;
         if !(delays && self.waits[index(direction)]) {
-            self.metrics
-                .message_refused(&self.terms.labels, &refused.tier.rule, action);
+            let rule = &refused.tier.rule;
+            let by = (rule.level.label(), &rule.policy);
+            self.metrics.message_refused(&self.terms.labels, by, action);
         }
         self.waits[index(direction)] = delays;
     }

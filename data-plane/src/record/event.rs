@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 use tidegate_proto::reason::Reason;
 use tracing::Span;
 
-use crate::{listen::peer::Peer, metrics::ApiLabels, record::SessionId, relay::Ended};
+use crate::{listen::peer::Peer, metrics::ApiLabels, relay::Ended, session::id::SessionId};
 
 /// The facts of one connection.
 #[derive(Debug)]

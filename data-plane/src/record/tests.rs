@@ -36,7 +36,7 @@ fn a_session_that_is_not_waited_for_is_recorded_with_what_it_was_told() {
     let (log, metrics) = (Log::start(), Arc::default());
     let permit = Permit::enter(&Registry::default(), session(10));
     let mut record = begin(&metrics);
-    record.opened(permit.held());
+    record.opened(permit.handle());
     assert_eq!(metrics.open_sessions(), 1);
     permit.session().end(Reason::Draining);
     drop(record);

@@ -8,10 +8,11 @@ use std::io::{Cursor, Write as _};
 
 use tidegate_proto::reason::Reason;
 
+use crate::message::{CloseCause, Direction};
+use crate::relay::Ended;
 use crate::relay::frame::{CLOSE, CONTROL_PAYLOAD, put_frame};
 use crate::relay::pump::{Event, Flow, Rx, Tx};
 use crate::relay::scan::Fault;
-use crate::relay::{Direction, Ended, Farewell};
 
 /// How far a session's end has come.
 #[derive(Debug, Default)]
@@ -72,14 +73,14 @@ impl Closing {
         }
         for flow in [flow, back] {
             if flow.instead.is_some() && flow.rx != Rx::Open {
-                flow.due_close = flow.instead.map(Farewell::from);
+                flow.due_close = flow.instead.map(CloseCause::from);
                 flow.fin = true;
             }
         }
     }
 
     /// Ends the session by the gateway's own decision.
-    pub(super) fn end(&mut self, farewell: Farewell, up: &mut Flow, down: &mut Flow) {
+    pub(super) fn end(&mut self, farewell: CloseCause, up: &mut Flow, down: &mut Flow) {
         if self.ending.is_none() {
             let code = farewell
                 .code
@@ -131,7 +132,7 @@ impl Closing {
         if !self.lingering {
             for flow in [up, down] {
                 if flow.instead.is_some() && flow.tx == Tx::Open {
-                    flow.due_close = flow.instead.map(Farewell::from);
+                    flow.due_close = flow.instead.map(CloseCause::from);
                     flow.fin = true;
                     again = true;
                 }
@@ -195,7 +196,7 @@ fn by_loss(direction: Direction) -> Reason {
 pub(super) fn put_close(
     out: &mut Vec<u8>,
     direction: Direction,
-    farewell: Farewell,
+    farewell: CloseCause,
     mask: Option<[u8; 4]>,
 ) {
     let code = match (direction, farewell.code) {

@@ -9,8 +9,9 @@ use std::time::Duration;
 use tidegate_proto::reason::Reason;
 use tokio::time::Instant;
 
+use crate::relay::Rules;
 use crate::relay::pump::{Flow, Stirred, Tx};
-use crate::relay::{FarEnd, Rules};
+use crate::socket::FarEnd;
 
 /// A tick is never shorter, however short the limits are.
 const FINEST_TICK: Duration = Duration::from_millis(10);

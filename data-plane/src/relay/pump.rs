@@ -13,10 +13,10 @@ use bytes::Bytes;
 use tidegate_proto::reason::Reason;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::message::{CloseCause, Direction, Gate, MessageStart, Traffic, Verdict};
 use crate::relay::close;
 use crate::relay::frame::{CONTROL_PAYLOAD, PING, TEXT, put_frame};
 use crate::relay::scan::{Control, Fault, Scanner, Step};
-use crate::relay::{Direction, Farewell, Gate, MessageStart, Traffic, Verdict};
 
 /// One direction of a session: what comes from its source and goes to its sink.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ pub(super) struct Flow {
     /// What may still go to the sink.
     pub(super) tx: Tx,
     /// The gateway's own close frame for the sink, once a frame ends.
-    pub(super) due_close: Option<Farewell>,
+    pub(super) due_close: Option<CloseCause>,
     /// The close frame that takes the place of the source's own.
     pub(super) instead: Option<Reason>,
     /// A ping of the gateway's for the sink, once a frame ends and nothing is stuck.
@@ -71,7 +71,7 @@ struct Gated {
     /// Every further message is dropped: the session is ending, or its source has left, and one could not be let in.
     drops_all: bool,
     /// With which words the session is to end.
-    refused: Option<Farewell>,
+    refused: Option<CloseCause>,
 }
 
 /// What may still come from a source.
@@ -188,7 +188,7 @@ impl Flow {
     }
 
     /// With which words the gate wants the session to end.
-    pub(super) fn refused(&mut self) -> Option<Farewell> {
+    pub(super) fn refused(&mut self) -> Option<CloseCause> {
         self.gated.refused.take()
     }
 

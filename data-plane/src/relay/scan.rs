@@ -4,8 +4,8 @@
 //! It holds no bytes: a header, or a control frame, that is not whole yet is left to the caller, who shows it again
 //! with what follows. So any split of a stream gives the same steps. It decides nothing: `pump` does.
 
+use crate::message::{MessageKind, MessageStart};
 use crate::relay::frame::{BINARY, CLOSE, CONTINUATION, CONTROL_PAYLOAD, PING, PONG, TEXT};
-use crate::relay::{MessageKind, MessageStart};
 
 /// The longest prefix of a stream that can be no whole step: a masked control frame short of one byte.
 pub const LONGEST_SHORT: usize = 6 + CONTROL_PAYLOAD - 1;

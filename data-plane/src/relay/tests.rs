@@ -12,7 +12,10 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::scan::Fault;
-use super::{Ended, FarEnd, Gate, Leg, Live, OpenGate, Rules, Traffic, Transport, run};
+use super::{Ended, Rules, run};
+use crate::message::{Gate, OpenGate, Traffic};
+use crate::session::live::Live;
+use crate::socket::{FarEnd, Leg, Transport};
 
 mod closing;
 mod gated;

@@ -6,9 +6,9 @@
 
 use std::{mem, sync::Arc};
 
-use imbl::HashMap;
+use imbl::{HashMap, OrdMap};
 use tidegate_proto::{
-    ids::{ApiId, ApplicationId, SubscriptionId},
+    ids::{ApiId, ApplicationId, SubscriptionId, SubscriptionKey},
     revision::ContentVersion,
 };
 
@@ -25,7 +25,8 @@ use reserved::Reserved;
 /// Every resource that a snapshot holds, by what a handshake looks it up with.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Index {
-    pub(super) held: HashMap<ResourceName, ContentVersion>,
+    /// Ordered, so that two snapshots can be compared at the price of their difference.
+    pub(super) held: OrdMap<ResourceName, ContentVersion>,
     pub(super) apis: HashMap<ApiId, Arc<Api>>,
     pub(super) plans: HashMap<Arc<str>, Arc<Plan>>,
     pub(super) applications: HashMap<ApplicationId, Arc<Application>>,
@@ -116,6 +117,15 @@ impl Index {
     pub(super) fn api_at(&self, path: &str) -> Option<&Arc<Api>> {
         let id = self.bases.get(path).or_else(|| self.defaults.get(path))?;
         self.apis.get(id)
+    }
+
+    pub(super) fn key_manager_named(&self, name: &str) -> Option<&Arc<KeyManager>> {
+        self.key_managers.get(name)
+    }
+
+    pub(super) fn subscription_key(&self, id: SubscriptionId) -> Option<SubscriptionKey> {
+        let &(application, api) = self.places.get(&id)?;
+        Some(SubscriptionKey { application, api })
     }
 
     pub(super) fn key_manager(&self, issuer: &str) -> Option<&Arc<KeyManager>> {

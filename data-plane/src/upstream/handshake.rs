@@ -20,12 +20,12 @@ use tidegate_proto::reason::Reason;
 use crate::{
     auth::credential,
     handshake::{
-        answer::{Refusal, Relayed, SESSION_HEADER},
+        answer::SESSION_HEADER,
         deflate::{self, Agreed},
         headers::{Offer, accept_for, end_to_end, has_token, list, new_key, the_one},
+        refusal::{Refusal, Relayed},
     },
-    relay::Leg,
-    socket::Socket,
+    socket::{Leg, Socket},
     upstream::{Ask, Upstream},
 };
 

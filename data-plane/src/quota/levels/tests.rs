@@ -10,8 +10,8 @@ use tidegate_proto::{
 
 use super::{Level, NotHeld, Rule, resolve};
 use crate::{
+    auth::attributes::Attributes,
     auth::{Principal, Token},
-    handshake::facts::Facts,
     session::registry::tests::world,
     snapshot::fixture::{api_policy, application_policy, id, limits, snapshot},
 };
@@ -70,9 +70,14 @@ fn rules(change: impl FnMut(&mut Body), caller: &Caller) -> Result<Vec<Rule>, No
     };
     let mut headers = HeaderMap::new();
     headers.insert("x-tier", caller.tier.parse().unwrap());
-    let facts = Facts::take(&snapshot, caller.address.parse().unwrap(), &headers, None);
+    let attributes = Attributes::take(&snapshot, caller.address.parse().unwrap(), &headers, None);
     let api = snapshot.api(api).unwrap();
-    resolve(&snapshot, (api, api.topics.first()), &principal, &facts)
+    resolve(
+        &snapshot,
+        (api, api.topics.first()),
+        &principal,
+        &attributes,
+    )
 }
 
 /// Two messages for gold callers, three for callers from a range, four for everybody else.

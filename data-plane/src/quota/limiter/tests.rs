@@ -9,11 +9,11 @@ use crate::quota::time::Tick;
 
 use super::Limiter;
 use crate::{
+    message::Direction::{self, ToBackend, ToClient},
     quota::{
         Quotas,
         levels::{Level, Rule},
     },
-    relay::Direction::{self, ToBackend, ToClient},
     snapshot::Edition,
 };
 

@@ -17,15 +17,15 @@ use tidegate_proto::{
 
 use super::{Limited, Meter, Terms, whole_seconds};
 use crate::{
+    message::{
+        Direction::{self, ToBackend, ToClient},
+        Gate as _, MessageKind, MessageStart, Verdict,
+    },
     metrics::Metrics,
     quota::{
         Quotas,
         levels::{Level, Rule},
         limiter::Limiter,
-    },
-    relay::{
-        Direction::{self, ToBackend, ToClient},
-        Gate as _, MessageKind, MessageStart, Verdict,
     },
     snapshot::Edition,
 };

@@ -10,6 +10,7 @@ use tidegate_proto::{
 
 use super::{Spent, Used};
 use crate::{
+    message::Direction::ToBackend,
     quota::{
         Quotas,
         key::Unit,
@@ -17,7 +18,6 @@ use crate::{
         limiter::Limiter,
         time::Tick,
     },
-    relay::Direction::ToBackend,
     snapshot::Edition,
 };
 

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::{Control, Fault, LONGEST_SHORT, Scanner, Step};
-use crate::relay::{MessageKind, MessageStart};
+use crate::message::{MessageKind, MessageStart};
 
 /// What a whole stream looks like to a scanner, without regard to how it was split.
 #[derive(Clone, Debug, PartialEq, Eq)]

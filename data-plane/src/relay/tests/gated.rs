@@ -20,9 +20,10 @@ use tokio::{
 };
 
 use super::{MASK, Peer, Session, frame, rules, start_gated};
-use crate::relay::{
-    Direction, FarEnd, Farewell, Gate, Leg, Live, MessageStart, Rules, Transport, Verdict, run,
-};
+use crate::message::{CloseCause, Direction, Gate, MessageStart, Verdict};
+use crate::relay::{Rules, run};
+use crate::session::live::Live;
+use crate::socket::{FarEnd, Leg, Transport};
 
 /// A gate with a script. What it is not told, it lets pass.
 #[derive(Clone, Debug, Default)]
@@ -122,7 +123,7 @@ async fn a_dropped_message_is_gone_with_all_its_fragments_and_pings_between_them
 
 #[tokio::test(start_paused = true)]
 async fn a_client_is_told_at_once_however_late_in_a_burst_its_message_is_refused() {
-    let farewell = Farewell {
+    let farewell = CloseCause {
         reason: Reason::SubscriptionQuota,
         code: Some(4003),
         retry_seconds: None,
@@ -372,7 +373,7 @@ async fn a_close_that_stands_behind_a_message_that_waits_is_passed_on_when_its_s
 
 #[tokio::test(start_paused = true)]
 async fn a_refusal_ends_the_session_with_its_code_and_the_seconds_to_wait() {
-    let farewell = Farewell {
+    let farewell = CloseCause {
         reason: Reason::SubscriptionQuota,
         code: Some(1008),
         retry_seconds: NonZeroU32::new(12),

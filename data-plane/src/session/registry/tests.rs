@@ -5,15 +5,15 @@ use std::sync::Arc;
 use http::HeaderMap;
 use tidegate_proto::{claims::KeyType, discovery::v1::resource::Body, reason::Reason};
 
-use super::{Registry, Session};
+use super::Registry;
 use crate::{
-    admit::{Applicant, permit::Permit},
+    admit::permit::Permit,
+    auth::attributes::Attributes,
     auth::{Principal, Token, claims::Claims},
-    handshake::facts::Facts,
+    message::Traffic,
     metrics::{ApiLabels, Metrics},
     quota::{limiter::Limiter, meter::Limited},
-    record::SessionId,
-    relay::Traffic,
+    session::{PendingSession, Session, id::SessionId},
     snapshot::{
         Edition, Snapshot,
         fixture::{
@@ -62,23 +62,22 @@ pub(crate) fn world(expires_at: u64) -> (Vec<Body>, Principal, Arc<Api>) {
 pub(crate) fn session(ends_at: u64) -> Arc<Session> {
     let (_, principal, api) = world(ends_at);
     let limited = Limited::new(Edition::new(1), Limiter::default(), Vec::new());
-    Arc::new(Session::new(applicant(api, principal, 0), limited, ends_at))
+    Arc::new(Session::new(pending(api, principal), limited, ends_at))
 }
 
-/// Somebody at 192.0.2.7 who wants in at `now`.
-pub(crate) fn applicant(api: Arc<Api>, principal: Principal, now: u64) -> Applicant {
-    Applicant {
+/// A session that a client at 192.0.2.7 wants to open.
+pub(crate) fn pending(api: Arc<Api>, principal: Principal) -> PendingSession {
+    PendingSession {
         id: SessionId::generate(1),
         api,
         topic: 0,
         principal,
-        facts: Facts::take(
+        attributes: Attributes::take(
             &Snapshot::default(),
             "192.0.2.7".parse().unwrap(),
             &HeaderMap::new(),
             None,
         ),
-        now,
     }
 }
 
@@ -118,12 +117,12 @@ fn sessions_expire_at_their_second_and_not_before() {
     let registry = Registry::default();
     let sessions = [10, 11, 11, 12].map(session);
     let _permits = sessions.clone().map(|s| Permit::enter(&registry, s));
-    let told = || sessions.each_ref().map(|s| s.told().is_some());
+    let told = || sessions.each_ref().map(|s| s.termination().is_some());
     registry.expire(9);
     assert_eq!(told(), [false; 4]);
     registry.expire(11);
     assert_eq!(told(), [true, true, true, false]);
-    assert_eq!(sessions[0].told(), Some(Reason::CredentialExpired));
+    assert_eq!(sessions[0].termination(), Some(Reason::CredentialExpired));
 }
 
 #[test]
@@ -131,7 +130,7 @@ fn the_first_reason_counts() {
     let session = session(10);
     session.end(Reason::Draining);
     session.end(Reason::CredentialExpired);
-    assert_eq!(session.told(), Some(Reason::Draining));
+    assert_eq!(session.termination(), Some(Reason::Draining));
 }
 
 #[test]
@@ -140,8 +139,8 @@ fn whoever_enters_while_the_node_drains_is_told_so() {
     let before = Permit::enter(&registry, session(10));
     registry.drain();
     let after = Permit::enter(&registry, session(10));
-    assert_eq!(before.stands(), Ok(()));
-    assert_eq!(after.stands(), Err(Reason::Draining));
+    assert_eq!(before.check(), Ok(()));
+    assert_eq!(after.check(), Err(Reason::Draining));
 }
 
 #[test]

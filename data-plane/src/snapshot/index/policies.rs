@@ -57,6 +57,11 @@ impl Policies {
         self.deny.is_empty()
     }
 
+    /// Whom a deny policy is about.
+    pub(in crate::snapshot) fn target(&self, id: DenyPolicyId) -> Option<&Target> {
+        self.deny.get(&id).map(|policy| &policy.target)
+    }
+
     /// The deny policies about a target.
     pub(in crate::snapshot) fn about(
         &self,

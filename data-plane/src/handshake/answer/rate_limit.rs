@@ -1,7 +1,7 @@
 //! How a 101 tells a client what is left of its plan: the fields of draft-ietf-httpapi-ratelimit-headers-10, and the
 //! `X-RateLimit-*` fields that clients have gone by for longer.
 //!
-//! Pure: from what is left to headers. Called by `session`.
+//! Pure: from what is left to headers. Called by `connection`.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// What is left of one limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Allowance {
+pub struct RateLimit {
     /// The name of the plan.
     pub plan: String,
     /// Messages per window.
@@ -31,9 +31,9 @@ const STATE: HeaderName = HeaderName::from_static("ratelimit");
 /// The largest integer of structured fields (RFC 9651, 3.3.1).
 const INTEGER_MAX: u64 = 999_999_999_999_999;
 
-// === impl Allowance ===
+// === impl RateLimit ===
 
-impl Allowance {
+impl RateLimit {
     /// Writes it into the headers of an answer, in place of what a backend may say about limits of its own.
     pub fn announce(&self, headers: &mut HeaderMap) {
         let (limit, remaining) = (self.limit, self.remaining);
@@ -76,11 +76,11 @@ mod tests {
 
     use http::HeaderMap;
 
-    use super::Allowance;
+    use super::RateLimit;
 
     #[test]
     fn what_is_too_large_for_a_structured_field_is_told_as_the_largest() {
-        let allowance = Allowance {
+        let rate_limit = RateLimit {
             plan: "Huge".to_owned(),
             limit: (1 << 53) - 1,
             window_seconds: 60,
@@ -88,7 +88,7 @@ mod tests {
             resets_in: Duration::from_secs(1),
         };
         let mut headers = HeaderMap::new();
-        allowance.announce(&mut headers);
+        rate_limit.announce(&mut headers);
         assert_eq!(headers["ratelimit"], "\"Huge\";r=999999999999999;t=1");
         assert_eq!(
             headers["ratelimit-policy"],
@@ -102,14 +102,14 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.append("x-ratelimit-limit", "7".parse().unwrap());
         headers.append("x-ratelimit-limit", "8".parse().unwrap());
-        let allowance = Allowance {
+        let rate_limit = RateLimit {
             plan: "Gö\"ld".to_owned(),
             limit: 100,
             window_seconds: 60,
             remaining: 99,
             resets_in: Duration::from_millis(30_001),
         };
-        allowance.announce(&mut headers);
+        rate_limit.announce(&mut headers);
         let told = |name: &str| -> Vec<_> {
             let values = headers.get_all(name).iter();
             values.map(|value| value.to_str().unwrap()).collect()

@@ -9,7 +9,7 @@ use std::task::Waker;
 use futures_util::task::AtomicWaker;
 use tidegate_proto::reason::Reason;
 
-use crate::relay::Traffic;
+use crate::message::Traffic;
 
 /// One session's handle. Embed it in the `Arc` by which the registry knows the session.
 #[derive(Debug, Default)]
@@ -53,7 +53,8 @@ impl Live {
     }
 
     /// The reason for which the session is to end.
-    pub(super) fn reason(&self) -> Option<Reason> {
+    #[must_use]
+    pub fn reason(&self) -> Option<Reason> {
         match self.reason.load(Ordering::Acquire) {
             0 => None,
             n => Reason::ALL.get(usize::from(n) - 1).copied(),
@@ -61,12 +62,12 @@ impl Live {
     }
 
     /// Has `waker` woken by [`Self::end`]. Look at [`Self::reason`] afterwards.
-    pub(super) fn listen(&self, waker: &Waker) {
+    pub fn listen(&self, waker: &Waker) {
         self.waker.register(waker);
     }
 
     /// Shows what was carried so far.
-    pub(super) fn tally(&self, to_backend: Traffic, to_client: Traffic) {
+    pub fn tally(&self, to_backend: Traffic, to_client: Traffic) {
         self.to_backend.write(to_backend);
         self.to_client.write(to_client);
     }

@@ -2,7 +2,7 @@
 //! when its world changes.
 
 use futures_util::{SinkExt as _, StreamExt as _};
-use tidegate_kit::{connections::ConnectionLimits, tasks::Tasks};
+use tidegate_kit::tasks::Tasks;
 use tidegate_proto::discovery::v1::{self, resource::Body};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -11,11 +11,8 @@ use tokio::{
 };
 use tokio_tungstenite::tungstenite::{Message, client::IntoClientRequest as _};
 
-use super::run;
 use crate::{
-    listen::{Accepted, peer::Peer},
     snapshot::fixture::limits,
-    socket::Socket,
     testing::{
         Node, backend, bare_upgrade, echo_backend, header, masked, open_on, read_answer,
         read_close, read_head, soon, switching, until,
@@ -638,25 +635,6 @@ async fn a_refused_client_that_is_still_sending_reads_its_refusal() {
     request.extend(std::iter::repeat_n(0, 100_000));
     client.write_all(&request).await.unwrap();
     assert_eq!(read_answer(&mut client).await.status, 404);
-}
-
-#[tokio::test]
-async fn an_idle_session_is_a_small_future() {
-    let node = Node::before(echo_backend().await).await;
-    let accepted = Accepted {
-        io: Socket::Plain(node.connect().await),
-        peer: Peer {
-            address: node.addresses.admin,
-            secure: false,
-        },
-        slot: ConnectionLimits::new(1, 0)
-            .take([127, 0, 0, 1].into())
-            .unwrap(),
-    };
-    let future = run(node.gateway.clone(), accepted);
-    let size = size_of_val(&future);
-    // The relay's own future, two sockets and what the record needs; what the handshake needs is in a box.
-    assert!(size <= 1000, "{size} bytes");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

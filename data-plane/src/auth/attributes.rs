@@ -2,23 +2,26 @@
 //! names. They are kept for as long as the session lives, so that a policy that changes can be judged anew.
 //!
 //! Nothing else of the request is kept, so that idle sessions stay small: a session that was opened before the first
-//! policy that names a header counts as not having sent it. Made by `session`, read by `quota::levels` and `admit::deny`.
+//! policy that names a header counts as not having sent it. Made by `connection`, read by `quota::levels` and `admit::deny`.
 
 use std::{borrow::Cow, net::IpAddr, sync::Arc};
 
 use http::HeaderMap;
 
 use crate::{
-    auth::{claims::clip, credential},
+    auth::{
+        claims::{Claims, clip},
+        credential,
+    },
     snapshot::{
         Snapshot,
         model::policy::{Condition, Subject},
     },
 };
 
-/// The facts of one handshake.
+/// The attributes of one handshake.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Facts {
+pub struct Attributes {
     /// The client's address; version 4 in version 6 is version 4.
     pub address: IpAddr,
     headers: Values,
@@ -31,9 +34,9 @@ type Values = Box<[(Arc<str>, Box<str>)]>;
 /// How many values of one name are kept; what is beyond is as if it were not there.
 const VALUES_MAX: usize = 8;
 
-// === impl Facts ===
+// === impl Attributes ===
 
-impl Facts {
+impl Attributes {
     /// Takes what the policies of a snapshot look at.
     #[must_use]
     pub fn take(
@@ -63,9 +66,9 @@ impl Facts {
         }
     }
 
-    /// Whether a condition holds for a handshake with these facts and a token with these claims.
+    /// Whether a condition holds for a handshake with these attributes and a token with these claims.
     #[must_use]
-    pub fn meet(&self, condition: &Condition, claims: &crate::auth::claims::Claims) -> bool {
+    pub fn meet(&self, condition: &Condition, claims: &Claims) -> bool {
         let holds = match &condition.subject {
             Subject::Address(range) => range.contains(&self.address),
             Subject::Header(sought) => sought.is_among(named(&self.headers, &sought.name)),
@@ -106,7 +109,7 @@ mod tests {
     use http::HeaderMap;
     use tidegate_proto::discovery::v1::{self, condition::Subject as Wire, resource::Body};
 
-    use super::Facts;
+    use super::Attributes;
     use crate::{
         auth::claims::Claims,
         snapshot::fixture::{api_policy, limits, snapshot},
@@ -130,9 +133,9 @@ mod tests {
         headers.append("x-tier", "gold".parse().unwrap());
         let query = Some("room=a%20b&room=c+d&flag&access_token=x");
         let address = "::ffff:192.0.2.7".parse().unwrap();
-        let facts = Facts::take(&snapshot, address, &headers, query);
+        let attributes = Attributes::take(&snapshot, address, &headers, query);
         let policy = snapshot.api_policy("p").unwrap();
-        facts.meet(&policy.groups[0].conditions[0], &Claims::default())
+        attributes.meet(&policy.groups[0].conditions[0], &Claims::default())
     }
 
     fn sought(name: &str, value: &str) -> v1::Match {
@@ -169,7 +172,8 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.append("x-tier", "gold".parse().unwrap());
         let nobody = snapshot(Vec::new());
-        let facts = Facts::take(&nobody, "192.0.2.7".parse().unwrap(), &headers, Some("a=b"));
-        assert!(facts.headers.is_empty() && facts.parameters.is_empty());
+        let attributes =
+            Attributes::take(&nobody, "192.0.2.7".parse().unwrap(), &headers, Some("a=b"));
+        assert!(attributes.headers.is_empty() && attributes.parameters.is_empty());
     }
 }
