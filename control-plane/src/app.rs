@@ -5,7 +5,7 @@ use std::{future::Future, net::SocketAddr, path::PathBuf, sync::Arc, time::Durat
 use anyhow::Context as _;
 use axum::Router;
 use serde::Serialize;
-use tidegate_kit::{clock::Clock, renewal::Renewal, tasks::Tasks, tls};
+use tidegate_kit::{clock::Clock, reload::CertificateReloader, tasks::Tasks, tls};
 
 pub mod files;
 pub mod offline;
@@ -39,7 +39,7 @@ pub struct Bound {
     discovery: Door,
     discovery_routes: Router,
     rotation: Rotation,
-    renewal: Renewal,
+    reloader: CertificateReloader,
     tasks: Tasks,
     ready: Ready,
 }
@@ -113,8 +113,8 @@ pub async fn build(config: Config) -> anyhow::Result<Bound> {
 
     // The own certificate is in no file that somebody else replaces: it is issued at each start.
     let replaceable = config.tls.cert.clone().zip(config.tls.key.clone());
-    let renewal = Renewal::new(replaceable, certificates.identity, ALPN)?;
-    let tls = renewal.shown();
+    let reloader = CertificateReloader::new(replaceable, certificates.identity, ALPN)?;
+    let tls = reloader.server_config();
     let limits = &config.limits;
     let listen = &config.listen;
     let bind = |name, address, limits| Door::bind(name, address, tls.clone(), limits);
@@ -133,7 +133,7 @@ pub async fn build(config: Config) -> anyhow::Result<Bound> {
         discovery,
         discovery_routes,
         rotation,
-        renewal,
+        reloader,
         tasks,
         ready,
     })
@@ -206,7 +206,7 @@ impl Bound {
     pub async fn run(self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
         let tasks = &self.tasks;
         self.rotation.start(tasks);
-        self.renewal.start(tasks);
+        self.reloader.start(tasks);
         let management = self.management.serve(self.management_routes, tasks.clone());
         tasks.spawn("management listener", management);
         let discovery = self.discovery.serve(self.discovery_routes, tasks.clone());

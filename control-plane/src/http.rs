@@ -22,7 +22,7 @@ use hyper_util::{
 use tidegate_kit::{
     accept::Acceptor,
     connections::{ConnectionLimits, ConnectionSlot, client_network},
-    renewal::Shown,
+    reload::SharedServerConfig,
     tasks::Tasks,
 };
 use tokio::{
@@ -78,7 +78,7 @@ pub struct Door {
     name: &'static str,
     listener: TcpListener,
     address: SocketAddr,
-    tls: Shown,
+    tls: SharedServerConfig,
     limits: Limits,
 }
 
@@ -163,7 +163,7 @@ impl Door {
     pub async fn bind(
         name: &'static str,
         address: &str,
-        tls: Shown,
+        tls: SharedServerConfig,
         limits: Limits,
     ) -> Result<Self, BindError> {
         let refused = |cause| BindError {

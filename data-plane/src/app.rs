@@ -11,7 +11,7 @@ use tidegate_kit::{
     clock::Clock,
     connections::ConnectionLimits,
     readiness::{Blocker, Readiness},
-    renewal::{Renewal, Shown},
+    reload::{CertificateReloader, SharedServerConfig},
     tasks::Tasks,
 };
 use tokio::{net::TcpListener, runtime::Handle, sync::watch, task::JoinHandle};
@@ -66,7 +66,7 @@ pub struct App {
     waiting_for_snapshot: Blocker,
     doors: Vec<Listener>,
     /// Of the `wss://` listener, where there is one.
-    certificate: Option<Renewal>,
+    certificate: Option<CertificateReloader>,
     authorities: Authorities,
     operators: TcpListener,
     addresses: Addresses,
@@ -102,7 +102,10 @@ impl App {
             // A socket belongs to the runtime that is entered when it is made.
             let _sessions = runtimes.sessions.enter();
             let ws = open(config.listen.ws, None)?;
-            let wss = open(config.listen.wss, certificate.as_ref().map(Renewal::shown))?;
+            let wss = open(
+                config.listen.wss,
+                certificate.as_ref().map(CertificateReloader::server_config),
+            )?;
             (ws, wss)
         };
         let authorities = Authorities::read(config.upstream.ca_cert.as_deref())?;
@@ -335,7 +338,10 @@ async fn closed(doors: Vec<ServedDoor>) -> anyhow::Result<()> {
     outcome
 }
 
-fn open(address: ListenAddress, tls: Option<Shown>) -> Result<Option<Listener>, ListenError> {
+fn open(
+    address: ListenAddress,
+    tls: Option<SharedServerConfig>,
+) -> Result<Option<Listener>, ListenError> {
     match address {
         ListenAddress::Off => Ok(None),
         ListenAddress::At(address) => Listener::bind(address, tls).map(Some),

@@ -8,7 +8,7 @@ use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
 use tidegate_kit::{
     accept::{AcceptFault, Acceptor},
     connections::{ConnectionLimits, ConnectionSlot},
-    renewal::Shown,
+    reload::SharedServerConfig,
     tasks::Tasks,
 };
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -45,7 +45,7 @@ pub struct Accepted {
 pub struct Listener {
     socket: TcpListener,
     address: SocketAddr,
-    tls: Option<Shown>,
+    tls: Option<SharedServerConfig>,
 }
 
 /// What the listeners of a node share.
@@ -89,7 +89,7 @@ impl Listener {
     ///
     /// # Errors
     /// When the address cannot be bound.
-    pub fn bind(address: SocketAddr, tls: Option<Shown>) -> Result<Self, ListenError> {
+    pub fn bind(address: SocketAddr, tls: Option<SharedServerConfig>) -> Result<Self, ListenError> {
         let bind = || {
             let socket = if address.is_ipv4() {
                 TcpSocket::new_v4()?
@@ -168,7 +168,7 @@ impl fmt::Debug for Listener {
 fn take<F, Served>(
     stream: TcpStream,
     remote: SocketAddr,
-    tls: Option<&Shown>,
+    tls: Option<&SharedServerConfig>,
     context: &ListenContext,
     serve: F,
 ) where
@@ -198,8 +198,8 @@ fn take<F, Served>(
             };
             context.tasks.spawn_bare(serve(accepted));
         }
-        Some(shown) => {
-            let acceptor = TlsAcceptor::from(shown.load_full());
+        Some(config) => {
+            let acceptor = TlsAcceptor::from(config.load_full());
             let (metrics, deadline) = (metrics.clone(), context.tls_deadline);
             context.tasks.spawn_bare(async move {
                 // Boxed, so its buffers are not part of the session's future.

@@ -69,7 +69,7 @@ async fn a_replaced_certificate_is_presented_to_new_connections() {
     std::fs::write(&cert, new.chain_pem).unwrap();
     std::fs::write(&key, new.key_pem).unwrap();
     tokio::time::pause();
-    tokio::time::advance(tidegate_kit::renewal::LOOK_EVERY).await;
+    tokio::time::advance(tidegate_kit::reload::CHECK_INTERVAL).await;
     tokio::time::resume();
     soon(async { while !is_shown(&new_ca).await {} }).await;
     assert!(!is_shown(&old_ca).await);

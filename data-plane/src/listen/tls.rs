@@ -5,7 +5,7 @@
 use std::{io, time::Duration};
 
 use tidegate_kit::{
-    renewal::Renewal,
+    reload::CertificateReloader,
     tls::{Identity, TlsError},
 };
 use tokio::net::TcpStream;
@@ -43,7 +43,7 @@ pub enum CertificateError {
 ///
 /// # Errors
 /// When the configured files cannot be used.
-pub fn certificate(config: &TlsConfig) -> Result<Renewal, CertificateError> {
+pub fn certificate(config: &TlsConfig) -> Result<CertificateReloader, CertificateError> {
     let identity = match (&config.cert, &config.key) {
         (Some(chain), Some(key)) => Identity::read(chain, key)?,
         (None, None) => {
@@ -55,7 +55,7 @@ pub fn certificate(config: &TlsConfig) -> Result<Renewal, CertificateError> {
         _ => return Err(CertificateError::Half),
     };
     let files = config.cert.clone().zip(config.key.clone());
-    Ok(Renewal::new(files, identity, ALPN)?)
+    Ok(CertificateReloader::new(files, identity, ALPN)?)
 }
 
 /// Performs the TLS handshake with a client.

@@ -10,7 +10,7 @@ use std::{
 use arc_swap::ArcSwap;
 use rustls::ClientConfig;
 use tidegate_kit::{
-    renewal::follow,
+    reload::watch,
     tasks::Tasks,
     tls::{Roots, TlsError, client_config},
 };
@@ -97,7 +97,7 @@ impl Authorities {
         if self.file.is_some() {
             let stopping = tasks.stopping();
             tasks.spawn("authorities", async move {
-                follow("`upstream.ca_cert`", move || self.look(), stopping).await;
+                watch("`upstream.ca_cert`", move || self.look(), stopping).await;
             });
         }
     }

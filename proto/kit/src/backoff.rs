@@ -1,8 +1,8 @@
-//! Growing waits between tries, with jitter so that many who lost the same peer do not come back together.
+//! Exponential back-off with jitter, so that clients which lost the same peer don't reconnect at the same moment.
 
 use std::time::Duration;
 
-/// Doubles from a least to a greatest wait; each wait is drawn between half of it and the whole.
+/// Waits that double from `min` to `max`. Each is random, between half of it and the whole.
 #[derive(Clone, Debug)]
 pub struct Backoff {
     min: Duration,
@@ -21,7 +21,7 @@ impl Backoff {
         }
     }
 
-    /// The wait before the next try.
+    /// The wait before the next attempt.
     pub fn wait(&mut self) -> Duration {
         let whole = self.next;
         self.next = (whole * 2).min(self.max);
@@ -41,7 +41,7 @@ mod tests {
     use super::Backoff;
 
     #[test]
-    fn waits_grow_to_the_greatest_and_start_over() {
+    fn waits_double_up_to_the_maximum_and_start_over() {
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(1));
         for whole in [100, 200, 400, 800, 1000, 1000] {
             let wait = backoff.wait();

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-/// Tells the time since the Unix epoch.
+/// A source of the time since the Unix epoch.
 #[derive(Clone, Debug, Default)]
 pub enum Clock {
     /// The machine's clock.
@@ -19,7 +19,7 @@ pub enum Clock {
 }
 
 impl Clock {
-    /// A clock that stands at so many seconds until it is moved.
+    /// A manual clock that starts at `seconds`.
     #[must_use]
     pub fn manual(seconds: u64) -> Self {
         Self::Manual(Arc::new(AtomicU64::new(seconds * 1000)))
@@ -45,7 +45,7 @@ impl Clock {
         self.now_millis() / 1000
     }
 
-    /// Moves a manual clock on; a system clock is not moved.
+    /// Moves a manual clock forward. A system clock ignores it.
     pub fn advance(&self, by: Duration) {
         if let Self::Manual(millis) = self {
             let by = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);

@@ -1,7 +1,7 @@
 //! Layered configuration: built-in defaults, then a TOML file, then the environment, then `--set` on the command line.
 //!
-//! Environment variables begin with `TIDEGATE_` and separate levels with two underscores: `TIDEGATE_LISTEN__WS`. A key
-//! that nobody knows is an error that names the key and the layer it came from.
+//! Environment variables begin with `TIDEGATE_` and separate levels with two underscores: `TIDEGATE_LISTEN__WS`. An
+//! unknown key is an error that names the key and the layer it came from.
 
 use std::{
     fmt,
@@ -28,7 +28,7 @@ pub enum Layer {
 /// A configuration that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// The file is not there, not readable or not TOML.
+    /// The file doesn't exist, can't be read or isn't TOML.
     #[error("cannot read configuration file {path}: {cause}")]
     File {
         /// The file.
@@ -39,7 +39,7 @@ pub enum ConfigError {
     /// A `--set` without `=`.
     #[error("`--set {0}` has no `=`; write `--set key=value`")]
     NoEquals(String),
-    /// A layer with a key that nobody knows or a value of a wrong type.
+    /// A layer with an unknown key or a value of the wrong type.
     #[error("{cause} (in {layer})")]
     Layer {
         /// The layer.
@@ -47,10 +47,10 @@ pub enum ConfigError {
         /// What is wrong in it.
         cause: Box<config::ConfigError>,
     },
-    /// An environment variable that is no text.
+    /// An environment variable that isn't UTF-8.
     #[error("environment variable {0} is not UTF-8")]
     NotText(String),
-    /// Layers that are good alone but not together.
+    /// Layers that are valid one by one but not together.
     #[error("the configuration does not fit together: {0}")]
     Merged(Box<config::ConfigError>),
 }
@@ -70,7 +70,7 @@ impl fmt::Display for Layer {
 /// # Errors
 /// Names the layer and the key at fault.
 pub fn load<T: DeserializeOwned>(file: Option<&Path>, sets: &[String]) -> Result<T, ConfigError> {
-    // Those of others may be whatever they like; `std::env::vars` would panic over them.
+    // Other programs' variables may not be UTF-8, and `std::env::vars` would panic on them.
     let ours = std::env::vars_os().filter_map(|(name, value)| {
         let name = name.into_string().ok()?;
         name.starts_with(PREFIX).then_some((name, value))
@@ -84,7 +84,7 @@ pub fn load<T: DeserializeOwned>(file: Option<&Path>, sets: &[String]) -> Result
     load_from(file, ours?.into_iter(), sets)
 }
 
-/// [`load`] with an environment of the caller's.
+/// Like [`load`], with the environment passed in.
 ///
 /// # Errors
 /// Names the layer and the key at fault.
@@ -138,8 +138,8 @@ pub fn load_from<T: DeserializeOwned>(
         .map_err(|cause| blame(layers, cause, |layer| layer.try_deserialize::<T>().err()))
 }
 
-/// The effective configuration as TOML, one dotted key a line, for `--print-config`. Secrets redact themselves; a key
-/// that is not set is a comment.
+/// The effective configuration as TOML for `--print-config`, one dotted key per line. Secrets are redacted; a key that is
+/// not set is a comment.
 #[must_use]
 pub fn show(config: &impl Serialize) -> String {
     let mut lines = String::new();
@@ -167,7 +167,7 @@ fn show_into(lines: &mut String, key: &str, value: &Value) {
     }
 }
 
-/// Finds the layer that is wrong by itself, so that the error can name it.
+/// Finds the layer that is invalid on its own, so that the error can name it.
 fn blame(
     layers: Vec<(Layer, Config)>,
     merged: config::ConfigError,
@@ -184,9 +184,9 @@ fn blame(
     ConfigError::Merged(Box::new(merged))
 }
 
-/// One key with one value: TOML where it looks like a list, a table or a quoted string; text otherwise, which is read as a
-/// number or boolean only where one is asked for. A secret that looks like a number must not be rewritten as one, and a
-/// password is what is written, whatever it looks like.
+/// One key with one value. A value that looks like a list, a table or a quoted string is read as TOML; anything else is
+/// text, and becomes a number or boolean only if the key's type asks for one. A password that looks like a number must
+/// stay as it is.
 fn single(key: &str, value: &str) -> Result<Config, config::ConfigError> {
     let is_password = key.ends_with("password");
     let looks_like_toml = value.starts_with(['[', '{', '"', '\'']) && !value.contains('\n');

@@ -1,5 +1,5 @@
-//! Files that outlive a power failure. A file is on the disk when it is synced, and its name when its folder is; before
-//! that a new file may be missing, empty or cut short, whatever has been read back from it.
+//! Files that survive a power failure. A file's content is on disk once the file is synced, and its name once its folder
+//! is synced. Before that, a new file may be missing, empty or truncated after a crash, even if it was read back.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -8,14 +8,14 @@ use std::{
     path::Path,
 };
 
-/// Writes a file whole or not at all: beside it, synced, renamed over it, and the folder synced. What fails leaves the
-/// file as it was and nothing beside it.
+/// Writes a file atomically: to a temporary file beside it, which is synced and renamed over it; then syncs the folder. On
+/// an error the file is unchanged and the temporary file is gone.
 ///
 /// # Errors
 /// When the folder cannot be written.
 pub fn write(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     let beside = path.with_extension("writing");
-    // What a crash left there may be readable by others, and would stay so.
+    // A temporary file that a crash left may be readable by others, and opening it would keep that mode.
     remove_if_there(&beside)?;
     let mut options = OpenOptions::new();
     options.write(true).create_new(true).mode(mode);
@@ -25,7 +25,7 @@ pub fn write(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
         rename(&beside, path)
     });
     if written.is_err() {
-        // On a full disk a part of it would take the last of the space.
+        // On a full disk a partial file would take up the last of the space.
         drop(remove_if_there(&beside));
     }
     written
@@ -40,15 +40,15 @@ pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
     sync_folder(parent(to))
 }
 
-/// Makes a folder and what is missing above it, each with its name on the disk.
+/// Creates a folder and its missing parents, and syncs the name of each.
 ///
 /// # Errors
-/// When it cannot be made.
+/// When it cannot be created.
 pub fn create_folder(path: &Path, mode: u32) -> io::Result<()> {
     let above = parent(path);
     if path.is_dir() {
-        // Who made it may have been stopped before its name was synced; a folder of somebody else's may not be ours to
-        // open.
+        // The process that created it may have crashed before its name was synced. We may not be allowed to open other
+        // users' folders.
         drop(sync_folder(above));
         return Ok(());
     }
@@ -107,7 +107,7 @@ mod tests {
     use super::{create_folder, write};
 
     #[test]
-    fn a_file_that_cannot_be_put_in_place_leaves_the_old_one_and_nothing_beside_it() {
+    fn a_file_that_cannot_be_replaced_stays_and_no_temporary_file_is_left() {
         let dir = tempfile::tempdir().unwrap();
         let taken = dir.path().join("taken");
         fs::create_dir_all(taken.join("full")).unwrap();
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_crash_left_beside_a_file_does_not_make_it_readable_by_others() {
+    fn a_temporary_file_of_a_crash_does_not_make_the_file_readable_by_others() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("token.writing"), "old").unwrap();
         let path = dir.path().join("token");
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_is_made_with_what_is_missing_above_it_and_found_again() {
+    fn a_folder_is_created_with_its_missing_parents_and_may_exist_already() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a/b/c");
         for _ in 0..2 {

@@ -1,8 +1,8 @@
 //! Rate limit for log lines about faults that recur: each new fault is logged once, and faults that alternate get no more
 //! than a few lines a minute, however often they occur.
 //!
-//! Owns when a line may be logged, and logs nothing: the caller writes the line in its own words, with the number of
-//! occurrences that were suppressed before it. Used by both planes wherever something is tried again and again.
+//! Decides when a line may be logged, and logs nothing itself: the caller writes the line, with the number of occurrences
+//! that were suppressed before it. Both planes use it wherever something is retried.
 
 use std::{
     collections::VecDeque,
@@ -12,7 +12,7 @@ use std::{
 
 use tokio::time::Instant;
 
-/// The lines that were logged lately about one thing that can fail. Shared by reference.
+/// The recent log lines about one thing that can fail. Shared by reference.
 #[derive(Debug)]
 pub struct FaultLog {
     /// Lines in any minute.
@@ -82,8 +82,8 @@ impl FaultLog {
         Some(line)
     }
 
-    /// The fault is over. That is logged when the last line named a fault and the limit allows it, at once or at a later
-    /// call.
+    /// The fault is over. The recovery is logged if the last line was about a fault and the limit allows it; if not, a later
+    /// call may log it.
     pub fn recovered(&self) -> Option<Line> {
         let mut state = self.lock();
         if !matches!(state.last, Last::Fault(_)) {
@@ -94,7 +94,7 @@ impl FaultLog {
         Some(line)
     }
 
-    /// The fault is over and nothing is logged about that; when it occurs again, it is new.
+    /// The fault is over, and that isn't logged. If it occurs again, it counts as new.
     pub fn rearm(&self) {
         self.lock().last = Last::Nothing;
     }
@@ -107,7 +107,7 @@ impl FaultLog {
 // === impl State ===
 
 impl State {
-    /// Takes a line out of what the limit allows.
+    /// Takes one of the lines that the limit allows.
     fn line(&mut self, now: Instant, most: usize) -> Option<Line> {
         while self.lines.front().is_some_and(|at| now - *at >= MINUTE) {
             self.lines.pop_front();

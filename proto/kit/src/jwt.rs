@@ -33,7 +33,7 @@ static PROVIDER: CryptoProvider = CryptoProvider {
 
 /// Makes `ring` the cryptography of this process's tokens. Calling it again does nothing.
 pub fn install() {
-    // An error says that it is installed already, by an earlier call: nothing else installs one.
+    // An error means that an earlier call installed it already: nothing else installs one.
     let _ = PROVIDER.install_default();
 }
 

@@ -1,4 +1,4 @@
-//! Plumbing that both processes need and that knows nothing of APIs, sessions or plans.
+//! Infrastructure that both processes need. It knows nothing of APIs, sessions or plans.
 
 pub mod config;
 pub mod secret;
@@ -11,7 +11,7 @@ pub mod durable;
 pub mod ready_file;
 pub mod tasks;
 pub mod tls;
-pub mod renewal;
+pub mod reload;
 pub mod open_files;
 pub mod accept;
 pub mod connections;

@@ -1,16 +1,16 @@
-//! The limit on open files (`ulimit -n`), and what it means in connections. Many systems start a process with 1,024,
-//! and the rest up to the hard limit is there for the asking.
+//! The limit on open files (`ulimit -n`), and how many connections it allows. Many systems start a process with a soft
+//! limit of 1,024, which the process may raise to the hard limit.
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 
-/// Files that are no client connection's: listeners, the other plane, files on disk, operators.
-const OTHERS: u64 = 256;
+/// Files other than client connections: listeners, the connection to the other plane, files on disk, operators.
+const OTHER_FILES: u64 = 256;
 /// Both planes need two files for each connection that `limits.connections` counts.
-const EACH: u64 = 2;
+const FILES_PER_CONNECTION: u64 = 2;
 
-/// Raises the limit on open files as far as it goes, and returns how many of the `wanted` connections fit, which are two
-/// files each (`why`, in words). Where fewer fit than wanted it says so: a connection that is refused says more than one
-/// that is never accepted.
+/// Raises the soft limit on open files to the hard limit, and returns how many of the `wanted` connections fit. Each needs
+/// two files; `why` says what for. Logs a warning if fewer fit: a connection that is refused is easier to understand than
+/// one that is never accepted.
 #[must_use]
 pub fn fit(wanted: usize, why: &str) -> usize {
     let Some(limit) = raised() else {
@@ -20,7 +20,7 @@ pub fn fit(wanted: usize, why: &str) -> usize {
     if fitting >= wanted {
         return wanted;
     }
-    tracing::warn!("{}", told(limit, wanted, why));
+    tracing::warn!("{}", warning(limit, wanted, why));
     fitting
 }
 
@@ -35,14 +35,16 @@ fn raised() -> Option<u64> {
     files.current
 }
 
-/// How many connections a limit has room for.
+/// How many connections fit into a limit.
 fn fitting(limit: u64) -> usize {
-    let others = OTHERS.min(limit / 4);
-    usize::try_from((limit - others) / EACH).unwrap_or(usize::MAX)
+    let others = OTHER_FILES.min(limit / 4);
+    usize::try_from((limit - others) / FILES_PER_CONNECTION).unwrap_or(usize::MAX)
 }
 
-fn told(limit: u64, wanted: usize, why: &str) -> String {
-    let needed = (wanted as u64).saturating_mul(EACH).saturating_add(OTHERS);
+fn warning(limit: u64, wanted: usize, why: &str) -> String {
+    let needed = (wanted as u64)
+        .saturating_mul(FILES_PER_CONNECTION)
+        .saturating_add(OTHER_FILES);
     format!(
         "this process may open {limit} files, enough for {fitting} connections ({why}), but `limits.connections` is \
          {wanted}: no more than {fitting} are accepted. Raise the hard limit on open files to {needed} or more \
@@ -54,10 +56,10 @@ fn told(limit: u64, wanted: usize, why: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{fitting, told};
+    use super::{fitting, warning};
 
     #[test]
-    fn two_files_are_needed_for_each_connection_and_some_for_everything_else() {
+    fn each_connection_needs_two_files_and_some_files_are_reserved() {
         assert_eq!(fitting(1024), 384);
         assert_eq!(fitting(262_144), 130_944);
         assert_eq!(
@@ -69,15 +71,15 @@ mod tests {
     }
 
     #[test]
-    fn the_words_say_how_many_fit_and_which_limit_is_needed() {
-        let told = told(1024, 200_000, "two files for each session");
+    fn the_warning_says_how_many_fit_and_which_limit_is_needed() {
+        let warning = warning(1024, 200_000, "two files for each session");
         for part in [
             "1024 files",
             "384 connections",
             "400256 or more",
             "two files",
         ] {
-            assert!(told.contains(part), "{part} in {told}");
+            assert!(warning.contains(part), "{part} in {warning}");
         }
     }
 }

@@ -1,8 +1,8 @@
-//! Whether the process may be sent work: a set of named blockers, each of which is lifted by dropping it.
+//! Whether the process is ready to receive traffic: it is once all named blockers have been dropped.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The blockers that are still up. Clones see the same set.
+/// The blockers that remain. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct Readiness(Arc<Mutex<Vec<&'static str>>>);
 
@@ -14,7 +14,7 @@ pub struct Blocker {
 }
 
 impl Readiness {
-    /// Puts a blocker up.
+    /// Adds a blocker.
     #[must_use]
     pub fn block(&self, name: &'static str) -> Blocker {
         self.0
@@ -27,7 +27,7 @@ impl Readiness {
         }
     }
 
-    /// The names of what is still waited for; empty when ready.
+    /// The names of the blockers that remain; empty when ready.
     #[must_use]
     pub fn pending(&self) -> Vec<&'static str> {
         self.0
@@ -36,7 +36,7 @@ impl Readiness {
             .clone()
     }
 
-    /// Whether nothing is waited for.
+    /// Whether no blocker remains.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.0

@@ -1,10 +1,10 @@
-//! The file by which a process tells who started it where it really listens, so that port 0 can be asked for.
+//! The ready file: a process writes the addresses that it listens on, so that whoever starts it can configure port 0.
 
 use std::{fs, io, path::Path};
 
 use serde::Serialize;
 
-/// Writes `value` as one line of JSON. A reader sees the whole file or none: it is written beside and renamed.
+/// Writes `value` as one line of JSON. A reader sees the whole file or none: it is renamed into place.
 ///
 /// # Errors
 /// When the directory cannot be written.

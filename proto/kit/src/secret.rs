@@ -1,5 +1,5 @@
-//! Text that must not reach a log, an error or a file by accident. Printing it, debugging it and serialising it all give
-//! `[redacted]`; only [`Secret::expose`] gives the text, and the memory is wiped on drop.
+//! Text that must not reach a log, an error or a file by accident. `Display`, `Debug` and `Serialize` all give
+//! `[redacted]`; only [`Secret::expose`] returns the text. The memory is wiped on drop.
 
 use std::fmt;
 
@@ -14,19 +14,19 @@ pub struct Secret(Zeroizing<String>);
 const REDACTED: &str = "[redacted]";
 
 impl Secret {
-    /// Takes a text into custody.
+    /// Wraps a text.
     #[must_use]
     pub fn new(text: String) -> Self {
         Self(Zeroizing::new(text))
     }
 
-    /// The text itself, for the one place that needs it.
+    /// The text itself, for the code that needs it.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// Whether nothing is in it.
+    /// Whether the text is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -62,7 +62,7 @@ mod tests {
     use super::Secret;
 
     #[test]
-    fn a_secret_shows_itself_only_when_asked() {
+    fn a_secret_is_redacted_unless_it_is_exposed() {
         let secret = Secret::new("hunter2".to_owned());
         assert_eq!(format!("{secret} {secret:?}"), "[redacted] [redacted]");
         assert_eq!(serde_json::to_string(&secret).unwrap(), "\"[redacted]\"");

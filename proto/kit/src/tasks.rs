@@ -1,4 +1,4 @@
-//! Tasks that are tracked, named and told to stop. Nothing is spawned but through here, so nothing outlives a shutdown
+//! Tracked, named tasks that can be told to stop. All tasks are spawned through here, so that none outlives a shutdown
 //! unnoticed.
 
 use std::{future::Future, time::Duration};
@@ -16,13 +16,16 @@ pub struct Tasks {
 }
 
 impl Tasks {
-    /// Tracks tasks on the runtime of the caller, which must be inside one.
+    /// Tracks tasks on the caller's runtime.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
     #[must_use]
     pub fn current() -> Self {
         Self::on(Handle::current())
     }
 
-    /// Tracks tasks on a given runtime.
+    /// Tracks tasks on the given runtime.
     #[must_use]
     pub fn on(runtime: Handle) -> Self {
         Self {
@@ -32,7 +35,7 @@ impl Tasks {
         }
     }
 
-    /// Spawns a task under a span of its name. It should end soon after [`Self::stopping`] fires.
+    /// Spawns a task in a span with its name. It should end soon after [`Self::stopping`] is cancelled.
     pub fn spawn<F>(&self, name: &'static str, task: F) -> JoinHandle<F::Output>
     where
         F: Future<Output: Send> + Send + 'static,
@@ -41,7 +44,7 @@ impl Tasks {
         self.tracker.spawn_on(task.instrument(span), &self.runtime)
     }
 
-    /// Spawns a task without a span, where there is one for each connection and a span would cost memory.
+    /// Spawns a task without a span. For the tasks of connections, where a span each would cost memory.
     pub fn spawn_bare<F>(&self, task: F) -> JoinHandle<F::Output>
     where
         F: Future<Output: Send> + Send + 'static,
@@ -49,25 +52,23 @@ impl Tasks {
         self.tracker.spawn_on(task, &self.runtime)
     }
 
-    /// Fires when the tasks are told to stop.
+    /// Cancelled when the tasks are told to stop.
     #[must_use]
     pub fn stopping(&self) -> CancellationToken {
         self.stop.clone()
     }
 
-    /// How many tasks run.
+    /// How many tasks are running.
     #[must_use]
     pub fn running(&self) -> usize {
         self.tracker.len()
     }
 
-    /// Tells the tasks to stop and waits until they have, but no longer than `deadline`.
-    ///
-    /// Returns how many still run.
+    /// Tells the tasks to stop and waits for them, but no longer than `deadline`. Returns how many are still running.
     pub async fn shut_down(&self, deadline: Duration) -> usize {
         self.tracker.close();
         self.stop.cancel();
-        // Whether the wait was cut short is seen in what is left.
+        // The number of tasks shows whether the deadline passed.
         drop(tokio::time::timeout(deadline, self.tracker.wait()).await);
         self.tracker.len()
     }
@@ -80,7 +81,7 @@ mod tests {
     use super::Tasks;
 
     #[tokio::test(start_paused = true)]
-    async fn shutting_down_waits_for_those_that_stop_and_counts_those_that_do_not() {
+    async fn a_shutdown_waits_for_tasks_that_stop_and_counts_those_that_do_not() {
         let tasks = Tasks::current();
         let stopping = tasks.stopping();
         tasks.spawn("obedient", async move { stopping.cancelled().await });

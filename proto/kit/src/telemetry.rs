@@ -1,6 +1,6 @@
 //! Logs to standard error, and spans to an OpenTelemetry collector where one is named.
 //!
-//! Only spans of the target `session` leave by OTLP: one for each session, none for each message.
+//! Only spans with the target `session` are exported: one for each session, none for messages.
 
 use opentelemetry::{KeyValue, trace::TracerProvider as _};
 use opentelemetry_otlp::WithExportConfig as _;
@@ -14,7 +14,7 @@ use tracing_subscriber::{
 /// The target of spans that are exported.
 pub const SESSION_TARGET: &str = "session";
 
-/// How a process reports on itself.
+/// Configuration of logs and traces.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TelemetryConfig {
@@ -47,12 +47,12 @@ pub enum TelemetryError {
     /// A collector that cannot be used.
     #[error("`telemetry.otlp_endpoint` cannot be used: {0}")]
     Exporter(#[from] opentelemetry_otlp::ExporterBuildError),
-    /// Somebody set up logging before.
+    /// Logging was set up before.
     #[error("logging is set up already: {0}")]
     Again(#[from] tracing_subscriber::util::TryInitError),
 }
 
-/// Sends what is left to the collector when it is dropped.
+/// Exports the remaining spans when it is dropped.
 #[must_use = "spans are lost when the guard is dropped early"]
 #[derive(Debug)]
 pub struct Telemetry(Option<SdkTracerProvider>);

@@ -1,5 +1,5 @@
-//! TLS for both planes, with `rustls` over `ring`: a certificate authority of one's own, server configurations from PEM,
-//! and client configurations that trust the system, a given authority, or both.
+//! TLS for both planes, with `rustls` and `ring`: a private certificate authority, server configurations from PEM, and
+//! client configurations that trust the system's authorities, a given authority, or both.
 
 use std::{
     fs, io,
@@ -31,15 +31,15 @@ pub enum TlsError {
     /// A file or text without a PEM certificate or key.
     #[error("no usable {what} in PEM form: {cause}")]
     Pem {
-        /// What was looked for.
+        /// What was expected.
         what: &'static str,
         /// What went wrong.
         cause: rustls_pki_types::pem::Error,
     },
-    /// A file of the own authority that is empty, cut or altered.
+    /// A file of the private authority that is empty, truncated or altered.
     #[error(
         "the authority's file {path} cannot be used: {cause}; restore it from a backup, or delete both `ca.pem` and \
-         `ca.key` to have a new authority made, whose `ca.pem` every gateway then needs"
+         `ca.key` to create a new authority, whose `ca.pem` every gateway then needs"
     )]
     Authority {
         /// The file.
@@ -47,13 +47,13 @@ pub enum TlsError {
         /// What is wrong with it.
         cause: rcgen::Error,
     },
-    /// A certificate that cannot be made.
-    #[error("cannot make a certificate: {0}")]
+    /// A certificate that cannot be created.
+    #[error("cannot create a certificate: {0}")]
     Mint(#[from] rcgen::Error),
-    /// A certificate and a key that do not go together, or a root that is no certificate.
+    /// A certificate that doesn't match its key, or a root that isn't a certificate.
     #[error("cannot use the certificate: {0}")]
     Rustls(#[from] rustls::Error),
-    /// No root at all to verify a peer with.
+    /// No root certificate to verify a peer with.
     #[error("found no root certificate; set one, or install the system's")]
     NoRoots,
 }
@@ -61,13 +61,13 @@ pub enum TlsError {
 /// A certificate chain with its private key, both PEM.
 #[derive(Clone)]
 pub struct Identity {
-    /// The certificate and what leads from it to its authority.
+    /// The certificate and its chain.
     pub chain_pem: String,
     /// The private key, PKCS#8.
     pub key_pem: String,
 }
 
-/// Whom a client trusts.
+/// The authorities that a client trusts.
 #[derive(Clone, Debug)]
 pub enum Roots {
     /// Only these authorities, as PEM: certificate pinning.
@@ -76,7 +76,7 @@ pub enum Roots {
     System(Option<String>),
 }
 
-/// A certificate authority of this installation's own.
+/// The private certificate authority of this installation.
 pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
     /// The authority's certificate, PEM: what peers pin.
@@ -85,28 +85,28 @@ pub struct Authority {
 
 const AUTHORITY_LIFE: Duration = Duration::from_secs(3650 * 86_400);
 const SERVER_LIFE: Duration = Duration::from_secs(397 * 86_400);
-/// Clocks of peers may be a little behind.
+/// Peers' clocks may be a little behind.
 const BACKDATE: Duration = Duration::from_secs(3600);
 
-/// The cryptography of every TLS connection of both planes.
+/// The cryptography provider of all TLS connections of both planes.
 #[must_use]
 pub fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
 
-/// Makes `ring` what libraries get that ask `rustls` for its default. Calling it again does nothing.
+/// Installs `ring` as the default provider of `rustls`. Calling it again does nothing.
 pub fn install() {
-    // An error says that it is installed already.
+    // An error means that it is installed already.
     drop(rustls::crypto::ring::default_provider().install_default());
 }
 
 // === impl Authority ===
 
 impl Authority {
-    /// Reads `ca.pem` and `ca.key` in `dir`, or makes them; the key is readable by its owner only.
+    /// Reads `ca.pem` and `ca.key` in `dir`, or creates them; the key is readable by its owner only.
     ///
-    /// A key without a certificate is what a crash leaves between the two: nobody can have pinned it yet, so the
-    /// certificate is made then.
+    /// A crash between the two leaves a key without a certificate. No client can have pinned it yet, so the certificate is
+    /// created then.
     ///
     /// # Errors
     /// When the files cannot be read or written, or there is a certificate without its key.
@@ -123,7 +123,7 @@ impl Authority {
             return Ok(Self { issuer, ca_pem });
         }
         durable::create_folder(dir, 0o777).map_err(|cause| file(dir, cause))?;
-        // An empty key is what a power failure may leave of one whose certificate was never written.
+        // A power failure may leave an empty key if the certificate was never written.
         let pair = if key.exists() && !read(&key)?.trim().is_empty() {
             key_pair(&key)?
         } else {
@@ -174,7 +174,7 @@ impl Identity {
         })
     }
 
-    /// A certificate that only itself vouches for.
+    /// Creates a self-signed certificate.
     ///
     /// # Errors
     /// When a name is not valid.
@@ -186,10 +186,10 @@ impl Identity {
         })
     }
 
-    /// The configuration of a server that shows this identity and speaks `alpn`, most wanted first.
+    /// The configuration of a server that presents this identity and offers `alpn`, most preferred first.
     ///
     /// # Errors
-    /// When the PEM cannot be read or key and certificate do not go together.
+    /// When the PEM cannot be read, or the certificate doesn't match the key.
     pub fn server_config(&self, alpn: &[&str]) -> Result<Arc<ServerConfig>, TlsError> {
         let chain = certificates(&self.chain_pem)?;
         let key = PrivateKeyDer::from_pem_slice(self.key_pem.as_bytes()).map_err(|cause| {
@@ -207,7 +207,7 @@ impl Identity {
     }
 }
 
-/// The configuration of a client that trusts `roots` and speaks `alpn`.
+/// The configuration of a client that trusts `roots` and offers `alpn`.
 ///
 /// # Errors
 /// When no root can be used.
@@ -223,7 +223,7 @@ pub fn client_config(roots: &Roots, alpn: &[&str]) -> Result<Arc<ClientConfig>, 
         }
     }
     if system {
-        // Some systems carry roots that rustls cannot read; those are left out, as everywhere.
+        // Some systems have roots that rustls can't read; they are skipped.
         let found = rustls_native_certs::load_native_certs();
         store.add_parsable_certificates(found.certs);
         if store.is_empty() {
@@ -244,7 +244,7 @@ pub fn client_config(roots: &Roots, alpn: &[&str]) -> Result<Arc<ClientConfig>, 
     Ok(Arc::new(config))
 }
 
-/// Writes a file that only its owner may read, whole or not at all, and on the disk when this returns.
+/// Writes a file that only its owner may read, atomically and durably.
 ///
 /// # Errors
 /// When the directory cannot be written.
@@ -277,7 +277,7 @@ fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, TlsError> {
         })
 }
 
-/// The key of the own authority.
+/// The key of the private authority.
 fn key_pair(path: &Path) -> Result<KeyPair, TlsError> {
     KeyPair::from_pem(&read(path)?).map_err(|cause| TlsError::Authority {
         path: path.to_owned(),
@@ -307,7 +307,7 @@ mod tests {
 
     use super::{Authority, Identity, Roots, client_config};
 
-    async fn shake(identity: &Identity, client: Arc<ClientConfig>, name: &'static str) -> bool {
+    async fn handshake(identity: &Identity, client: Arc<ClientConfig>, name: &'static str) -> bool {
         let (here, there) = duplex(16_384);
         let acceptor = TlsAcceptor::from(identity.server_config(&["h2"]).unwrap());
         let name = ServerName::try_from(name).unwrap();
@@ -325,10 +325,10 @@ mod tests {
         let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
         let client = client_config(&Roots::Only(authority.ca_pem.clone()), &["h2"]).unwrap();
         let issued = authority.issue(&names).unwrap();
-        assert!(shake(&issued, client.clone(), "localhost").await);
-        assert!(shake(&issued, client.clone(), "127.0.0.1").await);
-        assert!(!shake(&issued, client.clone(), "example.org").await);
-        assert!(!shake(&Identity::self_signed(&names).unwrap(), client, "localhost").await);
+        assert!(handshake(&issued, client.clone(), "localhost").await);
+        assert!(handshake(&issued, client.clone(), "127.0.0.1").await);
+        assert!(!handshake(&issued, client.clone(), "example.org").await);
+        assert!(!handshake(&Identity::self_signed(&names).unwrap(), client, "localhost").await);
     }
 
     #[tokio::test]
@@ -339,7 +339,7 @@ mod tests {
         assert_eq!(first.ca_pem, second.ca_pem);
         let client = client_config(&Roots::Only(first.ca_pem), &[]).unwrap();
         assert!(
-            shake(
+            handshake(
                 &second.issue(&["localhost".to_owned()]).unwrap(),
                 client,
                 "localhost"
@@ -357,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn a_crash_between_key_and_certificate_is_made_good() {
+    fn a_crash_between_key_and_certificate_is_repaired() {
         let dir = tempfile::tempdir().unwrap();
         Authority::load_or_create(dir.path()).unwrap();
         let key = std::fs::read(dir.path().join("ca.key")).unwrap();
@@ -369,8 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_file_of_the_authority_is_made_anew_where_nobody_can_have_pinned_it_and_else_named()
-    {
+    fn an_empty_file_of_the_authority_is_recreated_only_if_no_client_can_have_pinned_it() {
         let dir = tempfile::tempdir().unwrap();
         let (certificate, key) = (dir.path().join("ca.pem"), dir.path().join("ca.key"));
         std::fs::write(&key, "").unwrap();

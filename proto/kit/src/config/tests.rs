@@ -1,4 +1,4 @@
-//! Layers that beat one another, and what is said of layers that are wrong.
+//! Precedence of the layers, and errors about invalid ones.
 
 use std::{collections::BTreeMap, fs};
 
@@ -41,7 +41,7 @@ fn sample(file: &str, env: &[(&str, &str)], sets: &[&str]) -> Result<Sample, Str
 }
 
 #[test]
-fn the_command_line_beats_the_environment_beats_the_file_beats_the_default() {
+fn the_command_line_overrides_the_environment_the_file_and_the_defaults() {
     let file = "node = 'file'\nlisten.backlog = 1\nnames = ['a']";
     let env = [
         ("TIDEGATE_NODE", "env"),
@@ -56,7 +56,7 @@ fn the_command_line_beats_the_environment_beats_the_file_beats_the_default() {
 }
 
 #[test]
-fn text_that_looks_like_a_number_is_text_where_text_is_asked_for() {
+fn text_that_looks_like_a_number_stays_text_if_the_key_is_text() {
     assert_eq!(
         sample("", &[("TIDEGATE_NODE", "17")], &[]).unwrap().node,
         "17"
@@ -93,7 +93,7 @@ fn an_unknown_key_is_refused_with_its_layer() {
 }
 
 #[test]
-fn what_is_shown_reads_back_and_hides_secrets() {
+fn the_printed_configuration_can_be_read_back_and_hides_secrets() {
     #[derive(serde::Serialize)]
     struct Shown {
         listen: BTreeMap<&'static str, u32>,
@@ -117,7 +117,7 @@ fn what_is_shown_reads_back_and_hides_secrets() {
 }
 
 #[test]
-fn a_password_is_what_is_written_whatever_it_looks_like() {
+fn a_password_that_looks_like_a_number_stays_as_it_is() {
     #[derive(Default, Deserialize)]
     #[serde(default)]
     struct Login {
