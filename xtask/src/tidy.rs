@@ -5,6 +5,7 @@ mod source;
 mod layers;
 mod layout;
 mod imports;
+mod stages;
 mod circles;
 mod type_names;
 mod dialect;
@@ -59,6 +60,7 @@ fn faults(root: &Path, sources: &[Source]) -> anyhow::Result<Vec<Fault>> {
         .collect();
     faults.extend(layout::orphans(sources));
     faults.extend(layers::manifests(root)?);
+    faults.extend(stages::faults(sources));
     faults.extend(circles::faults(sources));
     faults.extend(type_names::faults(sources));
     faults.extend(dialect::faults(root)?);
