@@ -1,7 +1,9 @@
-//! The parts of the data plane, in the order in which a connection meets them.
+//! The parts of the data plane, in reading order: the path of a connection with its stages, what the stages share, the
+//! path of a change, and what operators see. Imports run from a later stage to an earlier one, never back.
 
 pub mod app;
 pub mod config;
+
 pub mod connection;
 pub mod listen;
 pub mod handshake;
@@ -17,8 +19,8 @@ pub mod quota;
 pub mod message;
 pub mod socket;
 
-pub mod snapshot;
 pub mod control;
+pub mod snapshot;
 pub mod rejudge;
 
 pub mod metrics;

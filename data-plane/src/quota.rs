@@ -38,7 +38,7 @@ use gauge::Gauge;
 use key::{CounterKey, GaugeKey};
 use ledger::Ledger;
 use levels::Level;
-use link::{Link, Visit};
+use link::Link;
 use refill::{Agenda, Refill};
 use time::Tick;
 
@@ -57,6 +57,17 @@ pub struct Counter {
     pub without_ledger: WithoutLedger,
     /// Whether it stops at the limit.
     pub stops: bool,
+}
+
+/// Somebody to be visited by the task that talks to the ledger. Each is in the queue at most once.
+#[derive(Debug)]
+pub enum Visit {
+    /// A counter.
+    Bucket(Arc<Bucket>),
+    /// A gauge.
+    Gauge(Arc<Gauge>),
+    /// Everything is to be given back; whoever asks is told when it is done.
+    Settle(oneshot::Sender<()>),
 }
 
 /// How the node reaches the ledger that it shares with others.

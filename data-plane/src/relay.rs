@@ -259,8 +259,8 @@ where
         if !flow.has_dropped() {
             return false;
         }
-        if let Some(farewell) = flow.refused() {
-            self.closing.end(farewell, self.up, self.down);
+        if let Some(cause) = flow.refused() {
+            self.closing.end(cause, self.up, self.down);
             return true;
         }
         let notice = self.gate.notice();

@@ -3,7 +3,10 @@
 //! Plain state under the bucket's lock. Owns how much is asked for and when: what was used lately, at once doubled while
 //! a grant is used up fast; again and again, but ever more rarely, while others may still give back.
 
-use crate::quota::{bucket::GRANT_MAX, rules::Grant, time::Tick};
+use crate::quota::{rules::Grant, time::Tick};
+
+/// The most that one grant brings, so that a purse never overflows.
+pub(super) const GRANT_MAX: u64 = 1 << 46;
 
 /// For how long a grant should last, and after how long without use it is given back, in milliseconds.
 const GRANT_LASTS: u64 = 500;

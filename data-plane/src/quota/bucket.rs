@@ -32,10 +32,10 @@ pub use waiting::Place;
 
 use crate::{
     quota::{
-        Counter,
-        account::{Account, Phase},
+        Counter, Visit,
+        account::{Account, GRANT_MAX, Phase},
         key::CounterKey,
-        link::{Link, Visit},
+        link::Link,
         time::Tick,
     },
     snapshot::Edition,
@@ -94,9 +94,6 @@ pub enum Take {
 
 const AMOUNT_BITS: u32 = 48;
 const AMOUNT_MASK: u64 = (1 << AMOUNT_BITS) - 1;
-
-/// The most that one grant brings, so that a purse never overflows.
-pub(super) const GRANT_MAX: u64 = 1 << 46;
 
 // === impl Bucket ===
 

@@ -16,8 +16,9 @@ use tidegate_proto::quota::WithoutLedger;
 use tokio::sync::oneshot;
 
 use crate::quota::{
+    Visit,
     key::GaugeKey,
-    link::{Link, Visit},
+    link::Link,
     rules::{SeatAsk, Seats},
     time::Tick,
 };

@@ -10,13 +10,12 @@ use std::sync::{
 
 use std::time::Duration;
 
-use tokio::sync::{mpsc::UnboundedSender, oneshot};
+use tokio::sync::mpsc::UnboundedSender;
 
 use crate::{
     metrics::ledger::LedgerMetrics,
     quota::{
-        bucket::Bucket,
-        gauge::Gauge,
+        Visit,
         rules::Rules,
         time::{LedgerClock, Tick},
     },
@@ -37,17 +36,6 @@ pub struct Link {
     nodes: AtomicU32,
     fault: Mutex<String>,
     queue: UnboundedSender<Visit>,
-}
-
-/// Somebody to be visited by the task that talks to the ledger. Each is in the queue at most once.
-#[derive(Debug)]
-pub enum Visit {
-    /// A counter.
-    Bucket(Arc<Bucket>),
-    /// A gauge.
-    Gauge(Arc<Gauge>),
-    /// Everything is to be given back; whoever asks is told when it is done.
-    Settle(oneshot::Sender<()>),
 }
 
 // === impl Link ===

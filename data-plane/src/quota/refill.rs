@@ -19,11 +19,11 @@ use tokio::{
 };
 
 use crate::quota::{
-    Book,
+    Book, Visit,
     bucket::Bucket,
     gauge::Gauge,
     ledger::{Ledger, LedgerError, Reply, Request},
-    link::{Link, Visit},
+    link::Link,
     time::Tick,
 };
 

@@ -4,13 +4,11 @@
 //! both sides; an offender hears 1002 only after the other side has said what it had to say; a FIN is passed on at once.
 //! Moves no bytes (`pump`) and owns no clock: the relay's future calls [`Closing::expire`] when the time is over.
 
-use std::io::{Cursor, Write as _};
-
 use tidegate_proto::reason::Reason;
 
 use crate::message::{CloseCause, Direction};
 use crate::relay::Ended;
-use crate::relay::frame::{CLOSE, CONTROL_PAYLOAD, put_frame};
+use crate::relay::frame::code_for;
 use crate::relay::pump::{Event, Flow, Rx, Tx};
 use crate::relay::scan::Fault;
 
@@ -80,14 +78,14 @@ impl Closing {
     }
 
     /// Ends the session by the gateway's own decision.
-    pub(super) fn end(&mut self, farewell: CloseCause, up: &mut Flow, down: &mut Flow) {
+    pub(super) fn end(&mut self, cause: CloseCause, up: &mut Flow, down: &mut Flow) {
         if self.ending.is_none() {
-            let code = farewell
+            let code = cause
                 .code
-                .unwrap_or_else(|| code_for(Direction::ToClient, farewell.reason));
-            self.begin(farewell.reason, Some(code), None);
-            up.due_close = Some(farewell);
-            down.due_close = Some(farewell);
+                .unwrap_or_else(|| code_for(Direction::ToClient, cause.reason));
+            self.begin(cause.reason, Some(code), None);
+            up.due_close = Some(cause);
+            down.due_close = Some(cause);
         }
     }
 
@@ -189,36 +187,5 @@ fn by_loss(direction: Direction) -> Reason {
     match direction {
         Direction::ToBackend => Reason::ClientLost,
         Direction::ToClient => Reason::BackendLost,
-    }
-}
-
-/// Appends the gateway's own close frame for one side.
-pub(super) fn put_close(
-    out: &mut Vec<u8>,
-    direction: Direction,
-    farewell: CloseCause,
-    mask: Option<[u8; 4]>,
-) {
-    let code = match (direction, farewell.code) {
-        (Direction::ToClient, Some(code)) => code,
-        _ => code_for(direction, farewell.reason),
-    };
-    let mut text = Cursor::new([0; CONTROL_PAYLOAD - 2]);
-    // What does not fit is left out.
-    let _ = text.write_all(farewell.reason.message().as_bytes());
-    if let Some(seconds) = farewell.retry_seconds {
-        let _ = write!(text, "; retry in {seconds} s");
-    }
-    let length = text.position() as usize;
-    let text = text.into_inner();
-    put_frame(out, CLOSE, &code.to_be_bytes(), &text[..length], mask);
-}
-
-/// The close code by which a side learns of a reason.
-pub(super) fn code_for(direction: Direction, reason: Reason) -> u16 {
-    match direction {
-        // A reason without a code of its own only refuses handshakes.
-        Direction::ToClient => reason.close_code().unwrap_or(1011),
-        Direction::ToBackend => reason.backend_close_code(),
     }
 }

@@ -1,6 +1,12 @@
-//! The few facts of RFC 6455's framing that the relay shares: opcodes, and how the gateway's own control frames look.
+//! What the relay shares of RFC 6455's framing: opcodes, and how the gateway's own control frames look.
 //!
 //! Refuses to know when they are sent: that is `close`'s and `keepalive`'s. Called by `scan` and `pump`.
+
+use std::io::{Cursor, Write as _};
+
+use tidegate_proto::reason::Reason;
+
+use crate::message::{CloseCause, Direction};
 
 /// A frame that continues a message.
 pub(super) const CONTINUATION: u8 = 0x0;
@@ -44,4 +50,35 @@ pub(super) fn put_frame(
             .zip(key.iter().cycle())
             .map(|(byte, key)| byte ^ key),
     );
+}
+
+/// Appends the gateway's own close frame for one side.
+pub(super) fn put_close(
+    out: &mut Vec<u8>,
+    direction: Direction,
+    cause: CloseCause,
+    mask: Option<[u8; 4]>,
+) {
+    let code = match (direction, cause.code) {
+        (Direction::ToClient, Some(code)) => code,
+        _ => code_for(direction, cause.reason),
+    };
+    let mut text = Cursor::new([0; CONTROL_PAYLOAD - 2]);
+    // What does not fit is left out.
+    let _ = text.write_all(cause.reason.message().as_bytes());
+    if let Some(seconds) = cause.retry_seconds {
+        let _ = write!(text, "; retry in {seconds} s");
+    }
+    let length = text.position() as usize;
+    let text = text.into_inner();
+    put_frame(out, CLOSE, &code.to_be_bytes(), &text[..length], mask);
+}
+
+/// The close code by which a side learns of a reason.
+pub(super) fn code_for(direction: Direction, reason: Reason) -> u16 {
+    match direction {
+        // A reason without a code of its own only refuses handshakes.
+        Direction::ToClient => reason.close_code().unwrap_or(1011),
+        Direction::ToBackend => reason.backend_close_code(),
+    }
 }

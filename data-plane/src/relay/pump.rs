@@ -14,8 +14,7 @@ use tidegate_proto::reason::Reason;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::message::{CloseCause, Direction, Gate, MessageStart, Traffic, Verdict};
-use crate::relay::close;
-use crate::relay::frame::{CONTROL_PAYLOAD, PING, TEXT, put_frame};
+use crate::relay::frame::{CONTROL_PAYLOAD, PING, TEXT, put_close, put_frame};
 use crate::relay::scan::{Control, Fault, Scanner, Step};
 
 /// One direction of a session: what comes from its source and goes to its sink.
@@ -379,9 +378,9 @@ impl Flow {
             None if self.gated.drops_all => Verdict::Drop,
             None => gate.admit(cx, self.direction, start),
         };
-        if let Verdict::Close(farewell) = verdict {
+        if let Verdict::Close(cause) = verdict {
             self.gated.drops_all = true;
-            self.gated.refused.get_or_insert(farewell);
+            self.gated.refused.get_or_insert(cause);
         }
         verdict
     }
@@ -455,9 +454,9 @@ impl Flow {
             let mask = self.mask();
             put_frame(&mut self.out, PING, &payload, &[], mask);
         }
-        if let Some(farewell) = self.due_close.take() {
+        if let Some(cause) = self.due_close.take() {
             let mask = self.mask();
-            close::put_close(&mut self.out, self.direction, farewell, mask);
+            put_close(&mut self.out, self.direction, cause, mask);
             self.tx = Tx::Closed;
         }
     }

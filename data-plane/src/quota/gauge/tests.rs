@@ -12,13 +12,7 @@ use tidegate_proto::quota::WithoutLedger;
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 
 use super::{Gauge, NoSeat};
-use crate::quota::{
-    key::GaugeKey,
-    levels::Level,
-    link::{Link, Visit},
-    rules::Seats,
-    time::Tick,
-};
+use crate::quota::{Visit, key::GaugeKey, levels::Level, link::Link, rules::Seats, time::Tick};
 
 fn gauge() -> Arc<Gauge> {
     called().0
