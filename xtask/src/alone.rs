@@ -1,6 +1,5 @@
-//! Whether each package compiles by itself. A build of the whole workspace joins the features that all packages ask
-//! for, so that one which forgets to ask for a feature lives by what its neighbours ask for, until somebody builds it
-//! alone. Called by `ci`.
+//! Checks that each package compiles on its own. A build of the whole workspace unifies the features of all packages,
+//! so a package that forgets to enable a feature compiles there, and fails only when it's built alone. Called by `ci`.
 
 use anyhow::Context as _;
 use serde::Deserialize;
@@ -17,11 +16,10 @@ struct Package {
     name: String,
 }
 
-/// Checks each package twice: what others get of it, without the features that its dev-dependencies add, and then its
-/// tests and examples. Most dependencies are shared with the lints before, whose results cargo takes over.
+/// Checks each package twice: first without the features that its dev-dependencies add, as its dependents build it,
+/// then with its tests and examples. Cargo reuses most dependencies from the lints before.
 ///
-/// # Errors
-/// The first package that does not compile alone.
+/// # Errors The first package that doesn't compile alone.
 pub fn run() -> anyhow::Result<()> {
     for package in packages()? {
         for targets in [None, Some("--all-targets")] {
@@ -45,7 +43,7 @@ fn packages() -> anyhow::Result<Vec<String>> {
         String::from_utf8_lossy(&listed.stderr)
     );
     let metadata: Metadata = serde_json::from_slice(&listed.stdout)
-        .context("`cargo metadata` answers in a form that is not known")?;
+        .context("`cargo metadata` has an unknown output format")?;
     Ok(metadata.packages.into_iter().map(|it| it.name).collect())
 }
 

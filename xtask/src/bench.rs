@@ -1,5 +1,5 @@
-//! `cargo xtask bench`: what the data plane costs, beside the proxies that it is held to. Measures; judges nothing, and
-//! is no part of any test. Called by the command line.
+//! `cargo xtask bench`: measures what the data plane costs, compared with other proxies. It has no pass or fail and
+//! isn't part of any test. Called by the command line.
 
 use std::{
     path::{Path, PathBuf},
@@ -37,20 +37,20 @@ pub struct Args {
 enum What {
     /// Messages: CPU, throughput, latency, and the memory of idle sessions.
     Relay(relay::Args),
-    /// Handshakes: the CPU of one, with a token seen before and at first sight, beside bare ones through the peers.
+    /// Handshakes: the CPU time of one, with a cached and with a new token, compared with the peers, which check none.
     Handshake(handshake::Args),
     /// Configuration: start-up and single changes with many APIs and subscriptions.
     Config(config::Args),
-    /// Quotas: what is admitted of a limit over several gateways, what Redis does for it, and the CPU of a message.
+    /// Quotas: how many messages several gateways admit under one limit, the load on Redis, and the CPU time of a
+    /// message.
     Quota(quota::Args),
-    /// Messages where the configuration is small and where it is large.
+    /// Messages with a small and with a large configuration.
     Size(size::Args),
 }
 
 /// Runs one benchmark.
 ///
-/// # Errors
-/// When a proxy does not start, or does not do what is measured.
+/// # Errors When a proxy doesn't start or doesn't work.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let folder = scratch()?;
     let result = match &args.what {
@@ -73,18 +73,18 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             config::run(args, &folder)
         }
     };
-    // What a killed run leaves is the system's to clean.
+    // What a killed run leaves behind is in the system's temporary folder.
     let _ = std::fs::remove_dir_all(&folder);
     result.map(|()| ExitCode::SUCCESS)
 }
 
-/// Runs a benchmark in which proxies take turns on a core of their own, and the load is on another.
+/// Runs a benchmark in which the proxies take turns on one core and the load generator has another.
 fn beside_peers(
     folder: &Path,
     no_build: bool,
     measure: impl AsyncFnOnce(Site) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    // While both cores may be used.
+    // Built before the thread is bound to one core.
     build::binaries(true, no_build)?;
     let files = machine::raise_file_limit()?;
     let cores = machine::Cores::choose()?;

@@ -1,5 +1,6 @@
-//! A Chromium without a window, driven as a person would: pages are opened, links and buttons pressed by their names,
-//! fields filled by their labels. For `screenshots` and for the tests of the portals; ADR 13 says why it is our own.
+//! A headless Chromium that is driven as a person would: it opens pages, presses links and buttons by their names and
+//! fills fields by their labels. For `screenshots` and the tests of the portals; ADR 13 explains why it isn't a
+//! library.
 
 mod wire;
 mod page;
@@ -32,25 +33,25 @@ use wire::Wire;
 pub use page::{Page, Picture, Theme};
 pub use wire::Load;
 
-/// How long anything in the browser may take: much more than a busy machine needs.
+/// How long any step in the browser may take: much more than a busy machine needs.
 const DEADLINE: Duration = Duration::from_secs(20);
 
-/// How often what we wait for is looked at.
+/// How often conditions are polled.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// How long the browser's processes may take to end once they are killed.
+/// How long the browser's processes may take to exit once they are killed.
 const END: Duration = Duration::from_secs(5);
 
-/// What the program is called, on Debian, Fedora, Alpine and Arch; on Ubuntu and with Homebrew.
+/// The names of the program on Debian, Fedora, Alpine and Arch, on Ubuntu and with Homebrew.
 pub const PROGRAMS: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "chrome"];
 
-/// Nothing of what a browser does by itself: no windows, no questions, no calls home.
+/// Turns off what a browser does on its own: windows, prompts, background requests.
 const ARGUMENTS: [&str; 17] = [
     "--headless",
     "--remote-debugging-port=0",
     // The certificate is signed by the control plane's own authority.
     "--ignore-certificate-errors",
-    // It opens our own pages alone, and its sandbox needs rights that a container does not give.
+    // It only opens our own pages, and its sandbox needs privileges that containers don't have.
     "--no-sandbox",
     "--disable-gpu",
     "--disable-dev-shm-usage",
@@ -67,11 +68,11 @@ const ARGUMENTS: [&str; 17] = [
     "--force-color-profile=srgb",
 ];
 
-/// A running browser. Dropping it ends all of its processes and forgets what they kept.
+/// A running browser. Dropping it kills all its processes and removes its profile.
 #[derive(Debug)]
 pub struct Browser {
     wire: Arc<Mutex<Wire>>,
-    // Dropped after the wire.
+    // Dropped after the connection.
     _processes: Processes,
 }
 
@@ -79,7 +80,7 @@ pub struct Browser {
 #[derive(Debug)]
 struct Processes {
     child: Child,
-    /// Hears when the last of them has closed its output.
+    /// Resolves when the last of them has closed its output.
     ended: mpsc::Receiver<()>,
     folder: PathBuf,
 }
@@ -87,10 +88,9 @@ struct Processes {
 // === impl Browser ===
 
 impl Browser {
-    /// Starts a browser. `leash` makes a command for a program that ends when we do.
+    /// Starts a browser. `leash` creates a command for a program that ends when this process does.
     ///
-    /// # Errors
-    /// When there is none (the error says what to install), or it does not start.
+    /// # Errors When none is installed (the error says what to install), or it doesn't start.
     pub async fn start(
         leash: impl FnOnce(&Path) -> anyhow::Result<Command>,
     ) -> anyhow::Result<Self> {
@@ -103,10 +103,9 @@ impl Browser {
         })
     }
 
-    /// A page of somebody who shares nothing, cookies included, with who looks at the other pages.
+    /// Opens a page in a context of its own, which shares no cookies or cache with other pages.
     ///
-    /// # Errors
-    /// When the browser is gone.
+    /// # Errors When the browser has exited.
     pub async fn person(&self) -> anyhow::Result<Page> {
         let context = {
             let mut wire = self.wire.lock().await;
@@ -143,7 +142,7 @@ impl Processes {
             .context("cannot start the browser")?;
         let mut stdout = child.stdout.take().expect("stdout was piped");
         let (end, ended) = mpsc::channel();
-        // Every process of a browser holds this pipe; it ends with the last of them.
+        // Every process of a browser holds this pipe open; it's closed when the last of them exits.
         std::thread::spawn(move || {
             let _ = stdout.read_to_end(&mut Vec::new());
             let _ = end.send(());
@@ -155,7 +154,7 @@ impl Processes {
         })
     }
 
-    /// Where its protocol is spoken, once it is.
+    /// Waits until the browser prints the URL of its protocol.
     async fn url(&self) -> anyhow::Result<String> {
         let path = self.folder.join("DevToolsActivePort");
         let began = Instant::now();
@@ -179,7 +178,7 @@ impl Drop for Processes {
     fn drop(&mut self) {
         let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
         if let Some(pid) = pid {
-            // An error says that they have ended.
+            // An error means that they have exited.
             let _ = kill_process_group(pid, Signal::KILL);
         }
         let _ = self.child.wait();

@@ -1,4 +1,4 @@
-//! The whole of CI, in the order in which it is cheapest to fail. `.ci/run` only calls it.
+//! The whole CI, cheapest checks first. `.ci/run` only calls it.
 
 use std::{process::ExitCode, time::Instant};
 

@@ -1,4 +1,4 @@
-//! The command line of `cargo xtask`: which commands there are, and which module runs each. Called by `main`.
+//! The command line of `cargo xtask`: the commands, and the module that runs each. Called by `main`.
 
 use std::process::ExitCode;
 
@@ -21,15 +21,15 @@ pub struct Cli {
 enum Command {
     /// Start a control plane, data planes and a demo, from nothing; Ctrl-C stops all of it.
     Up(up::Args),
-    /// Seed a Tidegate that runs already with the demo, and say how to try it.
+    /// Seed a running Tidegate with the demo, and print how to try it.
     Demo(demo::Args),
-    /// Run every test; installs first what the tests need and the machine lacks.
+    /// Run all tests; install missing programs first.
     Test(test::Args),
     /// Compare the Autobahn test suite's verdicts with and without the gateway.
     Conformance(conformance::Args),
-    /// Run docker-compose.yml on a Docker engine and do to it what happens to a cluster.
+    /// Test docker-compose.yml on a Docker engine, with failures of nodes, Redis and the control plane.
     ComposeTest(compose_test::Args),
-    /// Make what a release publishes: programs, OCI images and their checksums.
+    /// Build what a release publishes: programs, OCI images and their checksums.
     Dist(dist::Args),
     /// Everything that CI checks: formatting, lints, layers, each package by itself, generated documents, tests.
     Ci,
@@ -39,9 +39,9 @@ enum Command {
     Docs(docs::Args),
     /// Take pictures of every page of the portals.
     Screenshots(screenshots::Args),
-    /// Measure the data plane beside other proxies.
+    /// Measure the data plane and compare it with other proxies.
     Bench(bench::Args),
-    /// The demo backend: a WebSocket server that sends back what it gets.
+    /// Run the demo backend: a WebSocket server that echoes messages.
     Echo(echo::Args),
     /// Run a program that ends when its parent ends.
     #[command(hide = true)]
@@ -51,8 +51,7 @@ enum Command {
 impl Cli {
     /// Runs the command.
     ///
-    /// # Errors
-    /// What the command could not do, for the terminal.
+    /// # Errors An error for the terminal.
     pub fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {
             Command::Up(args) => up::run(&args),

@@ -76,8 +76,7 @@ impl Interceptor for Bearer {
 
 /// Connects to the admin API at `https://host:port`.
 ///
-/// # Errors
-/// When the CA cannot be read or nobody answers.
+/// # Errors When the CA cannot be read or the server doesn't answer.
 pub async fn connect(url: &str, ca_cert: &Path, bearer: Bearer) -> anyhow::Result<Channel> {
     let pem = read(ca_cert)?;
     let tls = ClientTlsConfig::new()
@@ -95,8 +94,7 @@ pub async fn connect(url: &str, ca_cert: &Path, bearer: Bearer) -> anyhow::Resul
 
 /// Asks for an access token with an application's client id and secret.
 ///
-/// # Errors
-/// When the endpoint does not answer, or answers with anything but a token.
+/// # Errors When the endpoint doesn't answer with a token.
 pub async fn token(url: &str, ca_cert: &Path, id: &str, secret: &str) -> anyhow::Result<String> {
     let form = "grant_type=client_credentials";
     let answer = post_form(url, ca_cert, "/oauth2/token", Some((id, secret)), form).await?;
@@ -114,8 +112,7 @@ pub async fn token(url: &str, ca_cert: &Path, id: &str, secret: &str) -> anyhow:
 
 /// Sends a form to the management listener, with HTTP Basic credentials if there are any.
 ///
-/// # Errors
-/// When nobody answers with HTTP.
+/// # Errors When there is no HTTP response.
 pub async fn post_form(
     url: &str,
     ca_cert: &Path,
@@ -137,8 +134,7 @@ pub async fn post_form(
 
 /// Gets a page of the management listener.
 ///
-/// # Errors
-/// When nobody answers with HTTP.
+/// # Errors When there is no HTTP response.
 pub async fn get(url: &str, ca_cert: &Path, path: &str) -> anyhow::Result<Answer> {
     let request = format!("GET {path} HTTP/1.1\r\nHost: {NAME}\r\nConnection: close\r\n\r\n");
     exchange(url, ca_cert, request.as_bytes()).await
@@ -146,8 +142,7 @@ pub async fn get(url: &str, ca_cert: &Path, path: &str) -> anyhow::Result<Answer
 
 /// Sends the bytes of one request and reads until the server closes.
 ///
-/// # Errors
-/// When nobody answers with HTTP.
+/// # Errors When there is no HTTP response.
 pub async fn exchange(url: &str, ca_cert: &Path, request: &[u8]) -> anyhow::Result<Answer> {
     let address = url
         .strip_prefix("https://")
@@ -169,7 +164,7 @@ pub async fn exchange(url: &str, ca_cert: &Path, request: &[u8]) -> anyhow::Resu
         stream.write_all(request).await?;
         let mut answer = Vec::new();
         match stream.read_to_end(&mut answer).await {
-            // A peer that ends TCP without a TLS alert has said all the same what it had to say.
+            // A peer that closes TCP without a TLS alert has still sent its response.
             Err(error) if error.kind() != std::io::ErrorKind::UnexpectedEof => Err(error),
             _ => Ok(answer),
         }
@@ -180,7 +175,7 @@ pub async fn exchange(url: &str, ca_cert: &Path, request: &[u8]) -> anyhow::Resu
         .with_context(|| format!("cannot ask {url}"))?;
     let text = String::from_utf8(bytes).context("the answer is not UTF-8")?;
     let Some((head, body)) = text.split_once("\r\n\r\n") else {
-        bail!("the answer has no end of head: {text}");
+        bail!("the response has an incomplete head: {text}");
     };
     let status = head
         .split(' ')

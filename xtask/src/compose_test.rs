@@ -1,6 +1,6 @@
-//! `cargo xtask compose-test`: docker-compose.yml as its users run it, on a real engine. It builds the images, starts
-//! everything, and then does to it what happens to a cluster: nodes that die, come and go, a Redis that stops, a control
-//! plane that is away. Not a part of CI: it takes many minutes and an engine.
+//! `cargo xtask compose-test`: tests docker-compose.yml on a real engine, as its users run it. It builds the images,
+//! starts everything, and then stops, kills and scales nodes, stops Redis and cuts off the control plane. Not part of
+//! CI: it needs an engine and many minutes.
 
 mod project;
 mod publisher;
@@ -23,15 +23,15 @@ use crate::docker::{
 /// The arguments of `cargo xtask compose-test`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Leave everything running at the end, also after a failure.
+    /// Leave everything running at the end, even after a failure.
     #[arg(long)]
     pub keep: bool,
-    /// Test the images that are there instead of building them.
+    /// Test the existing images instead of building them.
     #[arg(long)]
     pub no_build: bool,
 }
 
-/// Runs every step, in order, and prints how long each took.
+/// Runs all steps in order and prints how long each took.
 ///
 /// # Errors
 /// The first step that failed.
@@ -61,7 +61,7 @@ async fn test(engine: &Engine, args: &Args, report: &mut Report) -> anyhow::Resu
         let build = ["--profile=demo", "build"];
         report.step("docker compose build", || project.run(&build))?;
     }
-    // What an earlier run left would answer for this one.
+    // Containers of an earlier run would answer instead of these.
     project.remove()?;
     let passed = checks::run(&project, report).await;
     if let Err(error) = &passed {
@@ -73,5 +73,5 @@ async fn test(engine: &Engine, args: &Args, report: &mut Report) -> anyhow::Resu
         return passed;
     }
     report.step("down, with the volumes", || project.remove())?;
-    passed.context("docker compose did not do what it must")
+    passed.context("docker compose did not work as documented")
 }

@@ -1,8 +1,8 @@
-//! The Autobahn test suite straight at a backend and through a gateway, in both directions: no verdict may differ.
-//! `--write` puts the table into docs/CONFORMANCE.md.
+//! Runs the Autobahn test suite directly against a backend and through a gateway, in both directions: no verdict may
+//! differ. `--write` writes the table to docs/CONFORMANCE.md.
 //!
-//! The suite itself is not a part of this repository: `--suite`, `AUTOBAHN_SUITE`, or `shared/tools/autobahn` beside
-//! the clone is the folder of its `run.sh` and `echo.sh`.
+//! The suite isn't part of this repository: `--suite`, `AUTOBAHN_SUITE`, or `shared/tools/autobahn` beside the clone is
+//! the folder of its `run.sh` and `echo.sh`.
 
 mod verdicts;
 
@@ -26,19 +26,19 @@ use verdicts::{Comparison, Verdicts};
 /// The arguments of `cargo xtask conformance`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// All cases, but fewer messages in those about compression: minutes instead of an hour.
+    /// All cases, but fewer messages in those about compression: takes minutes instead of an hour.
     #[arg(long)]
     pub quick: bool,
     /// The folder of the suite's runner.
     #[arg(long)]
     pub suite: Option<PathBuf>,
-    /// Measure an optimised build.
+    /// Test an optimised build.
     #[arg(long)]
     pub release: bool,
-    /// Use what was built last.
+    /// Don't build; use the last build.
     #[arg(long)]
     pub no_build: bool,
-    /// Only from the client's side; otherwise the suite also plays the backend.
+    /// Only run the suite as the client; otherwise it also runs as the backend.
     #[arg(long)]
     pub client_side_only: bool,
     /// Write docs/CONFORMANCE.md.
@@ -48,10 +48,10 @@ pub struct Args {
     pub cases: Vec<String>,
 }
 
-/// How long the suite's echo may take to listen, its first installation included.
+/// How long the suite's echo server may take to listen, including its first installation.
 const ECHO: Duration = Duration::from_secs(240);
 
-/// The folder of the suite's runner, if it is on this machine.
+/// The folder of the suite's runner, if it's installed.
 #[must_use]
 pub fn suite(given: Option<PathBuf>) -> Option<PathBuf> {
     let named = given.or_else(|| std::env::var_os("AUTOBAHN_SUITE").map(PathBuf::from));
@@ -60,13 +60,12 @@ pub fn suite(given: Option<PathBuf>) -> Option<PathBuf> {
         .filter(|folder| folder.join("run.sh").is_file())
 }
 
-/// Runs the suite and compares.
+/// Runs the suite and compares the verdicts.
 ///
-/// # Errors
-/// When something cannot be started. That verdicts differ is an exit code.
+/// # Errors When something can't be started. If verdicts differ, the exit code says so.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let suite = suite(args.suite.clone())
-        .context("no suite on this machine: name the folder of its run.sh with --suite")?;
+        .context("the suite is not installed: set the folder of its run.sh with --suite")?;
     let results = target().join("conformance");
     fs::create_dir_all(&results)?;
     let runner = Runner {
@@ -100,10 +99,10 @@ struct Runner<'a> {
 }
 
 impl Runner<'_> {
-    /// The suite as the client, an echo as the backend.
+    /// The suite as the client, an echo server as the backend.
     fn client_side(&self) -> anyhow::Result<Comparison> {
         let port = free_port()?;
-        // It complains of every frame that the suite sends wrong on purpose.
+        // Its log has an error for each invalid frame that the suite sends.
         let log = fs::File::create(self.results.join("echo.log"))?;
         let mut echo = leash::command(self.suite.join("echo.sh"))?;
         echo.arg(port.to_string()).stdin(Stdio::null());
@@ -156,7 +155,7 @@ impl Runner<'_> {
             .args(&self.args.cases)
             .stdin(Stdio::null())
             .stdout(std::io::stderr());
-        // Its status tells of failed cases, which are compared below; what matters is that it ran them.
+        // Its exit status reports failed cases, which are compared below. Here only the run matters.
         let results = out.join("results.tsv");
         let _ = fs::remove_file(&results);
         if let Err(error) = step(&format!("autobahn, {name}"), &mut command) {
@@ -165,7 +164,7 @@ impl Runner<'_> {
         Verdicts::read(&results)
     }
 
-    /// A gateway of its own before the backend.
+    /// Starts a gateway in front of the backend.
     fn gateway(&self, backend: &str) -> anyhow::Result<Gateway> {
         let own = std::env::current_exe().context("cannot find this program")?;
         let mut command = leash::command(own)?;
@@ -201,7 +200,7 @@ impl Runner<'_> {
             let value = up.pointer(pointer).and_then(serde_json::Value::as_str);
             value
                 .map(str::to_owned)
-                .with_context(|| format!("`up` says no {pointer}"))
+                .with_context(|| format!("`up` reports no {pointer}"))
         };
         Ok(Gateway {
             url: text("/demo/url")?,
@@ -217,7 +216,7 @@ struct Gateway {
     _up: Guard,
 }
 
-/// Ends a process, and with `up` all that it started, when dropped.
+/// Stops a process when dropped, and with `up` everything that it started.
 struct Guard(Child);
 
 impl Drop for Guard {
@@ -226,7 +225,7 @@ impl Drop for Guard {
             .ok()
             .and_then(rustix::process::Pid::from_raw);
         if let Some(pid) = pid {
-            // It may have ended by itself.
+            // It may have exited already.
             let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
         }
         let _ = self.0.wait();
@@ -243,15 +242,15 @@ fn until_listening(port: u16, process: &mut Guard) -> anyhow::Result<()> {
     let began = Instant::now();
     while began.elapsed() < ECHO {
         if let Ok(mut stream) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)) {
-            // Says nothing, so the echo hangs up or waits; either way it listens.
+            // Sends nothing: whether the echo server closes the connection or waits, it listens.
             stream.set_read_timeout(Some(Duration::from_millis(10)))?;
             let _ = stream.read(&mut [0]);
             return Ok(());
         }
         if let Some(status) = process.0.try_wait()? {
-            bail!("the suite's echo ended ({status}); see above");
+            bail!("the suite's echo server exited ({status}); see above");
         }
         std::thread::sleep(Duration::from_millis(100));
     }
-    bail!("the suite's echo does not listen on port {port}")
+    bail!("the suite's echo server does not listen on port {port}")
 }

@@ -1,5 +1,5 @@
-//! The demo: what there is to try on a Tidegate that was just started. `up` seeds the one that it started; the command
-//! `demo` seeds one that runs already, as docker-compose.yml does.
+//! The demo: an API and users to try on a new Tidegate. `up` seeds the one that it starts; the command `demo` seeds a
+//! running one, as docker-compose.yml does.
 
 pub(crate) mod accounts;
 pub(crate) mod secrets;
@@ -22,13 +22,13 @@ pub struct Args {
     /// The certificate of its CA, PEM.
     #[arg(long)]
     pub ca_cert: PathBuf,
-    /// A gateway at which the demo must answer, `ws://host:port`; may be given several times.
+    /// A gateway that must serve the demo, `ws://host:port`; may be given several times.
     #[arg(long, default_value = "ws://localhost:9099")]
     pub gateway: Vec<String>,
     /// The backend behind the demo API; it must echo.
     #[arg(long, default_value = "ws://localhost:9001")]
     pub backend: String,
-    /// Where the demo's passwords and client secrets are kept for the next run.
+    /// The folder that keeps the demo's passwords and client secrets for the next run.
     #[arg(long)]
     pub data_dir: PathBuf,
     /// The control plane as a browser reaches it.
@@ -42,7 +42,7 @@ pub struct Args {
     pub password: Option<String>,
 }
 
-/// A running Tidegate, as the demo needs it.
+/// A running Tidegate, with what the demo needs to know about it.
 #[derive(Debug)]
 pub(crate) struct Site {
     /// `https://host:port`.
@@ -51,18 +51,17 @@ pub(crate) struct Site {
     pub(crate) ca_cert: PathBuf,
     /// The first admin's password.
     pub(crate) password: String,
-    /// Where the demo must answer, each `ws://host:port`.
+    /// The gateways that must serve the demo, each `ws://host:port`.
     pub(crate) gateways: Vec<String>,
     /// The URL behind the demo API.
     pub(crate) backend: String,
-    /// Whether that backend is the demo's own, which echoes.
+    /// Whether that backend is the demo's own echo server.
     pub(crate) echoes: bool,
 }
 
-/// Seeds a Tidegate that runs, and prints how to try it.
+/// Seeds a running Tidegate and prints how to try it.
 ///
-/// # Errors
-/// When the control plane does not answer or refuses, or a gateway does not serve the demo in time.
+/// # Errors When the control plane doesn't answer or refuses a call, or a gateway doesn't serve the demo in time.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let Some(password) = args.password.clone().filter(|it| !it.is_empty()) else {
         bail!(
@@ -86,7 +85,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         let channel = accounts::sign_in(&site).await?;
         let people = accounts::make(&site, &secrets, &channel)
             .await
-            .context("cannot make the accounts")?;
+            .context("cannot create the accounts")?;
         let demo = seed::demo(&site, &secrets, &channel)
             .await
             .context("cannot create the demo")?;

@@ -1,5 +1,5 @@
-//! `cargo xtask dist`: what a release publishes. The images are built by docker-compose.yml, as everybody builds them, and
-//! saved as OCI archives; the programs are taken out of them, so that both are the same build.
+//! `cargo xtask dist`: builds what a release publishes. The images are built with docker-compose.yml and saved as OCI
+//! archives; the programs are copied out of them, so that both are the same build.
 
 use std::{
     fs,
@@ -20,37 +20,36 @@ use crate::{
 /// The arguments of `cargo xtask dist`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Where it is written to; `target/dist` when left out.
+    /// The output folder; `target/dist` by default.
     #[arg(long)]
     pub out: Option<PathBuf>,
     /// The registry and folder in the images' names, as in `TIDEGATE_IMAGES`.
     #[arg(long, default_value = "localhost/tidegate")]
     pub images: String,
-    /// Build on images that were made here in the place of the real ones. To try this command where no registry can be
-    /// reached; what it makes then is not to be published.
+    /// Use locally made base images instead of the real ones. For trying this command where no registry can be reached;
+    /// don't publish the result.
     #[arg(long)]
     pub stand_ins: bool,
 }
 
-/// The images, and which program each has.
+/// The images and the program in each.
 const IMAGES: [(&str, &str); 3] = [
     ("control-plane", "tidegate-control-plane"),
     ("data-plane", "tidegate-data-plane"),
     ("demo", "xtask"),
 ];
 
-/// The programs that are published by themselves: the demo's is for its image only.
+/// The number of programs that are published on their own; the demo's is for its image only.
 const PROGRAMS: usize = 2;
 
-/// The file of checksums; by it a folder is known to be a release.
+/// The file of checksums; a folder with it is an earlier release.
 const SUMS: &str = "SHA256SUMS";
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// Makes everything, and prints where it is.
+/// Builds everything and prints where it is.
 ///
-/// # Errors
-/// When there is no Docker engine, or something cannot be built or written.
+/// # Errors When there is no Docker engine, or a build or write fails.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let engine = match Engine::find_or_install()? {
         Ok(engine) => engine,
@@ -62,7 +61,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         "{} exists and holds no earlier release; name a folder that may be replaced",
         last.display()
     );
-    // Beside, so that the last release stays until this one is whole.
+    // In a folder beside it, so that the last release stays until this one is complete.
     let out = last.with_extension("writing");
     empty(&out)?;
 
@@ -109,7 +108,7 @@ fn archive(engine: &Engine, image: &str, out: &Path, name: &str) -> anyhow::Resu
         .split(|byte| *byte == b'\n')
         .any(|name| name == b"oci-layout");
     if is_oci {
-        // Engines since 25 save it as it must be.
+        // Engines since version 25 save OCI archives.
         fs::rename(&saved, &path)?;
         return Ok(file);
     }
@@ -130,7 +129,7 @@ fn archive(engine: &Engine, image: &str, out: &Path, name: &str) -> anyhow::Resu
     Ok(file)
 }
 
-/// Takes the programs out of the images and packs them with the licence and the changelog.
+/// Copies the programs out of the images and packs them with the licence and the changelog.
 fn programs(engine: &Engine, args: &Args, out: &Path) -> anyhow::Result<String> {
     let name = format!(
         "tidegate-{VERSION}-{}-{}",
@@ -144,7 +143,7 @@ fn programs(engine: &Engine, args: &Args, out: &Path) -> anyhow::Result<String> 
         let created = engine.docker().args(["create", &image]).output()?;
         ensure!(
             created.status.success(),
-            "cannot make a container of {image}"
+            "cannot create a container of {image}"
         );
         let container = String::from_utf8(created.stdout)?.trim().to_owned();
         let from = format!("{container}:/usr/local/bin/{program}");
@@ -191,7 +190,7 @@ fn checksums(out: &Path, files: &[String]) -> anyhow::Result<()> {
     Ok(fs::write(out.join(SUMS), summed.stdout)?)
 }
 
-/// Makes a folder with nothing in it.
+/// Creates an empty folder, or empties it.
 fn empty(folder: &Path) -> anyhow::Result<()> {
     if folder.exists() {
         fs::remove_dir_all(folder).with_context(|| format!("cannot empty {}", folder.display()))?;

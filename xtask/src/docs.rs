@@ -1,5 +1,5 @@
-//! Writes the parts of the documents that are generated from code, between a pair of marker comments. What stands
-//! around the markers belongs to people. `--check` only compares, for CI.
+//! Writes the generated parts of the documents between pairs of marker comments. Text outside the markers is written by
+//! hand. `--check` only compares, for CI.
 
 use std::{fmt::Write as _, fs, process::ExitCode};
 
@@ -42,7 +42,7 @@ const SECTIONS: &[Section] = &[
     },
 ];
 
-/// Brings every generated section up to date, or checks that it is.
+/// Updates every generated section, or checks that it's up to date.
 ///
 /// # Errors
 /// When a document cannot be read or written, lacks its markers, or is stale under `--check`.

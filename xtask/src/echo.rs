@@ -1,5 +1,5 @@
-//! The demo backend: sends back every message it gets. For `up`, `docker-compose.yml` and whoever wants to try a
-//! gateway; tests have scripted backends of their own.
+//! The demo backend: echoes every message. For `up`, `docker-compose.yml` and anybody who tries a gateway; tests have
+//! scripted backends of their own.
 
 use std::{
     fs,
@@ -18,7 +18,7 @@ use tokio_tungstenite::tungstenite::{
     Error, Message, error::ProtocolError, protocol::WebSocketConfig,
 };
 
-/// Above what any test or demo sends; a demo backend should not be filled up by one message.
+/// More than any test or demo sends; one message shouldn't fill the memory of a demo backend.
 const MESSAGE_MAX: usize = 64 << 20;
 
 /// The arguments of `cargo xtask echo`.
@@ -51,7 +51,7 @@ async fn serve(args: &Args) -> anyhow::Result<()> {
     let url = format!("ws://{}", listener.local_addr()?);
     println!("{url}");
     if let Some(path) = &args.ready_file {
-        // Beside and renamed, so that nobody reads half a file.
+        // Written beside it and renamed, so that nobody reads half a file.
         let beside = path.with_extension("writing");
         fs::write(&beside, format!("{}\n", serde_json::Value::from(url)))
             .and_then(|()| fs::rename(&beside, path))
@@ -68,7 +68,7 @@ async fn serve(args: &Args) -> anyhow::Result<()> {
                 Ok((stream, peer)) => {
                     sessions.spawn(async move {
                         match echo(stream).await {
-                            // Somebody asked whether the port is open, as health checks do.
+                            // A connection without a request, as health checks make.
                             Ok(()) | Err(Error::Protocol(ProtocolError::HandshakeIncomplete)) => {}
                             Err(error) => eprintln!("echo: session with {peer} ended: {error}"),
                         }
@@ -90,11 +90,11 @@ async fn echo(stream: TcpStream) -> Result<(), Error> {
         match message? {
             message @ (Message::Text(_) | Message::Binary(_)) => socket.send(message).await?,
             Message::Close(_) => break,
-            // tungstenite answers pings by itself.
+            // tungstenite answers pings itself.
             Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {}
         }
     }
-    // Drives the close handshake to its end.
+    // Completes the close handshake.
     while socket.next().await.is_some() {}
     Ok(())
 }

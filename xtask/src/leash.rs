@@ -1,5 +1,5 @@
-//! A program that ends when whoever started it ends, however that one ended: `cargo xtask leash PROGRAM ARGUMENTS…`.
-//! `up` starts its processes through it, so that none outlives a killed `up`.
+//! Runs a program that ends when its parent process does, even if that one is killed: `cargo xtask leash PROGRAM
+//! ARGUMENTS…`. `up` starts its processes through it, so that none outlives a killed `up`.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -12,7 +12,7 @@ use anyhow::Context as _;
 /// The arguments of `cargo xtask leash`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The process that must live; nothing is started if it is gone already.
+    /// The parent process; nothing is started if it has exited already.
     #[arg(long)]
     pub parent: i32,
     /// The program and its arguments.
@@ -20,10 +20,9 @@ pub struct Args {
     pub program: Vec<OsString>,
 }
 
-/// A command for a program on a leash that we hold.
+/// A command for a program that ends when this process does.
 ///
-/// # Errors
-/// When this program cannot find itself.
+/// # Errors When the path of this program is unknown.
 pub fn command(program: impl AsRef<OsStr>) -> anyhow::Result<Command> {
     let own = std::env::current_exe().context("cannot find this program")?;
     let mut command = Command::new(own);
@@ -32,18 +31,18 @@ pub fn command(program: impl AsRef<OsStr>) -> anyhow::Result<Command> {
     Ok(command)
 }
 
-/// Becomes the program.
+/// Replaces this process with the program.
 ///
 /// # Errors
 /// Always, if it returns: the program could not be started.
 pub fn run(args: &Args) -> anyhow::Result<std::process::ExitCode> {
     #[cfg(target_os = "linux")]
     {
-        // Survives the exec below; where other systems have nothing like it, only a killed `up` leaves processes.
+        // Survives the exec below. On systems without it, a killed `up` leaves processes running.
         rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM))?;
     }
     let parent = rustix::process::getppid().map(|pid| pid.as_raw_nonzero().get());
-    anyhow::ensure!(parent == Some(args.parent), "the parent process is gone");
+    anyhow::ensure!(parent == Some(args.parent), "the parent process has exited");
     let [program, arguments @ ..] = args.program.as_slice() else {
         anyhow::bail!("no program was given");
     };

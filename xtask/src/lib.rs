@@ -1,5 +1,5 @@
 //! The development commands of this repository: start it, test it, check it, measure it. Called by `cargo xtask`, and
-//! by the integration tests for what they share with `up` (the admin client, a redis-server of one's own).
+//! by the integration tests for what they share with `up` (the admin client, a private redis-server).
 
 pub mod cli;
 pub mod up;

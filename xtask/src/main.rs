@@ -1,4 +1,4 @@
-//! The entry of `cargo xtask`: reads the command line and calls the command. It decides nothing else.
+//! The entry point of `cargo xtask`: reads the command line and calls the command.
 
 use std::process::ExitCode;
 

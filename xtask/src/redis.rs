@@ -1,5 +1,5 @@
-//! A redis-server of our own, started beside what needs one, and spoken to in a few words of its protocol (RESP 2). For
-//! `up`, `bench quota` and the integration tests; knows nothing of what Tidegate keeps in it.
+//! Finds and configures a private redis-server, and has a minimal client for its protocol (RESP 2). For `up`, `bench
+//! quota` and the integration tests; knows nothing of the data that Tidegate keeps in it.
 
 use std::{
     io,
@@ -13,10 +13,10 @@ use tokio::io::{
 
 use crate::test::needs;
 
-/// Where packages put servers beside what is on everybody's `PATH`.
+/// Where packages install servers that aren't on every user's `PATH`.
 const FOLDERS: [&str; 2] = ["/usr/sbin", "/usr/local/sbin"];
 
-/// What Redis answers.
+/// A reply of Redis.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
     /// A simple or bulk string.
@@ -25,9 +25,9 @@ pub enum Reply {
     Number(i64),
     /// Nothing.
     Null,
-    /// Several answers.
+    /// An array of replies.
     Many(Vec<Reply>),
-    /// An error, in Redis's words.
+    /// An error message of Redis.
     Error(String),
 }
 
@@ -50,7 +50,7 @@ pub fn server() -> anyhow::Result<PathBuf> {
     }
 }
 
-/// What a server is told that lives in a folder of ours, on loopback, and keeps nothing on disk.
+/// The settings of a server in a folder of ours that listens on loopback and writes nothing to disk.
 #[must_use]
 pub fn settings(folder: &Path, port: u16) -> Vec<(String, String)> {
     let settings = [
@@ -71,7 +71,7 @@ pub fn configuration(settings: &[(String, String)]) -> String {
     settings.iter().map(line).collect()
 }
 
-/// Sends one command and reads its answer.
+/// Sends one command and reads its reply.
 ///
 /// # Errors
 /// When the connection ends first.
@@ -95,7 +95,7 @@ async fn read<T: AsyncBufRead + Unpin + Send>(io: &mut T) -> io::Result<Reply> {
     }
     let line = line.trim_end();
     let (kind, rest) = line.split_at_checked(1).unwrap_or_default();
-    let number = || rest.parse::<i64>().map_err(|_| strange(line));
+    let number = || rest.parse::<i64>().map_err(|_| invalid(line));
     Ok(match kind {
         "+" => Reply::Text(rest.to_owned()),
         "-" => Reply::Error(rest.to_owned()),
@@ -116,11 +116,11 @@ async fn read<T: AsyncBufRead + Unpin + Send>(io: &mut T) -> io::Result<Reply> {
             }
             Reply::Many(many)
         }
-        _ => return Err(strange(line)),
+        _ => return Err(invalid(line)),
     })
 }
 
-fn strange(line: &str) -> io::Error {
+fn invalid(line: &str) -> io::Error {
     io::Error::other(format!("this is not RESP 2: {line:?}"))
 }
 
@@ -129,8 +129,7 @@ fn strange(line: &str) -> io::Error {
 impl Reply {
     /// The text.
     ///
-    /// # Errors
-    /// When the answer is another, an error of Redis included.
+    /// # Errors When the reply is anything else, such as an error of Redis.
     pub fn text(self) -> anyhow::Result<String> {
         match self {
             Self::Text(text) => Ok(text),
@@ -138,16 +137,15 @@ impl Reply {
         }
     }
 
-    /// A number in an answer to `INFO`.
+    /// A number in a reply to `INFO`.
     ///
-    /// # Errors
-    /// When it is not there.
+    /// # Errors When the field is missing.
     pub fn info(self, field: &str) -> anyhow::Result<u64> {
         let text = self.text()?;
         let value = text
             .lines()
             .find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
-        let value = value.with_context(|| format!("INFO does not say {field}"))?;
+        let value = value.with_context(|| format!("INFO has no {field}"))?;
         value
             .trim()
             .parse()

@@ -1,5 +1,5 @@
-//! A system with something on every page of the portals: APIs in several states, topics, documents, plans, applications,
-//! subscriptions, policies. For the pictures of `screenshots`, and for the tests that look at every page.
+//! Fills a system so that every page of the portals shows data: APIs in several states, topics, documents, plans,
+//! applications, subscriptions, policies. For `screenshots` and the tests that visit every page.
 
 use prost_types::{FieldMask, Timestamp};
 use tidegate_proto::admin::v1::{
@@ -19,15 +19,15 @@ use tidegate_proto::admin::v1::{
 
 use crate::client::Channel;
 
-/// A name as long as names may be, without a place where it could be broken.
+/// A name of the maximal length without a possible line break.
 pub const LONG_NAME: &str = "NorthernSeaBuoysTemperatureSalinityAndSignificantWaveHeight1";
 
-/// What the first of the APIs is about.
+/// The description of the first API.
 const DESCRIPTION: &str = "Water levels of every gauge between **Dover** and **Esbjerg**, as they are measured.\n\n\
     - one message for each gauge and minute\n- heights in centimetres above chart datum\n\n\
     Send `{\"gauge\": \"dover\"}` to hear only one of them.";
 
-/// Fills a system: what publishers make as somebody with every role, what developers make as a developer.
+/// Fills a system: creates the publishers' resources as a user with all roles, and the developers' as a developer.
 ///
 /// # Errors
 /// When the admin API refuses.
@@ -212,7 +212,7 @@ async fn policies(channel: &Channel) -> anyhow::Result<()> {
             }),
         })
         .await?;
-    // The year 2100: the pictures should not differ by when they were taken.
+    // The year 2100, so that the pictures don't depend on when they were taken.
     let expire_time = Timestamp {
         seconds: 4_102_444_800,
         nanos: 0,

@@ -1,5 +1,5 @@
-//! `cargo xtask test`: brings what the tests need and the machine lacks, then runs every test. It says what it
-//! installs; where it may not install, it says in one line what to install.
+//! `cargo xtask test`: installs the missing programs that the tests need, then runs all tests. It prints what it
+//! installs; if it may not install anything, it prints in one line what to install.
 
 pub mod needs;
 
@@ -16,11 +16,10 @@ pub struct Args {
 
 /// Runs the tests, with cargo-nextest where it is installed.
 ///
-/// # Errors
-/// When something that the tests need cannot be had, or a test fails.
+/// # Errors When something that the tests need is missing and can't be installed, or a test fails.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let python = needs::provide()?;
-    // The end-to-end tests start the binaries themselves, so these must be there before any test runs.
+    // The end-to-end tests start the binaries, so these must be built before any test runs.
     step("build", cargo().arg("build").args(EVERYTHING))?;
     let mut tests = cargo();
     if has("cargo-nextest") {

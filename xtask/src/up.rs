@@ -1,5 +1,5 @@
-//! `cargo xtask up`: from nothing to an echo through a gateway. Builds both planes, starts them and a demo backend as
-//! processes of their own, seeds the demo through the admin API, says where everything is, and stops all of it again.
+//! `cargo xtask up`: builds both planes, starts them and a demo backend as processes, seeds the demo through the admin
+//! API, prints all addresses, and stops everything at the end.
 
 pub mod ports;
 mod files;
@@ -25,13 +25,13 @@ use crate::demo::{accounts, seed};
 /// The arguments of `cargo xtask up`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// How many data planes to start. The n-th listens on ports 100 above those of the one before.
+    /// How many data planes to start. The ports of each are 100 above those of the one before.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=9))]
     pub data_planes: u16,
-    /// Where everything is kept: definitions, passwords, logs.
+    /// The data directory: definitions, passwords, logs.
     #[arg(long, default_value = ".tidegate")]
     pub data_dir: PathBuf,
-    /// Forget what an earlier `up` kept in the data directory.
+    /// Delete what an earlier `up` left in the data directory.
     #[arg(long)]
     pub fresh: bool,
     /// Start no demo backend and create no demo API.
@@ -44,27 +44,26 @@ pub struct Args {
     /// its own. Without it, each data plane counts for itself.
     #[arg(long, value_name = "URL")]
     pub redis: Option<Redis>,
-    /// Build with optimisation; do this before measuring anything.
+    /// Build with optimisation; use it for all measurements.
     #[arg(long)]
     pub release: bool,
-    /// Print one line of JSON on stdout when all is ready; logs go to stderr.
+    /// Print one line of JSON on stdout when everything is ready; logs go to stderr.
     #[arg(long)]
     pub json: bool,
-    /// Which ports to listen on: the documented ones, or free ones. The issuer of tokens has the port in its name, so that
-    /// with free ports a token is good until the next start.
+    /// Which ports to listen on: the documented ones, or free ones. The issuer of tokens contains the port, so with
+    /// free ports a token is only valid until the next start.
     #[arg(long, value_enum, default_value_t = Choice::Fixed)]
     pub ports: Choice,
-    /// Start what was built last.
+    /// Don't build; start the last build.
     #[arg(long)]
     pub no_build: bool,
 }
 
 /// Starts everything, waits for Ctrl-C, SIGTERM or the death of a process, and stops everything.
 ///
-/// # Errors
-/// When something cannot be built, started or seeded; whatever had been started is stopped first.
+/// # Errors When something can't be built, started or seeded; processes that run already are stopped first.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    // One thread: what `leash` ties to us is tied to the thread that started it.
+    // One thread, because `leash` ties a process to the thread that started it.
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?
@@ -99,8 +98,8 @@ async fn up(args: &Args) -> anyhow::Result<ExitCode> {
     eprintln!("stopping");
     tokio::select! {
         biased;
-        // Who asks twice does not want to wait; dropping the children kills them.
-        () = stop.requested() => eprintln!("killed what still ran"),
+        // A second request means that the user doesn't want to wait; dropping the children kills them.
+        () = stop.requested() => eprintln!("killed the remaining processes"),
         () = child::stop_all(&mut children) => {}
     }
     outcome
@@ -116,11 +115,11 @@ async fn start_and_watch(
     let (site, secrets) = (stack.site(), files.secrets());
     let channel = accounts::sign_in(&site)
         .await
-        .context("`--fresh` begins anew, with a new password")?;
+        .context("`--fresh` starts over with a new password")?;
     clients::tell_addresses(&stack, &channel).await?;
     let people = accounts::make(&site, &secrets, &channel)
         .await
-        .context("cannot make the accounts")?;
+        .context("cannot create the accounts")?;
     let demo = match &stack.backend {
         Some(_) => Some(
             seed::demo(&site, &secrets, &channel)
@@ -137,7 +136,7 @@ async fn start_and_watch(
     Err(child::first_death(children).await)
 }
 
-/// What asks us to stop.
+/// The signals that stop `up`.
 struct Stop {
     interrupt: Signal,
     terminate: Signal,

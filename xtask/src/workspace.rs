@@ -1,4 +1,4 @@
-//! Where the repository is, and how its commands are run and timed. Called by every other module here.
+//! The repository's folders, and how commands are run and timed. Called by all other modules here.
 
 use std::{
     path::{Path, PathBuf},
@@ -8,7 +8,8 @@ use std::{
 
 use anyhow::{Context as _, bail};
 
-/// What `cargo build` is told to build the programs together with the tests: what both need is then compiled once.
+/// The arguments of `cargo build` that build the programs together with the tests, so that shared crates are compiled
+/// once.
 pub const EVERYTHING: [&str; 3] = ["--workspace", "--bins", "--tests"];
 
 /// The folder of the workspace's `Cargo.toml`.
@@ -20,13 +21,13 @@ pub fn root() -> PathBuf {
         .to_owned()
 }
 
-/// The cargo that runs us, so that a toolchain override holds for what we start.
+/// The cargo that runs this program, so that a toolchain override also applies to what it starts.
 #[must_use]
 pub fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root()).stdin(Stdio::null());
-    // What `cargo run` tells us of our own package would look to build scripts like a change of theirs, and they would be
-    // run again by us and by everybody else in turn.
+    // `cargo run` sets variables about this package. To build scripts they would look like a change, and every build
+    // would run the scripts again.
     for (name, _) in std::env::vars_os() {
         let told = name.to_str().is_some_and(|name| {
             name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")
@@ -55,7 +56,7 @@ pub fn has(program: &str) -> bool {
     })
 }
 
-/// Runs a step in the foreground, naming it and saying how long it took.
+/// Runs a step in the foreground, and prints its name and how long it took.
 ///
 /// # Errors
 /// When the program cannot be started or ends with another status than 0.

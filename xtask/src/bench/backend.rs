@@ -1,8 +1,8 @@
-//! The backend that the proxies stand before: echoes frames of one size, or pushes them, as the handshake's query asks.
+//! The backend behind the proxies: echoes frames of one size, or pushes frames, as the handshake's query says.
 //!
-//! It answers whole frames only, from memory that is filled once. `push=SIZExNxT` asks for N frames of SIZE bytes in one
-//! write every T microseconds, without end; the first eight bytes of a payload say when it was sent. Called by every
-//! benchmark; runs on the load's core.
+//! It answers whole frames only, from a buffer that is filled once. `push=SIZExNxT` makes it send N frames of SIZE
+//! bytes in one write every T microseconds until the connection closes; the first eight bytes of a payload are the time
+//! when it was sent. Used by every benchmark; runs on the load generator's core.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -19,10 +19,10 @@ use tokio::{
 
 use super::wire::{declared, frame, read_head};
 
-/// The accept key for the key that the load always sends (RFC 6455, 1.3).
+/// The accept key for the key that the load generator always sends (RFC 6455, 1.3).
 const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
-/// Starts the backend on the current local task set; its address. Times in payloads count from `epoch`.
+/// Starts the backend on the current local task set and returns its address. Times in payloads count from `epoch`.
 pub(super) async fn start(epoch: Instant) -> anyhow::Result<SocketAddr> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let address = listener.local_addr()?;
@@ -42,7 +42,7 @@ const CLOSE: u8 = 0x88;
 async fn serve(mut io: TcpStream, epoch: Instant) -> anyhow::Result<()> {
     io.set_nodelay(true)?;
     let (head, _) = read_head(&mut io).await?;
-    // A proxy that has not the load's key has its own; only the load's is prebuilt.
+    // Some proxies send their own key; only the load generator's answer is prebuilt.
     let key = header(&head, "sec-websocket-key").context("no key")?;
     let accept = if key == "dGhlIHNhbXBsZSBub25jZQ==" {
         ACCEPT.to_owned()
@@ -67,7 +67,7 @@ fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
     })
 }
 
-/// What the query asks to be pushed: size, number and interval.
+/// What the query wants pushed: size, number and interval.
 fn asked(head: &str) -> Option<(usize, usize, Duration)> {
     let (_, rest) = head.lines().next()?.split_once("push=")?;
     let end = rest
@@ -85,7 +85,7 @@ fn asked(head: &str) -> Option<(usize, usize, Duration)> {
 async fn echo(mut io: TcpStream) -> anyhow::Result<()> {
     let mut buffer = vec![0; 256 << 10];
     let mut have = io.read(&mut buffer).await?;
-    // The first frame says what all frames are, and is read whole for that.
+    // All frames are like the first one, so that one is read whole.
     let (asked, reply) = loop {
         if let Some(both) = answer(&buffer[..have]) {
             break both;
@@ -115,7 +115,7 @@ async fn echo(mut io: TcpStream) -> anyhow::Result<()> {
     }
 }
 
-/// The length of the frame that `bytes` begin with, and the frame that answers it; `None` while it is not whole.
+/// The length of the frame at the beginning of `bytes`, and the frame that answers it; `None` while it's incomplete.
 fn answer(bytes: &[u8]) -> Option<(usize, Vec<u8>)> {
     let size = declared(bytes)?;
     let (asked, mut reply) = (frame(size, true).len(), frame(size, false));

@@ -1,6 +1,6 @@
-//! `cargo xtask bench config`: what a configuration of ten thousand APIs and a hundred thousand subscriptions costs the
-//! stream and the gateways' memory. Real processes, started as an operator would start them; the data plane reaches the
-//! control plane through a meter that counts bytes.
+//! `cargo xtask bench config`: the cost of a configuration with 10,000 APIs and 100,000 subscriptions, in bytes on the
+//! stream and in memory of the gateway. It runs real processes, started as an operator would start them; the data plane
+//! connects to the control plane through a proxy that counts bytes.
 
 mod meter;
 mod process;
@@ -37,14 +37,14 @@ pub(super) struct Args {
     /// How many single changes are timed.
     #[arg(long, default_value_t = 200)]
     changes: usize,
-    /// Measure what was built last.
+    /// Don't build; measure the last build.
     #[arg(long)]
     no_build: bool,
 }
 
-/// How long anything may take before the benchmark is given up.
-const PATIENCE: Duration = Duration::from_secs(120);
-/// How far apart single changes are.
+/// How long any step may take before the benchmark fails.
+const DEADLINE: Duration = Duration::from_secs(120);
+/// The time between two single changes.
 const APART: Duration = Duration::from_millis(25);
 const NODE: &str = "environments/default/nodes/bench";
 
@@ -119,9 +119,10 @@ async fn measure(args: &Args, binaries: &build::Binaries, folder: &Path) -> anyh
     control_plane.stop().await
 }
 
-/// What single changes took.
+/// The durations of single changes.
 struct Changes {
-    /// From the answer of the admin call, which follows the commit, to the node's acknowledgement as the fleet shows it.
+    /// From the answer of the admin call, which follows the commit, to the node's acknowledgement as the control plane
+    /// shows it.
     acknowledged: Vec<Duration>,
     /// The admin call itself.
     answered: Vec<Duration>,
@@ -141,7 +142,7 @@ impl Changes {
             bytes: Vec::new(),
         };
         let mut client = SubscriptionServiceClient::new(channel.clone());
-        // Each is blocked and let go again, so that the configuration stays what it was.
+        // Each subscription is blocked and unblocked, so the configuration ends as it began.
         for n in 0..count {
             let name = &subscriptions[n / 2 * 7919 % subscriptions.len()];
             let before = meter.read();
@@ -164,7 +165,7 @@ impl Changes {
             caught_up(channel).await?;
             timed.acknowledged.push(answered.elapsed());
             timed.bytes.push(meter.read() - before);
-            // Each is a single change, and not the next of a burst, which would wait for the debounce.
+            // Each is a change on its own; changes in a burst would wait for the debounce.
             sleep(APART).await;
         }
         Ok(timed)
@@ -219,9 +220,9 @@ async fn caught_up(channel: &Channel) -> anyhow::Result<Node> {
             ticks.tick().await;
         }
     };
-    let node = timeout(PATIENCE, waiting)
+    let node = timeout(DEADLINE, waiting)
         .await
-        .context("the node does not catch up")??;
+        .context("the node doesn't catch up")??;
     ensure!(
         node.rejections.is_empty(),
         "the node rejected {} resources: {:?}",

@@ -1,4 +1,4 @@
-//! What the machine says about processes, and which core runs what. Linux only. Called by every benchmark.
+//! CPU time and memory of processes, and which core runs what. Linux only. Used by every benchmark.
 
 use std::{fs, time::Duration};
 
@@ -8,7 +8,7 @@ use rustix::{
     thread::{CpuSet, sched_getaffinity, sched_setaffinity},
 };
 
-/// The core that a proxy has to itself, and the core of the load.
+/// The core of the proxy and the core of the load generator.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Cores {
     pub(super) proxy: usize,
@@ -16,12 +16,14 @@ pub(super) struct Cores {
 }
 
 impl Cores {
-    /// The first two cores that we may use.
+    /// The first two cores that this process may use.
     pub(super) fn choose() -> anyhow::Result<Self> {
         let allowed = sched_getaffinity(None)?;
         let mut cores = (0..CpuSet::MAX_CPU).filter(|core| allowed.is_set(*core));
         let (Some(proxy), Some(load)) = (cores.next(), cores.next()) else {
-            anyhow::bail!("the proxy and the load need a core each, and there is only one");
+            anyhow::bail!(
+                "the proxy and the load generator need a core each, and there is only one"
+            );
         };
         Ok(Self { proxy, load })
     }
@@ -47,7 +49,7 @@ pub(super) fn raise_file_limit() -> anyhow::Result<u64> {
     Ok(limit.maximum.unwrap_or(u64::MAX))
 }
 
-/// The processor time that processes, with all their threads, have used.
+/// The CPU time of processes with all their threads.
 pub(super) fn cpu(pids: &[u32]) -> anyhow::Result<Duration> {
     let mut total = 0;
     for pid in pids {
@@ -55,7 +57,7 @@ pub(super) fn cpu(pids: &[u32]) -> anyhow::Result<Duration> {
         let threads = fs::read_dir(&folder).with_context(|| format!("cannot read {folder}"))?;
         for thread in threads {
             let path = thread?.path().join("schedstat");
-            // A thread may end between the listing and the reading.
+            // A thread may end after it was listed.
             let Ok(text) = fs::read_to_string(&path) else {
                 continue;
             };
@@ -79,7 +81,7 @@ pub(super) fn resident(pids: &[u32]) -> anyhow::Result<u64> {
     Ok(total)
 }
 
-/// A process and its children's children.
+/// A process and all its descendants.
 pub(super) fn family(pid: u32) -> Vec<u32> {
     let mut family = vec![pid];
     let mut at = 0;
@@ -96,7 +98,7 @@ pub(super) fn family(pid: u32) -> Vec<u32> {
     family
 }
 
-/// One line about the machine, for the record.
+/// One line that describes the machine.
 pub(super) fn describe() -> String {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let cpu = read("/proc/cpuinfo");

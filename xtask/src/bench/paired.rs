@@ -1,4 +1,4 @@
-//! The CPU of a message in two circumstances, measured in turn, so that what else the machine does falls on both alike.
+//! The CPU time of a message in two setups, measured in turn, so that other load on the machine affects both equally.
 //! Called by the benchmarks that compare the data plane with itself.
 
 use std::time::{Duration, Instant};
@@ -8,19 +8,19 @@ use anyhow::Context as _;
 use super::{
     relay::{self, Load, Shape},
     table::median,
-    wire::Door,
+    wire::Endpoint,
 };
 
 /// How much is measured.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Turns {
-    /// How often each circumstance has its turn, at each shape.
+    /// How many turns each setup has, for each shape.
     pub(super) rounds: usize,
-    /// How long one turn is measured, in milliseconds.
+    /// The length of a turn in milliseconds.
     pub(super) millis: u64,
 }
 
-/// What a message costs is measured at: size, messages in flight, and microseconds between pushes or an echo.
+/// The shapes that are measured: size, messages in flight, and microseconds between pushes, or `None` for echoes.
 const SHAPES: [(usize, usize, Option<u64>); 4] = [
     (64, 1, None),
     (64, 16, None),
@@ -28,12 +28,12 @@ const SHAPES: [(usize, usize, Option<u64>); 4] = [
     (64, 16, Some(1_000)),
 ];
 
-/// Measures through two doors, each served by the process beside it, and prints a row for each shape.
+/// Measures two endpoints, each with the process that serves it, and prints a row for each shape.
 pub(super) async fn compare(
     turns: Turns,
     names: [&str; 2],
     target: &str,
-    doors: [(&Door, u32); 2],
+    endpoints: [(&Endpoint, u32); 2],
     epoch: Instant,
 ) -> anyhow::Result<()> {
     let [first, second] = names;
@@ -45,17 +45,18 @@ pub(super) async fn compare(
             in_flight,
             every: every.map(Duration::from_micros),
         };
-        let ([first, second], ratio) = measure(turns, doors, shape, epoch).await?;
+        let ([first, second], ratio) = measure(turns, endpoints, shape, epoch).await?;
         let name = shape.name();
         println!("| {name} | {first:.3} | {second:.3} | **{ratio:.3}** | {target} |");
     }
     Ok(())
 }
 
-/// Microseconds of processor a message, the median of each; and the second by the first, the median of the turns' ratios.
+/// The median CPU time of a message in each setup, in microseconds, and the median of the turns' ratios, second to
+/// first.
 async fn measure(
     turns: Turns,
-    doors: [(&Door, u32); 2],
+    endpoints: [(&Endpoint, u32); 2],
     shape: Shape,
     epoch: Instant,
 ) -> anyhow::Result<([f64; 2], f64)> {
@@ -66,15 +67,15 @@ async fn measure(
     };
     let mut seen = [Vec::new(), Vec::new()];
     for round in 0..turns.rounds {
-        // Each goes first as often as the other.
+        // Each setup goes first equally often.
         for at in [round % 2, 1 - round % 2] {
-            let (door, pid) = doors[at];
-            let turn = relay::measure(load, door, &[pid], shape, epoch).await;
+            let (endpoint, pid) = endpoints[at];
+            let turn = relay::measure(load, endpoint, &[pid], shape, epoch).await;
             seen[at].push(turn.with_context(|| shape.name())?.cpu);
         }
     }
     let [first, second] = &seen;
-    // Of neighbours in time.
+    // Ratios of adjacent turns.
     let ratio = median(
         second
             .iter()

@@ -1,8 +1,9 @@
-//! `cargo xtask bench quota`: what is admitted of a limit over several gateways, what Redis is asked for it, and what
-//! counting costs a message. Real processes and a real Redis, started by `up --redis auto`.
+//! `cargo xtask bench quota`: how many messages several gateways admit under one limit, how many commands Redis runs
+//! for it, and the CPU time that counting adds to a message. It runs real processes and a real Redis, started by `up
+//! --redis auto`.
 //!
-//! The backend echoes, only the client's messages count, and what is too many is dropped: so the answers that come back
-//! are the messages that were admitted.
+//! The backend echoes, only the client's messages count, and messages over the limit are dropped. So the number of
+//! echoes is the number of admitted messages.
 
 mod flood;
 mod ledger;
@@ -20,7 +21,7 @@ use super::{
     backend, machine,
     paired::{Turns, compare},
     stack::Stack,
-    wire::Door,
+    wire::Endpoint,
 };
 use crate::up::build;
 use flood::{Flood, Way};
@@ -29,33 +30,32 @@ use ledger::Ledger;
 /// The arguments of `cargo xtask bench quota`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// How many gateways share, one run for each number.
+    /// The numbers of gateways; one run for each.
     #[arg(long, value_delimiter = ',', default_value = "1,4,8")]
     nodes: Vec<u16>,
     /// The limits, in messages a day.
     #[arg(long, value_delimiter = ',', default_value = "1000,50000")]
     limits: Vec<u64>,
-    /// For how long each flood comes.
+    /// How long each flood lasts.
     #[arg(long, default_value_t = 10)]
     seconds: u64,
-    /// How often the CPU of a message is measured with and without quotas, in turn; 0 leaves it out.
+    /// How many turns measure the CPU time of a message with and without quotas; 0 skips them.
     #[arg(long, default_value_t = 9)]
     rounds: usize,
-    /// How long one of those turns is measured, in milliseconds.
+    /// The length of such a turn in milliseconds.
     #[arg(long, default_value_t = 1500)]
     millis: u64,
-    /// Measure what was built last.
+    /// Don't build; measure the last build.
     #[arg(long)]
     no_build: bool,
 }
 
-/// How long the gateways are left alone to see what they ask of Redis unasked.
+/// How long the gateways stay idle, to see how many commands they send to Redis then.
 const IDLE: Duration = Duration::from_secs(5);
 
 /// Measures, prints.
 ///
-/// # Errors
-/// When a process does not start or does not do what is measured.
+/// # Errors When a process doesn't start or doesn't work.
 pub(super) fn run(args: &Args, folder: &Path) -> anyhow::Result<()> {
     build::binaries(true, args.no_build)?;
     machine::raise_file_limit()?;
@@ -100,16 +100,16 @@ async fn share(args: &Args, nodes: u16, stack: &Stack) -> anyhow::Result<()> {
         for way in ways {
             let name = format!("{limit}-{}", way.name().replace(' ', "-"));
             let token = seed::subscriber(&stack.admin, &channel, &name, *limit).await?;
-            let mut doors = Vec::new();
+            let mut endpoints = Vec::new();
             for node in &stack.data_planes {
-                let door = Door {
+                let endpoint = Endpoint {
                     address: node.address()?,
                     target: seed::PATH.to_owned(),
                     token: Some(token.clone()),
                 };
-                doors.push(flood::until_open(door).await?);
+                endpoints.push(flood::until_open(endpoint).await?);
             }
-            // An earlier flood's sessions have ended, and what they held was given back.
+            // The sessions of an earlier flood have ended and returned their grants.
             let idle = ledger.rate(IDLE).await?;
             let demand = limit * 6 / 5;
             let before = (ledger.read().await?, Instant::now());
@@ -119,7 +119,7 @@ async fn share(args: &Args, nodes: u16, stack: &Stack) -> anyhow::Result<()> {
                 way: *way,
                 seconds,
             };
-            let admitted = flood.run(&doors).await?;
+            let admitted = flood.run(&endpoints).await?;
             let used = ledger
                 .read()
                 .await?
@@ -139,7 +139,7 @@ async fn share(args: &Args, nodes: u16, stack: &Stack) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Compares the CPU of a message with limits and without, on the same gateway, in turn.
+/// Compares the CPU time of a message with and without limits, on the same gateway, in turns.
 async fn cost(
     args: &Args,
     core: usize,
@@ -157,8 +157,8 @@ async fn cost(
         .data_planes
         .first()
         .context("there is no data plane")?;
-    let door = |target: &str, token: &str| -> anyhow::Result<Door> {
-        Ok(Door {
+    let endpoint = |target: &str, token: &str| -> anyhow::Result<Endpoint> {
+        Ok(Endpoint {
             address: node.address()?,
             target: target.to_owned(),
             token: Some(token.to_owned()),
@@ -166,15 +166,15 @@ async fn cost(
     };
     let path = stack.demo.url.trim_start_matches("ws://");
     let path = path.find('/').map_or("/", |at| &path[at..]);
-    let doors = [
-        door(path, &stack.demo.unlimited_token)?,
-        flood::until_answered(door(seed::COUNTED_PATH, &token)?).await?,
+    let endpoints = [
+        endpoint(path, &stack.demo.unlimited_token)?,
+        flood::until_answered(endpoint(seed::COUNTED_PATH, &token)?).await?,
     ];
     let turns = Turns {
         rounds: args.rounds,
         millis: args.millis,
     };
-    let pair = [(&doors[0], node.pid), (&doors[1], node.pid)];
+    let pair = [(&endpoints[0], node.pid), (&endpoints[1], node.pid)];
     let names = ["without quotas", "counted on all levels"];
     compare(turns, names, "≤ 1.03", pair, epoch).await?;
     stack.stop().await

@@ -1,7 +1,8 @@
-//! `cargo xtask bench relay`: what a message costs, how long it takes, and what an idle session weighs, beside the peers.
+//! `cargo xtask bench relay`: CPU time, throughput and latency of messages, and memory of idle sessions, compared with
+//! the peers.
 //!
-//! One proxy at a time has a core to itself; clients and backend share the other. The proxies take turns, several times,
-//! and the medians are compared, so that what else the machine does falls on all alike. Called by `bench`.
+//! One proxy at a time has a core to itself; clients and backend share the other. The proxies take several turns and
+//! the medians are compared, so that other load on the machine affects all equally. Called by `bench`.
 
 use std::{
     any::Any,
@@ -24,25 +25,25 @@ use super::{
     machine,
     table::{Table, median},
     target::{Kind, Site, Target},
-    wire::{Door, PATIENCE, connector, frame},
+    wire::{DEADLINE, Endpoint, connector, frame},
 };
 
 /// The arguments of `cargo xtask bench relay`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// How often each proxy has its turn; the median counts.
+    /// How many turns each proxy has; the median counts.
     #[arg(long, default_value_t = 5)]
     rounds: usize,
-    /// How long one turn is measured, in milliseconds.
+    /// The length of a turn in milliseconds.
     #[arg(long, default_value_t = 1500)]
     millis: u64,
-    /// Sessions that echo at once.
+    /// Concurrent sessions that echo.
     #[arg(long, default_value_t = 8)]
     sessions: usize,
-    /// Sessions that are pushed to at once.
+    /// Concurrent sessions that receive pushes.
     #[arg(long, default_value_t = 50)]
     listeners: usize,
-    /// Idle sessions for the measurement of memory; 0 leaves it out.
+    /// Idle sessions for the measurement of memory; 0 skips it.
     #[arg(long, default_value_t = 4000)]
     idle: usize,
     /// Only shapes whose name contains this.
@@ -51,7 +52,7 @@ pub(super) struct Args {
     /// Measure the relay alone (the example `bare_relay`, built before) instead of the data plane.
     #[arg(long)]
     bare: Vec<PathBuf>,
-    /// Measure what was built last.
+    /// Don't build; measure the last build.
     #[arg(long)]
     pub(super) no_build: bool,
 }
@@ -60,36 +61,36 @@ pub(super) struct Args {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Shape {
     pub(super) size: usize,
-    /// Messages that are on their way in each session; of pushes, messages in one write.
+    /// Messages in flight in each session; for pushes, messages in one write.
     pub(super) in_flight: usize,
-    /// How often the backend pushes in each session; `None` where it echoes.
+    /// The time between pushes in each session; `None` for echoes.
     pub(super) every: Option<Duration>,
 }
 
-/// How much of it there is in one turn.
+/// The load of one turn.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Load {
-    /// Sessions that echo at once.
+    /// Concurrent sessions that echo.
     pub(super) sessions: usize,
-    /// Sessions that are pushed to at once.
+    /// Concurrent sessions that receive pushes.
     pub(super) listeners: usize,
-    /// How long the turn is measured, in milliseconds.
+    /// The length of the turn in milliseconds.
     pub(super) millis: u64,
 }
 
-/// What one turn of a proxy showed.
+/// The results of one turn of a proxy.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Turn {
-    /// Microseconds of processor a message.
+    /// CPU time per message in microseconds.
     pub(super) cpu: f64,
-    /// Messages a second.
+    /// Messages per second.
     rate: f64,
     /// Microseconds from sending to the answer.
     p50: f64,
     p99: f64,
 }
 
-/// What the sessions of a turn count together.
+/// What all sessions of a turn count.
 #[derive(Debug, Default)]
 struct Meter {
     messages: Cell<u64>,
@@ -97,8 +98,8 @@ struct Meter {
     latencies: RefCell<Vec<u32>>,
 }
 
-/// Size, messages in flight, and microseconds between pushes: some tens of percent of a core for any of the proxies, so
-/// that none is behind and all do the same work.
+/// Size, messages in flight, and microseconds between pushes. Each takes a few tens of percent of a core for any of the
+/// proxies, so that none falls behind and all do the same work.
 const SHAPES: [(usize, usize, u64); 4] = [
     (64, 1, 1_000),
     (64, 16, 1_000),
@@ -109,7 +110,7 @@ const SHAPES: [(usize, usize, u64); 4] = [
 /// How long a proxy runs under load before it is measured.
 const WARM_UP: Duration = Duration::from_millis(300);
 
-/// How long what was opened or closed gets before memory is looked at.
+/// How long to wait after connections were opened or closed, before memory is measured.
 const SETTLE: Duration = Duration::from_millis(700);
 
 impl Shape {
@@ -140,8 +141,7 @@ impl Shape {
 
 /// Measures all shapes and prints the tables.
 ///
-/// # Errors
-/// When a proxy does not start or does not relay.
+/// # Errors When a proxy doesn't start or doesn't relay.
 pub(super) async fn run(args: &Args, site: &Site) -> anyhow::Result<()> {
     let targets = start(args, site).await?;
     let names: Vec<_> = targets.iter().map(|target| target.kind).collect();
@@ -162,7 +162,7 @@ pub(super) async fn run(args: &Args, site: &Site) -> anyhow::Result<()> {
         let mut turns = vec![Vec::new(); targets.len()];
         for _ in 0..args.rounds {
             for (target, turns) in targets.iter().zip(&mut turns) {
-                let turn = measure(load, &target.door, &target.pids, shape, site.epoch).await;
+                let turn = measure(load, &target.endpoint, &target.pids, shape, site.epoch).await;
                 turns.push(turn.with_context(|| format!("{}, {name}", target.kind.name()))?);
             }
         }
@@ -186,7 +186,7 @@ pub(super) async fn run(args: &Args, site: &Site) -> anyhow::Result<()> {
         for tls in [false, true] {
             let mut weights = Vec::new();
             for target in &targets {
-                weights.push(weigh(target, args.idle, tls).await?);
+                weights.push(idle_memory(target, args.idle, tls).await?);
             }
             memory.row(if tls { "wss" } else { "ws" }, weights);
         }
@@ -209,10 +209,10 @@ async fn start(args: &Args, site: &Site) -> anyhow::Result<Vec<Target>> {
     Ok(targets)
 }
 
-/// Gives one proxy, the processes `pids`, its turn.
+/// Measures one turn of a proxy, whose processes are `pids`.
 pub(super) async fn measure(
     load: Load,
-    door: &Door,
+    endpoint: &Endpoint,
     pids: &[u32],
     shape: Shape,
     epoch: Instant,
@@ -228,12 +228,12 @@ pub(super) async fn measure(
         None => ("echo".to_owned(), load.sessions),
     };
     for _ in 0..count {
-        let (io, have) = timeout(PATIENCE, door.open(&query)).await??;
+        let (io, have) = timeout(DEADLINE, endpoint.open(&query)).await??;
         let meter = meter.clone();
         if shape.every.is_some() {
             sessions.spawn_local(receive(io, have, shape.size, meter, epoch));
         } else {
-            sessions.spawn_local(converse(io, shape, meter));
+            sessions.spawn_local(echo(io, shape, meter));
         }
     }
     tokio::time::sleep(WARM_UP).await;
@@ -257,7 +257,7 @@ pub(super) async fn measure(
             .get(place)
             .map_or(f64::NAN, |nanos| f64::from(*nanos) / 1e3)
     };
-    // Lets the proxy close what the drop closed before the next one has its turn.
+    // Gives the proxy time to close its connections before the next turn.
     tokio::time::sleep(Duration::from_millis(50)).await;
     Ok(Turn {
         cpu: used.as_secs_f64() * 1e6 / messages,
@@ -268,7 +268,7 @@ pub(super) async fn measure(
 }
 
 /// Keeps messages in flight and counts the answers.
-async fn converse(mut io: TcpStream, shape: Shape, meter: Rc<Meter>) -> anyhow::Result<()> {
+async fn echo(mut io: TcpStream, shape: Shape, meter: Rc<Meter>) -> anyhow::Result<()> {
     let question = frame(shape.size, true);
     let answer = frame(shape.size, false);
     let questions = question.repeat(shape.in_flight);
@@ -300,7 +300,7 @@ async fn converse(mut io: TcpStream, shape: Shape, meter: Rc<Meter>) -> anyhow::
     }
 }
 
-/// Counts what is pushed, and looks at the time in the first payload of each read.
+/// Counts pushed messages, and takes the latency from the first payload of each read.
 async fn receive(
     mut io: TcpStream,
     have: usize,
@@ -311,7 +311,7 @@ async fn receive(
     let length = frame(size, false).len();
     let header = length - size;
     let mut buffer = vec![0; 256 << 10];
-    // Bytes of the stream's current frame that are not here yet; what came with the handshake is lost to us.
+    // The bytes of the current frame that are still missing. Bytes that came with the handshake were discarded.
     let mut missing = (length - have % length) % length;
     loop {
         let n = io.read(&mut buffer).await?;
@@ -338,12 +338,12 @@ async fn receive(
     }
 }
 
-/// What an idle session adds to a proxy's resident memory, in bytes; not a number where it has no such door.
-async fn weigh(target: &Target, count: usize, tls: bool) -> anyhow::Result<f64> {
+/// The resident memory that an idle session adds to a proxy, in bytes; NaN if it has no such endpoint.
+async fn idle_memory(target: &Target, count: usize, tls: bool) -> anyhow::Result<f64> {
     if tls && target.tls.is_none() {
         return Ok(f64::NAN);
     }
-    // A few first, so that what a proxy sets up once is not counted.
+    // A few sessions first, so that one-time allocations of the proxy aren't counted.
     let mut held = Vec::new();
     for _ in 0..50 {
         held.push(idle(target, tls).await?);
@@ -360,14 +360,14 @@ async fn weigh(target: &Target, count: usize, tls: bool) -> anyhow::Result<f64> 
     Ok((after as f64 - before as f64) / count as f64)
 }
 
-/// An open session that says nothing.
+/// An open session without messages.
 async fn idle(target: &Target, tls: bool) -> anyhow::Result<Box<dyn Any>> {
     Ok(match target.tls.filter(|_| tls) {
-        None => Box::new(target.door.open("idle").await?),
+        None => Box::new(target.endpoint.open("idle").await?),
         Some(address) => {
             let io = TcpStream::connect(address).await?;
             let io = connector().connect("localhost".try_into()?, io).await?;
-            Box::new(target.door.upgrade(io, "idle").await?)
+            Box::new(target.endpoint.upgrade(io, "idle").await?)
         }
     })
 }

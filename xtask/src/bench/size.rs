@@ -1,5 +1,5 @@
-//! `cargo xtask bench size`: whether a message costs more where the configuration is large. Two whole systems, of which one
-//! gets ten thousand APIs and a hundred thousand subscriptions more, take turns on the same core.
+//! `cargo xtask bench size`: whether a large configuration makes messages more expensive. Two complete systems, one
+//! with 10,000 APIs and 100,000 subscriptions more, take turns on the same core.
 
 use std::{
     path::Path,
@@ -15,38 +15,37 @@ use super::{
     machine,
     paired::{Turns, compare},
     stack::Stack,
-    wire::Door,
+    wire::Endpoint,
 };
 use crate::up::build;
 
 /// The arguments of `cargo xtask bench size`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// How many APIs the large one has.
+    /// The number of APIs in the large configuration.
     #[arg(long, default_value_t = 10_000)]
     apis: usize,
-    /// How many subscriptions the large one has.
+    /// The number of subscriptions in the large configuration.
     #[arg(long, default_value_t = 100_000)]
     subscriptions: usize,
-    /// How often each is measured; the median counts.
+    /// How many turns each system has; the median counts.
     #[arg(long, default_value_t = 9)]
     rounds: usize,
-    /// How long one turn is measured, in milliseconds.
+    /// The length of a turn in milliseconds.
     #[arg(long, default_value_t = 1500)]
     millis: u64,
-    /// Measure what was built last.
+    /// Don't build; measure the last build.
     #[arg(long)]
     no_build: bool,
 }
 
-/// How long the large configuration gets to reach its gateway and be put on its disk, and the threads that did it to end:
-/// the processor time of a thread goes with it.
+/// How long the large configuration has to reach its gateway and its disk cache. The threads that do this must have
+/// ended too, because the CPU time of a thread disappears with it.
 const SETTLE: Duration = Duration::from_secs(20);
 
 /// Measures, prints.
 ///
-/// # Errors
-/// When a process does not start or does not do what is measured.
+/// # Errors When a process doesn't start or doesn't work.
 pub(super) fn run(args: &Args, folder: &Path) -> anyhow::Result<()> {
     build::binaries(true, args.no_build)?;
     machine::raise_file_limit()?;
@@ -73,7 +72,7 @@ pub(super) fn run(args: &Args, folder: &Path) -> anyhow::Result<()> {
         seed::seed(&channel, args.apis, args.subscriptions).await?;
         sleep(SETTLE).await;
         machine::bind_to(cores.load)?;
-        let (small, large) = (door(small)?, door(large)?);
+        let (small, large) = (endpoint(small)?, endpoint(large)?);
         let turns = Turns {
             rounds: args.rounds,
             millis: args.millis,
@@ -88,15 +87,15 @@ pub(super) fn run(args: &Args, folder: &Path) -> anyhow::Result<()> {
     })
 }
 
-/// The demo's API at the stack's gateway, with the token that nothing limits, and the gateway's process.
-fn door(stack: &Stack) -> anyhow::Result<(Door, u32)> {
+/// The demo's API at the stack's gateway, with a token without limits, and the gateway's process.
+fn endpoint(stack: &Stack) -> anyhow::Result<(Endpoint, u32)> {
     let node = stack.data_planes.first();
     let node = node.context("there is no data plane")?;
     let path = stack.demo.url.trim_start_matches("ws://");
-    let door = Door {
+    let endpoint = Endpoint {
         address: node.address()?,
         target: path.find('/').map_or("/", |at| &path[at..]).to_owned(),
         token: Some(stack.demo.unlimited_token.clone()),
     };
-    Ok((door, node.pid))
+    Ok((endpoint, node.pid))
 }

@@ -1,5 +1,5 @@
-//! A whole Tidegate before a backend, started as everybody starts it: `cargo xtask up --json`, release programs, ports
-//! that are free. Called by the benchmarks.
+//! A complete Tidegate in front of a backend, started by `cargo xtask up --json` with release binaries on free ports.
+//! Called by the benchmarks.
 
 use std::{
     fs,
@@ -20,7 +20,7 @@ use tokio::{
 
 use crate::client::{self, Bearer, Channel};
 
-/// What `up` said, and the process that ends all of it when it is dropped.
+/// The report of `up`, and its process, which ends everything when it's dropped.
 #[derive(Debug)]
 pub(super) struct Stack {
     pub(super) admin: Admin,
@@ -31,7 +31,7 @@ pub(super) struct Stack {
 }
 
 #[derive(Debug, Deserialize)]
-struct Said {
+struct Report {
     admin: Admin,
     data_planes: Vec<Node>,
     demo: Demo,
@@ -64,13 +64,13 @@ pub(super) struct Redis {
     pub(super) url: String,
 }
 
-/// How long a stack may take to be ready.
+/// How long a stack may take to become ready.
 const READY: Duration = Duration::from_secs(60);
 
 // === impl Stack ===
 
 impl Stack {
-    /// Starts one with `command`, which runs this program; built before. Everything is kept below `folder`.
+    /// Starts one with `command`, which runs this program. The binaries must be built. All files are below `folder`.
     pub(super) async fn start(
         mut command: Command,
         folder: &Path,
@@ -108,7 +108,7 @@ impl Stack {
             let log = fs::read_to_string(&path).unwrap_or_default();
             format!("`up` failed:\n{log}")
         })?;
-        let said: Said = serde_json::from_str(&line).context("`up` said something else")?;
+        let said: Report = serde_json::from_str(&line).context("`up` printed something else")?;
         anyhow::ensure!(!said.data_planes.is_empty(), "there is no data plane");
         Ok(Self {
             admin: said.admin,
@@ -119,7 +119,7 @@ impl Stack {
         })
     }
 
-    /// Signs in as its admin.
+    /// Signs in as the first admin.
     pub(super) async fn sign_in(&self) -> anyhow::Result<Channel> {
         let Admin { url, ca_cert, .. } = &self.admin;
         let anonymous = client::connect(url, ca_cert, Bearer::default()).await?;
@@ -142,7 +142,7 @@ impl Stack {
         rustix::process::kill_process(pid, rustix::process::Signal::TERM)?;
         timeout(READY, self.child.wait())
             .await
-            .context("`up` does not stop")??;
+            .context("`up` doesn't stop")??;
         Ok(())
     }
 }
@@ -150,7 +150,7 @@ impl Stack {
 // === impl Node ===
 
 impl Node {
-    /// Its `ws://` door.
+    /// The address of its `ws://` listener.
     pub(super) fn address(&self) -> anyhow::Result<SocketAddr> {
         Ok(self.ws.trim_start_matches("ws://").parse()?)
     }

@@ -1,4 +1,4 @@
-//! What a benchmark prints: one line a shape, one column a proxy, and the ratio to the best peer. Called by benchmarks.
+//! The table that a benchmark prints: a row for each shape, a column for each proxy, and the ratio to the best peer.
 
 use super::target::Kind;
 
@@ -7,9 +7,9 @@ use super::target::Kind;
 pub(super) struct Table {
     title: String,
     columns: Vec<Kind>,
-    /// Whether less is better.
+    /// Whether lower values are better.
     less: bool,
-    /// The one peer that counts; otherwise the best.
+    /// The peer to compare with; the best one if not set.
     beside: Option<Kind>,
     rows: Vec<(String, Vec<f64>)>,
 }
@@ -35,7 +35,7 @@ impl Table {
         self.rows.push((name.to_owned(), values));
     }
 
-    /// Prints it as Markdown, so that it can be kept as it is.
+    /// Prints the table as Markdown.
     pub(super) fn print(&self) {
         let peer = self.beside.map_or("the best peer", Kind::name);
         println!("\n| {} |{} ratio to {peer} |", self.title, self.heads());
@@ -60,7 +60,7 @@ impl Table {
         !kind.is_peer() || self.beside.is_none_or(|peer| peer == kind)
     }
 
-    /// Of the first column that is no peer.
+    /// The ratio of the first column that isn't a peer.
     fn ratio(&self, values: &[f64]) -> String {
         let of = |peer: bool| {
             let pairs = self.columns.iter().zip(values);
@@ -76,7 +76,7 @@ impl Table {
     }
 }
 
-/// The middle of some values.
+/// The median.
 pub(super) fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);

@@ -1,7 +1,7 @@
-//! The proxies that are measured, each started alone on the proxies' core before one backend.
+//! The proxies that are measured, each started alone on the proxies' core in front of the backend.
 //!
-//! The peers run as their makers ship them: one worker, no access log, time limits out of the way, everything else as it
-//! is. Called by every benchmark.
+//! The peers run with their default configuration, except for one worker, no access log and long timeouts. Used by
+//! every benchmark.
 
 use std::{
     fs,
@@ -18,15 +18,15 @@ use tokio::{
     process::{Child, Command},
 };
 
-use super::{backend, machine, stack::Stack, wire::Door};
+use super::{backend, machine, stack::Stack, wire::Endpoint};
 use crate::client;
 
-/// What can stand before the backend.
+/// A kind of proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum Kind {
-    /// This repository's data plane, with everything on.
+    /// The data plane of this repository with all features.
     Tidegate,
-    /// The data plane's relay with nothing around it.
+    /// The relay of the data plane alone.
     Bare,
     /// nginx.
     Nginx,
@@ -40,16 +40,16 @@ pub(super) enum Kind {
 #[derive(Debug)]
 pub(super) struct Target {
     pub(super) kind: Kind,
-    pub(super) door: Door,
-    /// The door for `wss://`.
+    pub(super) endpoint: Endpoint,
+    /// The `wss://` address.
     pub(super) tls: Option<SocketAddr>,
-    /// The processes that do its work.
+    /// Its processes.
     pub(super) pids: Vec<u32>,
     issuer: Option<Issuer>,
     _child: Child,
 }
 
-/// Where tokens come from.
+/// The token endpoint and the credentials for it.
 #[derive(Debug)]
 struct Issuer {
     url: String,
@@ -58,20 +58,20 @@ struct Issuer {
     keys: PathBuf,
 }
 
-/// Where the proxies of one run stand.
+/// What the proxies of one run share.
 #[derive(Clone, Debug)]
 pub(super) struct Site {
     pub(super) folder: PathBuf,
     pub(super) core: usize,
     pub(super) backend: SocketAddr,
-    /// What the times in pushed payloads count from.
+    /// The origin of the times in pushed payloads.
     pub(super) epoch: Instant,
     /// The certificate and key with which the peers serve TLS, in one file.
     pub(super) certificate: PathBuf,
 }
 
 impl Kind {
-    /// How it is called in tables.
+    /// Its name in tables.
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Tidegate => "tidegate",
@@ -82,12 +82,12 @@ impl Kind {
         }
     }
 
-    /// Whether it is one of those that this project is held to.
+    /// Whether it is another project's proxy, which the data plane is compared with.
     pub(super) const fn is_peer(self) -> bool {
         matches!(self, Self::Nginx | Self::Haproxy | Self::Envoy)
     }
 
-    /// The peers that this machine has.
+    /// The peers that are installed.
     pub(super) fn peers() -> Vec<Self> {
         [Self::Nginx, Self::Haproxy, Self::Envoy]
             .into_iter()
@@ -96,7 +96,7 @@ impl Kind {
     }
 
     fn program(self) -> Option<PathBuf> {
-        // Where system packages put servers is not always on a user's path.
+        // System packages install servers into folders that may not be on a user's path.
         let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/usr/local/sbin";
         std::env::split_paths(&path)
             .map(|folder| folder.join(self.name()))
@@ -106,13 +106,13 @@ impl Kind {
 
 impl Drop for Target {
     fn drop(&mut self) {
-        // In order: killed at once, nginx would leave its worker behind.
+        // Not killed at once: nginx would leave its worker running.
         for pid in self
             .pids
             .iter()
             .filter_map(|pid| Pid::from_raw(*pid as i32))
         {
-            // It may have ended.
+            // It may have exited.
             let _ = kill_process(pid, Signal::TERM);
         }
     }
@@ -121,8 +121,8 @@ impl Drop for Target {
 impl Target {
     /// Access tokens that were never used.
     pub(super) async fn tokens(&self, count: usize) -> anyhow::Result<Vec<String>> {
-        let issuer = self.issuer.as_ref().context("it has no tokens")?;
-        let text = fs::read_to_string(&issuer.keys).context("no keys of the demo")?;
+        let issuer = self.issuer.as_ref().context("it has no token endpoint")?;
+        let text = fs::read_to_string(&issuer.keys).context("the demo has no keys")?;
         let keys: serde_json::Value = serde_json::from_str(&text)?;
         let key = |name: &str| {
             let value = keys["unlimited"][name].as_str().map(str::to_owned);
@@ -138,7 +138,7 @@ impl Target {
 }
 
 impl Site {
-    /// Starts the backend, and makes what the proxies need.
+    /// Starts the backend and creates the files that the proxies need.
     pub(super) async fn prepare(folder: PathBuf, core: usize) -> anyhow::Result<Self> {
         let epoch = Instant::now();
         Ok(Self {
@@ -158,7 +158,7 @@ impl Site {
             Kind::Nginx => (self.nginx(address, tls), "nginx.conf"),
             Kind::Haproxy => (self.haproxy(address, tls), "haproxy.cfg"),
             Kind::Envoy => (self.envoy(address), "envoy.yaml"),
-            Kind::Tidegate | Kind::Bare => bail!("{} is no peer", kind.name()),
+            Kind::Tidegate | Kind::Bare => bail!("{} isn't a peer", kind.name()),
         };
         let file = self.folder.join(file);
         fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
@@ -178,7 +178,7 @@ impl Site {
         Ok(target)
     }
 
-    /// Starts the relay alone, a program of this repository.
+    /// Starts the relay alone, as the example program of the data plane.
     pub(super) async fn start_bare(&self, program: &Path) -> anyhow::Result<Target> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
         let mut command = self.pinned(program);
@@ -188,7 +188,8 @@ impl Site {
         Self::wait(Kind::Bare, address, &mut command).await
     }
 
-    /// Starts a control plane and a data plane with the demo's API before the backend, as `up` does; built before.
+    /// Starts a control plane and a data plane with the demo's API in front of the backend, as `up` does. The binaries
+    /// must be built.
     pub(super) async fn start_tidegate(&self) -> anyhow::Result<Target> {
         let own = std::env::current_exe().context("cannot find this program")?;
         let mut stack = Stack::start(self.pinned(&own), &self.folder, self.backend, &[]).await?;
@@ -197,7 +198,7 @@ impl Site {
         let path = url.find('/').map_or("/", |at| &url[at..]);
         Ok(Target {
             kind: Kind::Tidegate,
-            door: Door {
+            endpoint: Endpoint {
                 address: node.address()?,
                 target: path.to_owned(),
                 token: Some(stack.demo.unlimited_token.clone()),
@@ -216,7 +217,7 @@ impl Site {
         })
     }
 
-    /// A command that runs on the proxies' core, and ends with us.
+    /// A command that runs on the proxies' core and ends when this process does.
     pub(super) fn pinned(&self, program: &Path) -> Command {
         let mut command = Command::new("taskset");
         command
@@ -238,21 +239,21 @@ impl Site {
             .spawn()
             .with_context(|| format!("cannot start {}", kind.name()))?;
         let began = Instant::now();
-        let pid = child.id().context("it has ended")?;
-        // nginx listens before its worker is there.
+        let pid = child.id().context("it has exited")?;
+        // nginx listens before its worker has started.
         let processes = if kind == Kind::Nginx { 2 } else { 1 };
         while machine::family(pid).len() < processes || TcpStream::connect(address).await.is_err() {
             if let Some(status) = child.try_wait()? {
-                bail!("{} ended at once ({status})", kind.name());
+                bail!("{} exited at once ({status})", kind.name());
             }
             if began.elapsed() > Duration::from_secs(10) {
-                bail!("{} does not listen", kind.name());
+                bail!("{} doesn't listen", kind.name());
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         Ok(Target {
             kind,
-            door: Door {
+            endpoint: Endpoint {
                 address,
                 target: "/".to_owned(),
                 token: None,
@@ -324,7 +325,7 @@ impl Site {
     }
 }
 
-/// A port that nobody listens on, for programs that cannot choose one themselves.
+/// A free port, for programs that can't choose one themselves.
 pub(super) fn free_port() -> anyhow::Result<u16> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     Ok(listener.local_addr()?.port())

@@ -1,5 +1,5 @@
-//! The load's own WebSocket: handshakes in a few lines and frames that are built once, so that the load costs less than
-//! what it measures. Knows no proxy. Called by every benchmark.
+//! The load generator's WebSocket client: minimal handshakes, and frames that are built once, so that the load
+//! generator uses less CPU time than what it measures. Used by every benchmark.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -19,28 +19,29 @@ use tokio_rustls::{
     },
 };
 
-/// How long anything that is no measurement may take.
-pub(super) const PATIENCE: Duration = Duration::from_secs(20);
+/// How long any step besides the measurement may take.
+pub(super) const DEADLINE: Duration = Duration::from_secs(20);
 
-/// Where to connect and what to ask for.
+/// An address to connect to, and the request.
 #[derive(Clone, Debug)]
-pub(super) struct Door {
+pub(super) struct Endpoint {
     pub(super) address: SocketAddr,
     /// Path and query.
     pub(super) target: String,
-    /// An access token, where the door wants one.
+    /// An access token, if one is needed.
     pub(super) token: Option<String>,
 }
 
-impl Door {
-    /// Connects, without TLS, and shakes hands; the connection, and how many bytes came with the answer.
+impl Endpoint {
+    /// Connects without TLS and does the WebSocket handshake. Returns the connection and how many bytes followed the
+    /// response.
     pub(super) async fn open(&self, query: &str) -> anyhow::Result<(TcpStream, usize)> {
         let io = TcpStream::connect(self.address).await?;
         io.set_nodelay(true)?;
         self.upgrade(io, query).await
     }
 
-    /// Shakes hands over a connection.
+    /// Does the WebSocket handshake on a connection.
     pub(super) async fn upgrade<T>(&self, mut io: T, query: &str) -> anyhow::Result<(T, usize)>
     where
         T: AsyncRead + AsyncWrite + Unpin,
@@ -56,7 +57,7 @@ impl Door {
         }
         request.push_str("\r\n");
         io.write_all(request.as_bytes()).await?;
-        let (head, rest) = timeout(PATIENCE, read_head(&mut io))
+        let (head, rest) = timeout(DEADLINE, read_head(&mut io))
             .await
             .context("no answer to the handshake")??;
         ensure!(
@@ -67,7 +68,7 @@ impl Door {
     }
 }
 
-/// Reads an HTTP head; it, and what came with it.
+/// Reads an HTTP head. Returns it and the bytes that followed it.
 pub(super) async fn read_head<T: AsyncRead + Unpin>(
     io: &mut T,
 ) -> anyhow::Result<(String, Vec<u8>)> {
@@ -75,7 +76,7 @@ pub(super) async fn read_head<T: AsyncRead + Unpin>(
     loop {
         ensure!(
             io.read_buf(&mut bytes).await? > 0,
-            "the connection ended in a head"
+            "the connection ended within a head"
         );
         if let Some(at) = bytes.windows(4).position(|four| four == b"\r\n\r\n") {
             let rest = bytes.split_off(at + 4);
@@ -115,23 +116,23 @@ pub(super) fn declared(header: &[u8]) -> Option<usize> {
     }
 }
 
-/// TLS to anybody: the load measures what encryption costs, not whom it talks to.
+/// TLS without verification: the load generator measures the cost of encryption only.
 pub(super) fn connector() -> TlsConnector {
     let provider = Arc::new(ring::default_provider());
     let config = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
         .expect("ring knows the default versions")
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Anybody(provider)))
+        .with_custom_certificate_verifier(Arc::new(NoVerification(provider)))
         .with_no_client_auth();
     Arc::new(config).into()
 }
 
-/// Takes any certificate for good.
+/// Accepts any certificate.
 #[derive(Debug)]
-struct Anybody(Arc<CryptoProvider>);
+struct NoVerification(Arc<CryptoProvider>);
 
-impl ServerCertVerifier for Anybody {
+impl ServerCertVerifier for NoVerification {
     fn verify_server_cert(
         &self,
         _: &CertificateDer<'_>,

@@ -1,8 +1,8 @@
-//! A page as its user meets it: how it is opened, drawn and asked. What its user does and sees there is in the folder:
-//! things are named by what stands on them, and waited for until they are there.
+//! A page as its user sees it: how it's opened, captured and evaluated. The user's actions and views are in the folder;
+//! elements are found by their visible names, and waited for.
 
-mod does;
-mod sees;
+mod actions;
+mod views;
 
 use std::sync::Arc;
 
@@ -20,10 +20,10 @@ use super::{
     wire::{Load, Wire},
 };
 
-/// What a person sees, as functions in the page.
+/// Functions in the page that find what a person sees.
 const PERSON: &str = include_str!("person.js");
 
-/// How many letters of a page are shown when something is waited for in vain.
+/// How many characters of a page are in the error about a timeout.
 const SHOWN: usize = 1500;
 
 /// One page, of one person.
@@ -34,12 +34,12 @@ pub struct Page {
     marks: u32,
 }
 
-/// What the system prefers.
+/// The system's colour scheme.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Theme {
-    /// Dark letters on light ground.
+    /// Dark text on a light background.
     Light,
-    /// Light letters on dark ground.
+    /// Light text on a dark background.
     Dark,
 }
 
@@ -95,8 +95,7 @@ impl Page {
 
     /// Sets the size of the window, in pixels.
     ///
-    /// # Errors
-    /// When the browser is gone.
+    /// # Errors When the browser has exited.
     pub async fn size(&self, width: u32, height: u32) -> anyhow::Result<()> {
         let metrics = json!({
             "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false,
@@ -106,10 +105,9 @@ impl Page {
         Ok(())
     }
 
-    /// Sets what the system prefers.
+    /// Sets the system's colour scheme.
     ///
-    /// # Errors
-    /// When the browser is gone.
+    /// # Errors When the browser has exited.
     pub async fn theme(&self, theme: Theme) -> anyhow::Result<()> {
         let feature = json!({ "name": "prefers-color-scheme", "value": theme.as_str() });
         self.call(
@@ -120,10 +118,9 @@ impl Page {
         Ok(())
     }
 
-    /// Sets whether what was loaded once is loaded again.
+    /// Turns the cache on or off.
     ///
-    /// # Errors
-    /// When the browser is gone.
+    /// # Errors When the browser has exited.
     pub async fn cache(&self, used: bool) -> anyhow::Result<()> {
         let disabled = json!({ "cacheDisabled": !used });
         self.call("Network.setCacheDisabled", disabled).await?;
@@ -132,8 +129,7 @@ impl Page {
 
     /// Turns scripts off, or on.
     ///
-    /// # Errors
-    /// When the browser is gone.
+    /// # Errors When the browser has exited.
     pub async fn scripts(&self, run: bool) -> anyhow::Result<()> {
         let disabled = json!({ "value": !run });
         self.call("Emulation.setScriptExecutionDisabled", disabled)
@@ -141,26 +137,24 @@ impl Page {
         Ok(())
     }
 
-    /// What was loaded and complained of since this was last asked.
+    /// The requests and errors since the last call.
     ///
-    /// # Errors
-    /// When the browser is gone.
+    /// # Errors When the browser has exited.
     pub async fn load(&self) -> anyhow::Result<Load> {
-        // What it has told by now comes before the answer.
+        // Events so far arrive before the answer of a call.
         self.evaluate::<Value>("null").await?;
         Ok(self.wire.lock().await.load(&self.session))
     }
 
-    /// Forgets its cookies: the session is lost, as when a window is closed.
+    /// Deletes its cookies: the session is lost.
     ///
-    /// # Errors
-    /// When the browser is gone.
+    /// # Errors When the browser has exited.
     pub async fn forget(&self) -> anyhow::Result<()> {
         self.call("Network.clearBrowserCookies", json!({})).await?;
         Ok(())
     }
 
-    /// The value of a cookie, also of one that scripts cannot read.
+    /// The value of a cookie, even if it's `HttpOnly`.
     ///
     /// # Errors
     /// When there is none.
@@ -174,12 +168,12 @@ impl Page {
             .to_owned())
     }
 
-    /// A picture of the whole page as it is, in the format WebP.
+    /// A screenshot of the whole page, as WebP.
     ///
     /// # Errors
     /// When the browser cannot take it.
     pub async fn picture(&self, picture: Picture) -> anyhow::Result<Vec<u8>> {
-        // What stays in view would stand in the middle of it.
+        // Elements with a fixed position would appear in the middle of it.
         self.evaluate::<Value>("scrollTo(0, 0)").await?;
         let metrics = self.call("Page.getLayoutMetrics", json!({})).await?;
         let size = &metrics["cssContentSize"];
@@ -196,10 +190,9 @@ impl Page {
         STANDARD.decode(text).context("the picture is not Base64")
     }
 
-    /// What an expression in the page gives, in spite of the page's policy. Promises are waited for.
+    /// Evaluates an expression in the page, regardless of its content security policy. Promises are awaited.
     ///
-    /// # Errors
-    /// When it throws, or gives something else.
+    /// # Errors When it throws, or has a value of another type.
     pub async fn evaluate<T: DeserializeOwned>(&self, expression: &str) -> anyhow::Result<T> {
         let asked = json!({
             "expression": expression, "returnByValue": true, "awaitPromise": true,
@@ -207,7 +200,7 @@ impl Page {
         let mut answer = self.call("Runtime.evaluate", asked).await?;
         if let Some(thrown) = answer.get("exceptionDetails") {
             let what = thrown["exception"]["description"].as_str();
-            bail!("{}", what.unwrap_or("it threw something strange"));
+            bail!("{}", what.unwrap_or("it threw an unknown value"));
         }
         Ok(serde_json::from_value(answer["result"]["value"].take())?)
     }
@@ -217,14 +210,14 @@ impl Page {
         wire.call(Some(&self.session), method, params).await
     }
 
-    /// Asks a function of `person.js`.
+    /// Calls a function of `person.js`.
     async fn ask<T: DeserializeOwned>(&self, function: &str, args: &[Value]) -> anyhow::Result<T> {
         let args: Vec<_> = args.iter().map(Value::to_string).collect();
         self.evaluate(&format!("{PERSON}.{function}({})", args.join(", ")))
             .await
     }
 
-    /// Waits until a question is answered with something, and says what the page shows when it is not in time.
+    /// Polls until there is a value. The error after the deadline contains the text of the page.
     async fn until<T>(
         &self,
         what: &str,
@@ -234,7 +227,7 @@ impl Page {
         let mut ticks = interval(LOOK);
         loop {
             ticks.tick().await;
-            // While a page gives way to another, nothing can be asked.
+            // While a page is replaced by another, calls fail.
             let answer = question().await;
             if let Ok(Some(answer)) = answer {
                 return Ok(answer);
@@ -246,7 +239,7 @@ impl Page {
                 let why = answer
                     .err()
                     .map_or_else(String::new, |why| format!(" ({why})"));
-                bail!("waited in vain: {what}{why}\nthe page {url} says:\n{shown}");
+                bail!("timed out waiting for: {what}{why}\nthe page {url} says:\n{shown}");
             }
         }
     }

@@ -1,5 +1,5 @@
-//! The browser's DevTools protocol: calls answered in turn, and what is told in between, kept for each page. JSON over
-//! one WebSocket; only the handful of messages that we use is known here.
+//! A client of the browser's DevTools protocol: calls and their answers, and events, which are collected for each page.
+//! JSON over one WebSocket; implements only the messages that are used here.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -17,7 +17,7 @@ use tokio_tungstenite::{
 
 use super::DEADLINE;
 
-/// A picture of a long page is one message.
+/// The screenshot of a long page is one message.
 const MESSAGE_BYTES: usize = 64 * 1024 * 1024;
 
 /// The connection to a browser.
@@ -25,25 +25,25 @@ const MESSAGE_BYTES: usize = 64 * 1024 * 1024;
 pub(super) struct Wire {
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
     last_id: u64,
-    /// By the session that a page is spoken to in.
+    /// By the DevTools session of a page.
     loads: HashMap<String, Load>,
 }
 
-/// What a page loaded and complained of since it was last asked.
+/// The requests and errors of a page since the last call.
 #[derive(Clone, Debug, Default)]
 pub struct Load {
-    /// The bytes that came over the network, heads included.
+    /// The bytes received over the network, including heads.
     pub bytes: u64,
-    /// Whatever was asked for, by its address.
+    /// The URLs of all requests.
     pub urls: Vec<String>,
-    /// Errors on the console: of scripts, of the policy, of what could not be loaded. That a page itself is answered with
-    /// another status than 200 is none.
+    /// Errors on the console: of scripts, of the content security policy, of failed requests. A page with a status
+    /// other than 200 isn't an error.
     pub complaints: Vec<String>,
-    /// What scripts asked its user in boxes of their own; each is answered with no.
+    /// The texts of dialogs that scripts opened; each is dismissed.
     pub dialogs: Vec<String>,
-    /// The addresses of pages.
+    /// The URLs of pages.
     documents: HashSet<String>,
-    /// What was not loaded, with its address.
+    /// Failed requests, with their URLs.
     unloaded: Vec<(String, String)>,
 }
 
@@ -55,9 +55,7 @@ impl Wire {
             .max_message_size(Some(MESSAGE_BYTES))
             .max_frame_size(Some(MESSAGE_BYTES));
         let connecting = tokio_tungstenite::connect_async_with_config(url, Some(config), true);
-        let (socket, _) = connecting
-            .await
-            .context("the browser does not speak its protocol")?;
+        let (socket, _) = connecting.await.context("cannot connect to the browser")?;
         Ok(Self {
             socket,
             last_id: 0,
@@ -65,7 +63,7 @@ impl Wire {
         })
     }
 
-    /// Calls a method of the browser, or of a page, and waits for what it gives.
+    /// Calls a method of the browser or of a page, and waits for its result.
     pub(super) async fn call(
         &mut self,
         session: Option<&str>,
@@ -75,15 +73,15 @@ impl Wire {
         let answer = async {
             let id = self.send(session, method, params).await?;
             loop {
-                let told = self.told().await?;
-                if told["id"] == id {
-                    return Ok(told);
+                let received = self.received().await?;
+                if received["id"] == id {
+                    return Ok(received);
                 }
-                self.note(&told).await?;
+                self.note(&received).await?;
             }
         };
         let mut answer: Value = match timeout(DEADLINE, answer).await {
-            Ok(answer) => answer.and_then(|told: Value| anyhow::Ok(told))?,
+            Ok(answer) => answer.and_then(|received: Value| anyhow::Ok(received))?,
             Err(_) => bail!("the browser does not answer {method}"),
         };
         if let Some(error) = answer.get("error") {
@@ -92,7 +90,7 @@ impl Wire {
         Ok(answer["result"].take())
     }
 
-    /// What a page has loaded since the last time.
+    /// The requests and errors of a page since the last call.
     pub(super) fn load(&mut self, session: &str) -> Load {
         let load = self.loads.entry(session.to_owned()).or_default();
         let documents = load.documents.clone();
@@ -116,25 +114,25 @@ impl Wire {
             call["sessionId"] = session.into();
         }
         let sent = self.socket.send(Message::text(call.to_string())).await;
-        sent.context("the browser is gone")?;
+        sent.context("the browser has exited")?;
         Ok(self.last_id)
     }
 
-    async fn told(&mut self) -> anyhow::Result<Value> {
+    async fn received(&mut self) -> anyhow::Result<Value> {
         loop {
-            let message = self.socket.next().await.context("the browser is gone")?;
-            if let Message::Text(text) = message.context("the browser is gone")? {
-                return serde_json::from_str(&text).context("the browser told no JSON");
+            let message = self.socket.next().await.context("the browser has exited")?;
+            if let Message::Text(text) = message.context("the browser has exited")? {
+                return serde_json::from_str(&text).context("the browser sent invalid JSON");
             }
         }
     }
 
-    /// Keeps what a page tells of itself.
-    async fn note(&mut self, told: &Value) -> anyhow::Result<()> {
-        let Some(session) = told["sessionId"].as_str() else {
+    /// Records an event of a page.
+    async fn note(&mut self, received: &Value) -> anyhow::Result<()> {
+        let Some(session) = received["sessionId"].as_str() else {
             return Ok(());
         };
-        let (method, params) = (text(&told["method"]), &told["params"]);
+        let (method, params) = (text(&received["method"]), &received["params"]);
         let load = self.loads.entry(session.to_owned()).or_default();
         match method {
             "Network.requestWillBeSent" => {

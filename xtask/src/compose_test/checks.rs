@@ -1,4 +1,4 @@
-//! What must hold of a cluster under docker-compose.yml, in the order in which a user would meet it. Called by
+//! The checks of a cluster under docker-compose.yml, in the order in which a user does these things. Called by
 //! `compose_test`.
 
 mod quotas;
@@ -17,16 +17,16 @@ use super::{
     sessions::Session,
 };
 
-/// How many nodes docker-compose.yml starts when nothing is said.
+/// How many nodes docker-compose.yml starts by default.
 const NODES: usize = 3;
 
 /// The plan of most checks.
 const PLAN: &str = "Unlimited";
 
-/// How long containers may take to be healthy.
+/// How long containers may take to become healthy.
 const HEALTHY: Duration = Duration::from_secs(90);
 
-/// How long a node may take to notice what changed around it.
+/// How long a node may take to notice a change around it.
 const NOTICED: Duration = Duration::from_secs(60);
 
 /// How many clients are connected when everything stops.
@@ -39,7 +39,7 @@ struct Demo {
     token: String,
 }
 
-/// Every check, in order.
+/// All checks, in order.
 pub(super) async fn run(project: &Project<'_>, report: &mut Report) -> anyhow::Result<()> {
     report.step("ports are free", Project::check_ports)?;
     report.step("docker compose up --wait, 3 nodes", || {
@@ -70,7 +70,7 @@ pub(super) async fn run(project: &Project<'_>, report: &mut Report) -> anyhow::R
     changes::run(project, report, &demo).await?;
 
     report
-        .check("down: every client is told", told(project, &demo))
+        .check("down: every client gets a close frame", closed(project, &demo))
         .await?;
     report
         .check("up keeps what was made", async {
@@ -147,7 +147,7 @@ async fn each_node(project: &Project<'_>, demo: &Demo) -> anyhow::Result<String>
     Ok(format!("{} sessions over {nodes} nodes", sessions.len()))
 }
 
-/// The user of the first process of every container, as the kernel knows it.
+/// Checks the user id of the first process of each container.
 async fn users(project: &Project<'_>) -> anyhow::Result<String> {
     let mut seen = Vec::new();
     for service in [
@@ -170,8 +170,8 @@ async fn users(project: &Project<'_>) -> anyhow::Result<String> {
     Ok(format!("user ids {}", seen.join(", ")))
 }
 
-/// `docker compose down` while clients are connected: each gets the close frame of a gateway that goes away.
-async fn told(project: &Project<'_>, demo: &Demo) -> anyhow::Result<String> {
+/// `docker compose down` while clients are connected: each gets a close frame with code 1001 (going away).
+async fn closed(project: &Project<'_>, demo: &Demo) -> anyhow::Result<String> {
     let mut ends = JoinSet::new();
     for _ in 0..CLIENTS {
         let session = Session::open(&demo.path, &demo.token).await?;
@@ -181,9 +181,9 @@ async fn told(project: &Project<'_>, demo: &Demo) -> anyhow::Result<String> {
     let codes = timeout(NOTICED, ends.join_all())
         .await
         .context("a session did not end")?;
-    let told = codes.iter().filter(|code| **code == Some(1001)).count();
-    ensure!(told == CLIENTS, "sessions ended with {codes:?}");
-    Ok(format!("{told} of {CLIENTS} sessions ended with 1001"))
+    let closed = codes.iter().filter(|code| **code == Some(1001)).count();
+    ensure!(closed == CLIENTS, "sessions ended with {codes:?}");
+    Ok(format!("{closed} of {CLIENTS} sessions ended with 1001"))
 }
 
 fn fetch_ca(project: &Project<'_>) -> anyhow::Result<()> {
@@ -206,7 +206,7 @@ async fn redis_password(project: &Project<'_>) -> anyhow::Result<String> {
     Ok("NOAUTH without it; every node reaches Redis with it".to_owned())
 }
 
-/// Runs the demo as a user would and tries what it prints.
+/// Runs the demo as a user would, and tries the command that it prints.
 async fn demo_profile(project: &Project<'_>) -> anyhow::Result<String> {
     let printed = project.run(&["run", "--rm", "-T", "demo"])?;
     let line = printed
@@ -227,7 +227,7 @@ async fn demo_profile(project: &Project<'_>) -> anyhow::Result<String> {
     Ok(format!("an echo at {url}"))
 }
 
-/// A join token is replaced with an overlap, as docs/DEPLOYMENT.md tells it; a node that starts afterwards joins.
+/// Replaces a join token with an overlap, as described in docs/DEPLOYMENT.md; a node that starts afterwards joins.
 async fn join_token(project: &Project<'_>) -> anyhow::Result<String> {
     let rotate = [
         "exec",
@@ -250,10 +250,10 @@ async fn join_token(project: &Project<'_>) -> anyhow::Result<String> {
     Ok("a node restarted with the new one has joined".to_owned())
 }
 
-/// The way out for somebody who has lost the password of `admin`, as docs/DEPLOYMENT.md tells it.
+/// Resets a lost password of `admin`, as described in docs/DEPLOYMENT.md.
 async fn lost_password(project: &Project<'_>) -> anyhow::Result<String> {
     project.run(&["stop", "control-plane"])?;
-    let told = project.run(&[
+    let closed = project.run(&[
         "run",
         "--rm",
         "--no-deps",
@@ -276,7 +276,7 @@ async fn lost_password(project: &Project<'_>) -> anyhow::Result<String> {
             .is_ok_and(|state| state.trim() == "healthy")
     })
     .await?;
-    let password = told
+    let password = closed
         .split_whitespace()
         .last()
         .context("no password was printed")?;

@@ -1,5 +1,5 @@
-//! One run of docker-compose.yml under a project name of its own: its commands, its containers, and what its nodes say of
-//! themselves. Called by `compose_test`.
+//! One run of docker-compose.yml under a separate project name: its commands, its containers, and the status of its
+//! nodes. Called by `compose_test`.
 
 use std::{
     fs,
@@ -18,17 +18,18 @@ use crate::{
     workspace::root,
 };
 
-/// The name of the project: its containers, networks and volumes bear it, and nothing else is touched.
+/// The name of the project, which all its containers, networks and volumes have. Nothing else is touched.
 pub(super) const NAME: &str = "tidegate-compose-test";
 
-/// The first admin's password and that of Redis: what a URL, a shell and a file of settings would each stumble over.
+/// The first admin's password and the password of Redis, with characters that are special in a URL, a shell and an
+/// `.env` file.
 pub(super) const ADMIN_PASSWORD: &str = "p@ss/word: 10%#1";
 pub(super) const REDIS_PASSWORD: &str = "r@dis/s:cret?#1";
 
 /// The ports of this machine that docker-compose.yml publishes.
 const PORTS: [u16; 3] = [9443, 9099, 8099];
 
-/// How often a condition is looked at.
+/// How often a condition is polled.
 const LOOK: Duration = Duration::from_millis(250);
 
 /// The project.
@@ -40,7 +41,7 @@ pub(super) struct Project<'a> {
     pub(super) ca_cert: PathBuf,
 }
 
-/// What a node says of itself at `/status`.
+/// What a node reports at `/status`.
 #[derive(Debug, Deserialize)]
 pub(super) struct NodeStatus {
     pub(super) sessions: usize,
@@ -52,7 +53,7 @@ pub(super) struct NodeStatus {
 // === impl Project ===
 
 impl<'a> Project<'a> {
-    /// A project with its settings in a file, as a user would have them in `.env`.
+    /// Creates a project with its settings in a file, as a user has them in `.env`.
     pub(super) fn new(engine: &'a Engine) -> anyhow::Result<Self> {
         let folder = engine::folder()?;
         let env_file = folder.join("env");
@@ -68,7 +69,7 @@ impl<'a> Project<'a> {
         })
     }
 
-    /// Says which ports are taken, before Docker says it less plainly.
+    /// Reports ports that are in use. Docker's own message is less clear.
     pub(super) fn check_ports() -> anyhow::Result<()> {
         for port in PORTS {
             TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).with_context(|| {
@@ -84,11 +85,11 @@ impl<'a> Project<'a> {
     pub(super) fn compose(&self) -> Command {
         let mut command = self.engine.docker();
         command.current_dir(root());
-        // What the caller's shell has set would beat the file.
+        // Variables of the caller's shell would override the file.
         for name in ["TIDEGATE_ADMIN__PASSWORD", "REDIS_PASSWORD", "NODES"] {
             command.env_remove(name);
         }
-        // Images of its own: those that the user runs stay as they are.
+        // Separate images, so that the user's own don't change.
         command
             .env("TIDEGATE_IMAGES", "localhost/tidegate-compose-test")
             .env("TIDEGATE_VERSION", "test");
@@ -104,7 +105,7 @@ impl<'a> Project<'a> {
         command
     }
 
-    /// How a person would say the same.
+    /// The same command as a user would type it.
     pub(super) fn command_line(&self) -> String {
         format!(
             "docker compose --project-name {NAME} --env-file {}",
@@ -122,7 +123,7 @@ impl<'a> Project<'a> {
         output(self.engine.docker().args(arguments))
     }
 
-    /// Takes everything away, with the volumes.
+    /// Removes everything, including the volumes.
     pub(super) fn remove(&self) -> anyhow::Result<()> {
         self.run(&[
             "--profile=demo",
@@ -134,9 +135,9 @@ impl<'a> Project<'a> {
         Ok(())
     }
 
-    /// Prints what the containers logged last.
+    /// Prints the last log lines of the containers.
     pub(super) fn show_logs(&self) {
-        // It failed already; that this fails too adds nothing.
+        // The test has failed already; an error here adds nothing.
         drop(self.compose().args(["ps", "--all"]).status());
         drop(self.compose().args(["logs", "--tail=30"]).status());
     }
@@ -158,7 +159,7 @@ impl<'a> Project<'a> {
         Ok(ids.into_iter().next().unwrap_or_default())
     }
 
-    /// What a node says of itself, asked from within its container: the operators' port is not published.
+    /// The status of a node, read from within its container because the admin port isn't published.
     pub(super) fn node(&self, container: &str) -> anyhow::Result<NodeStatus> {
         let ask = "exec 3<>/dev/tcp/127.0.0.1/9100; printf 'GET /status HTTP/1.0\\r\\n\\r\\n' >&3; cat <&3";
         let answer = self.docker(&["exec", container, "bash", "-c", ask])?;
@@ -179,7 +180,7 @@ impl<'a> Project<'a> {
             .collect()
     }
 
-    /// Waits until something holds of all nodes.
+    /// Waits until a condition holds for all nodes.
     pub(super) async fn until_nodes(
         &self,
         what: &str,

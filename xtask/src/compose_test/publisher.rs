@@ -1,5 +1,5 @@
-//! What a publisher and a developer do in a compose test: sign in, publish an API, subscribe, get a token. Through the
-//! published port, as a tool of theirs would. Called by `compose_test`.
+//! The actions of a publisher and a developer in a compose test: sign in, publish an API, subscribe, get a token.
+//! Through the published port, as their tools would. Called by `compose_test`.
 
 use std::path::{Path, PathBuf};
 
@@ -18,7 +18,7 @@ use crate::client::{self, Bearer, Channel};
 /// The control plane, as the machine that runs the engine reaches it.
 const URL: &str = "https://localhost:9443";
 
-/// Somebody who is signed in as `admin`.
+/// A client that is signed in as `admin`.
 pub(super) struct Publisher {
     channel: Channel,
     ca_cert: PathBuf,
@@ -45,7 +45,7 @@ impl Publisher {
         })
     }
 
-    /// Makes a plan of so many messages of the client in a minute; what is too many is dropped.
+    /// Creates a plan with a limit of client messages per minute; messages over it are dropped.
     pub(super) async fn plan_per_minute(&self, name: &str, messages: i64) -> anyhow::Result<()> {
         let limits = Limits {
             messages: Some(Allowance {
@@ -89,7 +89,7 @@ impl Publisher {
         Ok(created.into_inner())
     }
 
-    /// How many APIs there are by this name.
+    /// How many APIs have this name.
     pub(super) async fn count(&self, api: &Api) -> anyhow::Result<usize> {
         let request = ListApisRequest {
             filter: format!("api_name = {}", api.api_name),
@@ -101,7 +101,7 @@ impl Publisher {
         Ok(found.into_inner().apis.len())
     }
 
-    /// An access token of a new application that is subscribed under a plan.
+    /// Subscribes a new application under a plan and returns an access token of it.
     pub(super) async fn token(&self, api: &Api, plan: &str) -> anyhow::Result<String> {
         let mut applications = ApplicationServiceClient::new(self.channel.clone());
         let application = Application {

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-/// What was done so far.
+/// The finished steps.
 #[derive(Debug, Default)]
 pub(super) struct Report {
     rows: Vec<Row>,
@@ -12,14 +12,14 @@ pub(super) struct Report {
 struct Row {
     name: String,
     seconds: f32,
-    /// What was seen, beyond that it held.
+    /// Details of the result.
     seen: String,
 }
 
 // === impl Report ===
 
 impl Report {
-    /// Does a step and notes its time.
+    /// Runs a step and records its duration.
     pub(super) fn step<T>(
         &mut self,
         name: &str,
@@ -31,7 +31,7 @@ impl Report {
         Ok(done)
     }
 
-    /// Does a step that says what it saw, and notes its time.
+    /// Runs a step that returns details, and records its duration.
     pub(super) async fn check(
         &mut self,
         name: &str,
@@ -55,7 +55,7 @@ impl Report {
         });
     }
 
-    /// Prints all steps as a table, which docs/DEPLOYMENT.md can take as it is.
+    /// Prints all steps as a Markdown table.
     pub(super) fn print(&self) {
         println!("| step | seconds | seen |");
         println!("|---|---|---|");

@@ -1,5 +1,5 @@
-//! WebSocket clients of a compose test: single sessions that count what comes back, many that wait for their end, and a
-//! crowd that reconnects as real clients do. Called by `compose_test`.
+//! WebSocket clients of a compose test: single sessions that count echoes, sessions that wait for their close frame,
+//! and a crowd of clients that reconnect. Called by `compose_test`.
 
 use std::{
     sync::{
@@ -21,14 +21,14 @@ use tokio_tungstenite::{
     tungstenite::{Message, client::IntoClientRequest as _, http::header::AUTHORIZATION},
 };
 
-/// The gateways, as clients reach them: through the load balancer.
+/// The address of the gateways: the load balancer.
 pub(super) const GATEWAY: &str = "ws://localhost:9099";
 
 /// How long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+const DEADLINE: Duration = Duration::from_secs(10);
 
 /// How long a client of the crowd waits between two messages, and between two attempts to connect.
-const BEAT: Duration = Duration::from_millis(200);
+const INTERVAL: Duration = Duration::from_millis(200);
 
 /// One open session.
 pub(super) struct Session {
@@ -41,10 +41,10 @@ pub(super) struct Crowd {
     stop: Arc<AtomicBool>,
 }
 
-/// What one client of a crowd saw.
+/// What one client of a crowd observed.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Watched {
-    /// How often it connected anew.
+    /// How often it reconnected.
     pub(super) reconnected: usize,
     /// The longest time between two echoes.
     pub(super) longest_gap: Duration,
@@ -58,29 +58,29 @@ impl Session {
         let mut request = format!("{GATEWAY}{path}").into_client_request()?;
         let bearer = format!("Bearer {token}").parse()?;
         request.headers_mut().insert(AUTHORIZATION, bearer);
-        let (socket, _) = timeout(PATIENCE, tokio_tungstenite::connect_async(request))
+        let (socket, _) = timeout(DEADLINE, tokio_tungstenite::connect_async(request))
             .await
             .context("no answer to the handshake")??;
         Ok(Self { socket })
     }
 
-    /// Sees one message come back.
+    /// Sends a message and waits for its echo.
     pub(super) async fn echo(&mut self, text: &str) -> anyhow::Result<()> {
         self.socket.send(Message::text(text)).await?;
         loop {
-            let answer = timeout(PATIENCE, self.socket.next())
+            let answer = timeout(DEADLINE, self.socket.next())
                 .await
                 .context("no echo")?;
             match answer.context("the session ended")?? {
                 Message::Text(echoed) if echoed == text => return Ok(()),
                 Message::Ping(_) | Message::Pong(_) => {}
-                other => bail!("got {other} in the place of {text}"),
+                other => bail!("got {other} instead of {text}"),
             }
         }
     }
 
-    /// Sends so many messages and counts which of them come back. A ping, which never counts, stands behind them, and its
-    /// answer says that all were judged.
+    /// Sends messages and counts their echoes. A ping follows them, which never counts against a limit; once its pong
+    /// arrives, all messages have been passed or dropped.
     pub(super) async fn count_echoes(&mut self, messages: usize) -> anyhow::Result<usize> {
         for number in 0..messages {
             self.socket.feed(Message::text(number.to_string())).await?;
@@ -88,7 +88,7 @@ impl Session {
         self.socket.send(Message::Ping("all".into())).await?;
         let mut echoes = 0;
         loop {
-            let answer = timeout(PATIENCE, self.socket.next())
+            let answer = timeout(DEADLINE, self.socket.next())
                 .await
                 .context("no pong")?;
             match answer.context("the session ended")?? {
@@ -99,7 +99,7 @@ impl Session {
         }
     }
 
-    /// Waits for the end and says its close code; `None` where it ended without one.
+    /// Waits for the end and returns its close code; `None` if it ended without one.
     pub(super) async fn until_close(mut self) -> Option<u16> {
         let mut code = None;
         while let Some(Ok(message)) = self.socket.next().await {
@@ -114,7 +114,7 @@ impl Session {
 // === impl Crowd ===
 
 impl Crowd {
-    /// Connects so many clients.
+    /// Connects a number of clients.
     pub(super) async fn connect(clients: usize, path: &str, token: &str) -> anyhow::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let mut crowd = Self {
@@ -131,7 +131,7 @@ impl Crowd {
         Ok(crowd)
     }
 
-    /// Ends all clients and says the worst that any of them saw, and how often they reconnected together.
+    /// Stops all clients. Returns the longest gap of any of them and the number of all reconnects.
     pub(super) async fn stop(mut self) -> anyhow::Result<Watched> {
         self.stop.store(true, Ordering::Relaxed);
         let mut all = Watched::default();
@@ -144,7 +144,7 @@ impl Crowd {
     }
 }
 
-/// Echoes, and connects anew when the session ends.
+/// Echoes, and reconnects when the session ends.
 async fn stay(mut session: Session, path: &str, token: &str, stop: &AtomicBool) -> Watched {
     let mut seen = Watched::default();
     let mut last = Instant::now();
@@ -153,11 +153,11 @@ async fn stay(mut session: Session, path: &str, token: &str, stop: &AtomicBool) 
             let now = Instant::now();
             seen.longest_gap = seen.longest_gap.max(now - last);
             last = now;
-            // It stops on an echo only: who cannot reconnect keeps the test waiting, and its gap grows.
+            // It only stops after an echo: a client that can't reconnect keeps the test waiting, and its gap grows.
             if stop.load(Ordering::Relaxed) {
                 return seen;
             }
-            sleep(BEAT).await;
+            sleep(INTERVAL).await;
             continue;
         }
         while last.elapsed() < Duration::from_secs(120) {
@@ -166,7 +166,7 @@ async fn stay(mut session: Session, path: &str, token: &str, stop: &AtomicBool) 
                 session = opened;
                 break;
             }
-            sleep(BEAT).await;
+            sleep(INTERVAL).await;
         }
         if last.elapsed() >= Duration::from_secs(120) {
             seen.longest_gap = last.elapsed();

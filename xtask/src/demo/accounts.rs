@@ -1,5 +1,5 @@
-//! The demo's people: an account for each role, made through the admin API at the first start, with passwords of their
-//! own that are kept in the data directory. Idempotent.
+//! The demo's users: an account for each role, created through the admin API at the first start, with random passwords
+//! that are saved in the data directory. Idempotent.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ use super::{
 };
 use crate::client::{self, Bearer, Channel};
 
-/// Somebody who can sign in.
+/// An account that can sign in.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Account {
     pub(crate) username: String,
@@ -25,7 +25,7 @@ pub(crate) struct Account {
     pub(crate) roles: Vec<&'static str>,
 }
 
-/// Whoever publishes at once must be a creator too: only creators create.
+/// The publisher is also a creator, because publishers can't create APIs.
 const PEOPLE: [(&str, &[Role]); 3] = [
     ("creator", &[Role::Creator]),
     ("publisher", &[Role::Creator, Role::Publisher]),
@@ -52,7 +52,7 @@ pub(crate) async fn sign_in(site: &Site) -> anyhow::Result<Channel> {
     client::connect(url, ca_cert, Bearer::new(&session.into_inner().token)?).await
 }
 
-/// Makes an account for each role, or finds it again; the first admin's is the last.
+/// Creates or finds an account for each role; the first admin's is the last.
 pub(crate) async fn make(
     site: &Site,
     secrets: &Secrets,
@@ -67,7 +67,7 @@ pub(crate) async fn make(
             None => random_password()?,
         };
         let was_kept = kept.contains_key(username);
-        // Kept first: a password that nobody knows would be of no use.
+        // Saved first: an account whose password is lost would be useless.
         kept.insert(username.to_owned(), password.clone());
         secrets.write(FILE, &kept)?;
         let user = User {

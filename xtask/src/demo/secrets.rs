@@ -1,5 +1,5 @@
-//! What is shown once and must be known again at the next run: passwords and client secrets of the demo, in files that
-//! their owner alone can read. Called by `demo` and `up`.
+//! Passwords and client secrets of the demo, which are shown only once and needed at the next run: in files that only
+//! their owner can read. Called by `demo` and `up`.
 
 use std::{
     fs,
@@ -27,19 +27,19 @@ impl Secrets {
         }
     }
 
-    /// What an earlier run kept, if it did.
+    /// Reads what an earlier run saved, if it did.
     pub(super) fn read<T: DeserializeOwned>(&self, file: &str) -> Option<T> {
         serde_json::from_str(&fs::read_to_string(self.folder.join(file)).ok()?).ok()
     }
 
-    /// Keeps what the next run must know.
+    /// Saves a value for the next run.
     pub(super) fn write(&self, file: &str, value: &impl Serialize) -> anyhow::Result<()> {
         let text = serde_json::to_string_pretty(value)?;
         write_secret(&self.folder.join(file), &text)
     }
 }
 
-/// A password that nobody guesses.
+/// A random password.
 pub(crate) fn random_password() -> anyhow::Result<String> {
     let mut bytes = [0_u8; 16];
     fs::File::open("/dev/urandom")
@@ -48,8 +48,8 @@ pub(crate) fn random_password() -> anyhow::Result<String> {
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// Writes a line that only the owner of the file can read, whole or not at all: nobody could sign in any more with half
-/// of a password.
+/// Writes a line to a file that only its owner can read, atomically: with half a password nobody could sign in any
+/// more.
 pub(crate) fn write_secret(path: &Path, text: &str) -> anyhow::Result<()> {
     let beside = path.with_extension("writing");
     let mut options = fs::OpenOptions::new();

@@ -1,5 +1,5 @@
 //! Creates the demo through the admin API: the tutorial's API, an application under Gold and one under Unlimited.
-//! Idempotent: what is there already is found again, so a second `up` changes nothing but what must change.
+//! Idempotent: a second `up` finds what exists and changes only what has to change.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ use tokio_tungstenite::tungstenite::{
 use super::{Site, secrets::Secrets};
 use crate::client::{self, Channel};
 
-/// What somebody needs to try the demo.
+/// What is needed to try the demo.
 #[derive(Debug)]
 pub(crate) struct Demo {
     /// A token of the application under Gold.
@@ -34,10 +34,10 @@ pub(crate) struct Demo {
     pub(crate) unlimited_token: String,
 }
 
-/// What the next run must know: secrets are shown once.
+/// What the next run has to know, because secrets are shown only once.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
-struct Kept {
+struct SavedKeys {
     gold: Key,
     unlimited: Key,
 }
@@ -56,18 +56,18 @@ const VERSION: &str = "1.0";
 /// The path of the demo's API at a gateway.
 pub(crate) const PATH: &str = "/echowebsocket/1.0";
 
-/// The file of what the next run must know.
+/// The file for the next run.
 pub(crate) const FILE: &str = "demo.json";
 
 const ENVIRONMENT: &str = "environments/default";
 
-/// What the demo's API offers.
+/// The plans of the demo's API.
 const PLANS: [&str; 3] = ["plans/Unlimited", "plans/Gold", "plans/Silver"];
 
 /// How many revisions an API may have.
 const REVISIONS_MAX: usize = 5;
 
-/// What a gateway answers by itself before it has heard of the demo.
+/// The gateway's own responses before it has the demo's configuration.
 const MAY_BE_ITS_OWN: [StatusCode; 4] = [
     StatusCode::UNAUTHORIZED,
     StatusCode::FORBIDDEN,
@@ -75,10 +75,10 @@ const MAY_BE_ITS_OWN: [StatusCode; 4] = [
     StatusCode::SERVICE_UNAVAILABLE,
 ];
 
-/// How long the data planes may take to serve what was just deployed.
+/// How long the data planes may take to serve a new deployment.
 const SERVED: Duration = Duration::from_secs(20);
 
-/// Creates the demo, or finds it again, and waits until every gateway serves it.
+/// Creates the demo or finds it, and waits until every gateway serves it.
 pub(crate) async fn demo(
     site: &Site,
     secrets: &Secrets,
@@ -86,17 +86,20 @@ pub(crate) async fn demo(
 ) -> anyhow::Result<Demo> {
     eprintln!("seeding the demo");
     let api = publish(channel, &site.backend).await?;
-    let mut kept: Kept = secrets.read(FILE).unwrap_or_default();
-    for (plan, key) in [("Gold", &mut kept.gold), ("Unlimited", &mut kept.unlimited)] {
+    let mut saved: SavedKeys = secrets.read(FILE).unwrap_or_default();
+    for (plan, key) in [
+        ("Gold", &mut saved.gold),
+        ("Unlimited", &mut saved.unlimited),
+    ] {
         *key = subscribe(channel, &api, plan, key).await?;
     }
-    secrets.write(FILE, &kept)?;
+    secrets.write(FILE, &saved)?;
 
     let (url, ca_cert) = (&site.control_plane, &site.ca_cert);
     let token =
         async |key: &Key| client::token(url, ca_cert, &key.client_id, &key.client_secret).await;
-    let gold_token = token(&kept.gold).await?;
-    let unlimited_token = token(&kept.unlimited).await?;
+    let gold_token = token(&saved.gold).await?;
+    let unlimited_token = token(&saved.unlimited).await?;
     for gateway in &site.gateways {
         served(&format!("{gateway}{PATH}"), &gold_token, site.echoes).await?;
     }
@@ -131,7 +134,7 @@ async fn publish(channel: &Channel, backend: &str) -> anyhow::Result<Api> {
         };
         return Ok(apis.create_api(request).await?.into_inner());
     };
-    // The tutorial makes the same API by hand, with fewer plans.
+    // The tutorial creates the same API, with fewer plans.
     let lacking = PLANS
         .iter()
         .filter(|plan| !api.plans.iter().any(|has| has == *plan));
@@ -162,7 +165,7 @@ async fn update(
     Ok(apis.update_api(request).await?.into_inner())
 }
 
-/// Brings a changed working copy to the gateways.
+/// Deploys a changed working copy to the gateways.
 async fn redeploy(apis: &mut ApiServiceClient<Channel>, api: Api) -> anyhow::Result<Api> {
     let api = update(apis, api, "production_endpoint").await?;
     let parent = api.name.clone();
@@ -192,8 +195,8 @@ async fn redeploy(apis: &mut ApiServiceClient<Channel>, api: Api) -> anyhow::Res
     Ok(api)
 }
 
-/// An application that is subscribed to the API under the plan, and a key of it whose secret is known.
-async fn subscribe(channel: &Channel, api: &Api, plan: &str, kept: &Key) -> anyhow::Result<Key> {
+/// Finds or creates an application that is subscribed to the API under the plan, and a key of it whose secret is known.
+async fn subscribe(channel: &Channel, api: &Api, plan: &str, saved: &Key) -> anyhow::Result<Key> {
     let mut applications = ApplicationServiceClient::new(channel.clone());
     let display_name = format!("Demo {plan}");
     let request = ListApplicationsRequest {
@@ -249,8 +252,8 @@ async fn subscribe(channel: &Channel, api: &Api, plan: &str, kept: &Key) -> anyh
         .await?
         .into_inner()
         .application_keys;
-    if keys.iter().any(|key| key.client_id == kept.client_id) {
-        return Ok(kept.clone());
+    if keys.iter().any(|key| key.client_id == saved.client_id) {
+        return Ok(saved.clone());
     }
     let request = CreateApplicationKeyRequest {
         parent: application.name,
@@ -288,14 +291,14 @@ async fn served(url: &str, token: &str, echoes: bool) -> anyhow::Result<()> {
     )))
 }
 
-/// Sees an echo; of a backend that is not ours, sees that the gateway asked it.
+/// Waits for an echo. With another backend, checks that the gateway has connected to it.
 async fn echo(url: &str, token: &str, echoes: bool) -> anyhow::Result<()> {
     let mut request = url.into_client_request()?;
     let bearer = format!("Bearer {token}").parse()?;
     request.headers_mut().insert(AUTHORIZATION, bearer);
     let mut socket = match tokio_tungstenite::connect_async(request).await {
         Ok((socket, _)) => socket,
-        // The gateway's own refusals of an API or a token that it does not know yet are others.
+        // The gateway's own refusals of an unknown API or token have other statuses.
         Err(Error::Http(answer)) if !echoes && !MAY_BE_ITS_OWN.contains(&answer.status()) => {
             return Ok(());
         }

@@ -1,6 +1,6 @@
-//! The Docker engine and Compose v2. What the machine lacks is installed from the system's packages, where that may be
-//! done unasked: the engine by `apt-get`, Compose and buildx as single files out of a newer Debian release, because
-//! Debian 12 has only the first Compose. Called by `compose_test` and `dist`.
+//! The Docker engine and Compose v2. Missing parts are installed from the system's packages if the user is root: the
+//! engine by `apt-get`, Compose and buildx as single files from a newer Debian release, because Debian 12 only has
+//! Compose v1. Called by `compose_test` and `dist`.
 
 use std::{
     fs,
@@ -16,28 +16,28 @@ use crate::workspace::{has, step, target};
 /// A Docker engine that answers.
 #[derive(Debug)]
 pub(crate) struct Engine {
-    /// The folder with the plugins that were brought, where some were.
+    /// The folder with the downloaded plugins, if there are any.
     plugins: Option<PathBuf>,
-    /// The engine, where it was started here; it ends with the test.
+    /// The engine, if it was started here; it's stopped with the test.
     daemon: Option<Child>,
 }
 
 /// The Debian release whose packages have Compose v2.
 const NEWER_RELEASE: &str = "trixie";
 
-/// The packages of the plugins, and what they are called in `cli-plugins`.
+/// The packages of the plugins, which are also their names in `cli-plugins`.
 const PLUGINS: [&str; 2] = ["docker-compose", "docker-buildx"];
 
 /// How long a started engine may take to answer.
 const START: Duration = Duration::from_secs(60);
 
-/// How often it is asked meanwhile.
-const ASK: Duration = Duration::from_millis(200);
+/// How often it's polled.
+const POLL: Duration = Duration::from_millis(200);
 
 // === impl Engine ===
 
 impl Engine {
-    /// The machine's engine, or one that is installed and started; where that may not be done, why.
+    /// The machine's engine, or one that is installed and started here. The inner error says why that isn't possible.
     pub(crate) fn find_or_install() -> anyhow::Result<Result<Self, String>> {
         let mut engine = Self {
             plugins: None,
@@ -66,7 +66,7 @@ impl Engine {
                         .to_owned(),
                 ));
             }
-            engine.bring_plugins()?;
+            engine.download_plugins()?;
             ensure!(
                 engine.has_plugin("compose"),
                 "the plugin for Compose was installed, but `docker compose version` fails"
@@ -113,13 +113,13 @@ impl Engine {
                 START.as_secs(),
                 path.display()
             );
-            std::thread::sleep(ASK);
+            std::thread::sleep(POLL);
         }
         Ok(())
     }
 
-    /// Compose and buildx as files below `target/`; nothing of the system changes.
-    fn bring_plugins(&mut self) -> anyhow::Result<()> {
+    /// Puts Compose and buildx below `target/`; the system isn't changed.
+    fn download_plugins(&mut self) -> anyhow::Result<()> {
         let folder = folder()?;
         let (lists, cache, packages) = (
             folder.join("apt-lists"),
@@ -182,14 +182,14 @@ impl Drop for Engine {
             .ok()
             .and_then(rustix::process::Pid::from_raw);
         if let Some(pid) = pid {
-            // It stops its containers by itself. Where it is gone already, there is nothing to stop.
+            // It stops its containers itself. If it has exited already, there is nothing to stop.
             let _gone = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
         }
         drop(daemon.wait());
     }
 }
 
-/// Installs packages of the system.
+/// Installs system packages.
 pub(crate) fn install(packages: &[&str]) -> anyhow::Result<()> {
     step(
         "package lists: apt-get update",

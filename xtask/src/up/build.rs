@@ -1,4 +1,4 @@
-//! Builds both planes and says where the programs are. Cargo shows its own progress.
+//! Builds both planes and finds their programs. Cargo prints its own progress.
 
 use std::{
     io::{BufRead as _, BufReader},
@@ -20,7 +20,7 @@ pub(crate) struct Binaries {
     pub(crate) data_plane: PathBuf,
 }
 
-/// Builds the planes, or finds what was built last.
+/// Builds the planes, or finds the last build.
 pub(crate) fn binaries(release: bool, no_build: bool) -> anyhow::Result<Binaries> {
     if no_build {
         return built(release);
@@ -37,7 +37,7 @@ pub(crate) fn binaries(release: bool, no_build: bool) -> anyhow::Result<Binaries
         .spawn()
         .context("cannot start cargo")?;
     let stdout = child.stdout.take().expect("stdout was piped");
-    // Cargo knows where it put the programs; the target directory may be set in many ways.
+    // Cargo reports where the programs are, because the target directory can be set in several ways.
     let mut found = [None, None];
     for line in BufReader::new(stdout).lines() {
         let Ok(message) = serde_json::from_str::<serde_json::Value>(&line?) else {
@@ -52,7 +52,7 @@ pub(crate) fn binaries(release: bool, no_build: bool) -> anyhow::Result<Binaries
             }
         }
     }
-    let status = child.wait().context("cargo was lost")?;
+    let status = child.wait().context("cannot wait for cargo")?;
     let ([Some(control_plane), Some(data_plane)], true) = (found, status.success()) else {
         bail!("the build failed ({status}); see above");
     };

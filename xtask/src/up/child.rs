@@ -1,4 +1,4 @@
-//! A process that `up` started: its log, its last words, its end.
+//! A process that `up` started: its log, its exit, and the error about that.
 
 use std::{
     collections::VecDeque,
@@ -22,12 +22,12 @@ use tokio::{
 use crate::leash;
 
 /// How many of its last lines are shown when a process dies.
-const LAST_WORDS: usize = 15;
+const TAIL_LINES: usize = 15;
 
-/// How long a process may take to stop by itself: a data plane says goodbye to its sessions meanwhile.
+/// How long a process may take to stop: a data plane drains its sessions meanwhile.
 const GRACE: Duration = Duration::from_secs(15);
 
-/// How long the log of a dead process is waited for.
+/// How long to wait for the log of a process that has exited.
 const LOG_END: Duration = Duration::from_secs(1);
 
 /// A running process. Dropping it kills the process.
@@ -43,14 +43,14 @@ pub(super) struct Child {
 struct Log {
     path: PathBuf,
     written: Mutex<(File, VecDeque<String>)>,
-    /// The name before each line on stderr, where lines go there too.
+    /// The prefix of each line on stderr, if lines are copied there.
     prefix: Option<String>,
 }
 
 // === impl Child ===
 
 impl Child {
-    /// Starts a program that ends with us, whatever happens to us. Its output goes to `<logs>/<name>.log`.
+    /// Starts a program that ends when this process does, even if it's killed. Its output goes to `<logs>/<name>.log`.
     pub(super) fn spawn(
         name: &str,
         program: &Path,
@@ -72,7 +72,7 @@ impl Child {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            // Ctrl-C in a terminal reaches a whole process group; we stop them ourselves, in order.
+            // Ctrl-C in a terminal signals the whole process group, but the processes must stop in order.
             .process_group(0)
             .kill_on_drop(true)
             .spawn()
@@ -82,7 +82,7 @@ impl Child {
         let written = Arc::clone(&log);
         #[expect(
             clippy::disallowed_methods,
-            reason = "ends with the process it reads; joined in `last_words`"
+            reason = "ends with the process it reads; joined in `exit_error`"
         )]
         let reader = tokio::spawn(async move {
             tokio::join!(written.copy(out), written.copy(err));
@@ -95,16 +95,16 @@ impl Child {
         })
     }
 
-    /// Waits until the process has ended, then tells of it as an error.
+    /// Waits until the process exits, and returns an error with its last log lines.
     pub(super) async fn death(&mut self) -> anyhow::Error {
         match self.process.wait().await {
-            Ok(status) => self.obituary(status).await,
+            Ok(status) => self.exit_error(status).await,
             Err(error) => anyhow::Error::new(error).context(format!("{} was lost", self.name)),
         }
     }
 
-    async fn obituary(&mut self, status: ExitStatus) -> anyhow::Error {
-        // The pipe may hold the last lines still; a grandchild may hold the pipe.
+    async fn exit_error(&mut self, status: ExitStatus) -> anyhow::Error {
+        // The last lines may still be in the pipe, and a grandchild may hold the pipe open.
         let _ = timeout(LOG_END, &mut self.reader).await;
         let written = self.log.written.lock().expect("no reader panics");
         let lines: Vec<_> = written.1.iter().map(|line| format!("  {line}\n")).collect();
@@ -119,7 +119,7 @@ impl Child {
     fn signal(&self, signal: rustix::process::Signal) {
         let pid = self.process.id().and_then(|id| i32::try_from(id).ok());
         if let Some(pid) = pid.and_then(rustix::process::Pid::from_raw) {
-            // It may have ended meanwhile; then there is nothing to stop.
+            // It may have exited meanwhile; then there is nothing to stop.
             let _ = rustix::process::kill_process(pid, signal);
         }
     }
@@ -135,9 +135,9 @@ impl Log {
                 eprintln!("{prefix}: {line}");
             }
             let mut written = self.written.lock().expect("no reader panics");
-            // A full disk must not stop the process; its last words are kept in memory.
+            // A full disk must not stop the process; the last lines are kept in memory.
             let _ = writeln!(written.0, "{line}");
-            if written.1.len() == LAST_WORDS {
+            if written.1.len() == TAIL_LINES {
                 written.1.pop_front();
             }
             written.1.push_back(line);
@@ -145,7 +145,7 @@ impl Log {
     }
 }
 
-/// Waits for the first process to end, and tells of it as an error. Pending for ever when there is none.
+/// Waits for the first process to exit, and returns an error about it. Pending forever if there is none.
 pub(super) async fn first_death(children: &mut [Child]) -> anyhow::Error {
     if children.is_empty() {
         std::future::pending::<()>().await;
@@ -157,7 +157,7 @@ pub(super) async fn first_death(children: &mut [Child]) -> anyhow::Error {
     select_all(deaths).await.0
 }
 
-/// Stops every process, the one that was started last first, and waits for each; kills what does not stop.
+/// Stops all processes in reverse order of their start, and waits for each; kills those that don't stop.
 pub(super) async fn stop_all(children: &mut Vec<Child>) {
     while let Some(mut child) = children.pop() {
         child.signal(rustix::process::Signal::TERM);

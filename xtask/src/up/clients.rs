@@ -1,4 +1,4 @@
-//! Tells the control plane where clients reach the gateways that `up` started.
+//! Sets the client URLs of the environment to the gateways that `up` started.
 
 use tidegate_proto::admin::v1::{
     GetEnvironmentRequest, UpdateEnvironmentRequest, gateway_service_client::GatewayServiceClient,
@@ -7,8 +7,8 @@ use tidegate_proto::admin::v1::{
 use super::stack::Stack;
 use crate::client::Channel;
 
-/// Tells where clients reach the first gateway: the portals show it, and connect. An environment that somebody has given
-/// addresses beyond this machine keeps them.
+/// Sets the client URLs to the first gateway; the portals show them and connect to them. An environment whose URLs
+/// aren't on this machine keeps them.
 pub(super) async fn tell_addresses(stack: &Stack, channel: &Channel) -> anyhow::Result<()> {
     let Some(node) = stack.nodes.first() else {
         return Ok(());

@@ -1,4 +1,4 @@
-//! What `up` keeps between two runs, and where. Secrets are readable by their owner only.
+//! The data directory of `up`, which it keeps between two runs. Secrets are readable by their owner only.
 
 use std::{
     fs,
@@ -18,7 +18,7 @@ use crate::demo::{
 #[derive(Debug)]
 pub(super) struct Files {
     root: PathBuf,
-    /// Held for as long as this `up` runs: another one would empty our folders and overwrite our logs.
+    /// Held while this `up` runs: another one would empty the folders and overwrite the logs.
     _lock: fs::File,
 }
 
@@ -33,7 +33,7 @@ const LOCK: &str = "lock";
 // === impl Files ===
 
 impl Files {
-    /// Opens the data directory, made if it is missing, emptied of what an earlier run kept if `fresh`.
+    /// Opens the data directory. Creates it if it's missing, and deletes an earlier run's files if `fresh`.
     pub(super) fn open(folder: &Path, fresh: bool) -> anyhow::Result<Self> {
         let within = |what: &str| format!("cannot {what} the data directory {}", folder.display());
         let mut private = fs::DirBuilder::new();
@@ -68,7 +68,7 @@ impl Files {
         self.root.join(format!("{DATA_PLANE}{node}"))
     }
 
-    /// The ready file of a process, gone until that process writes it.
+    /// The path of a process's ready file, after removing an old one.
     pub(super) fn ready(&self, process: &str) -> anyhow::Result<PathBuf> {
         let path = self.root.join(RUN).join(format!("{process}.json"));
         match fs::remove_file(&path) {
@@ -79,7 +79,7 @@ impl Files {
         }
     }
 
-    /// The first admin's password, made at the first start.
+    /// The first admin's password, created at the first start.
     pub(super) fn password(&self) -> anyhow::Result<String> {
         let path = self.root.join(PASSWORD);
         match fs::read_to_string(&path) {
@@ -91,7 +91,7 @@ impl Files {
         Ok(password)
     }
 
-    /// The folder of a Redis of our own.
+    /// The folder of a private Redis.
     pub(super) fn redis(&self) -> anyhow::Result<PathBuf> {
         let folder = self.root.join(REDIS);
         let made = fs::DirBuilder::new()
@@ -102,20 +102,20 @@ impl Files {
         Ok(folder)
     }
 
-    /// Keeps that Redis's configuration.
-    pub(super) fn keep_redis(&self, configuration: &str) -> anyhow::Result<PathBuf> {
+    /// Writes the configuration of the private Redis.
+    pub(super) fn write_redis_configuration(&self, configuration: &str) -> anyhow::Result<PathBuf> {
         let path = self.root.join(REDIS).join("redis.conf");
         write_secret(&path, configuration)?;
         Ok(path)
     }
 
-    /// What the demo keeps.
+    /// The secrets of the demo.
     pub(super) fn secrets(&self) -> Secrets {
         Secrets::in_folder(&self.root)
     }
 }
 
-/// Takes the data directory for this `up` alone. The lock goes with the process, whatever ends it.
+/// Locks the data directory for this `up`. The lock is released when the process exits.
 fn lock(root: &Path) -> anyhow::Result<fs::File> {
     let path = root.join(LOCK);
     let file = fs::OpenOptions::new()
@@ -137,7 +137,7 @@ fn lock(root: &Path) -> anyhow::Result<fs::File> {
     }
 }
 
-/// Removes what `up` itself made and nothing else: somebody may have named a folder with more in it.
+/// Removes only what `up` created: the folder may contain other files.
 fn forget(root: &Path) -> std::io::Result<()> {
     for entry in fs::read_dir(root)? {
         let entry = entry?;

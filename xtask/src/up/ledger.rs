@@ -1,5 +1,5 @@
-//! The Redis in which the data planes of an `up` share their quotas: somebody's, or a redis-server of our own that lives
-//! and dies with the rest.
+//! The Redis in which the data planes of an `up` share their quotas: an existing one, or a private redis-server that
+//! starts and stops with the other processes.
 
 use std::{net::TcpStream as StdStream, path::PathBuf, str::FromStr};
 
@@ -12,25 +12,25 @@ use crate::{
     redis::{self, Reply},
 };
 
-/// What `--redis` says.
+/// The value of `--redis`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Redis {
     /// Start one.
     Auto,
-    /// One that runs already; the data planes judge its URL.
+    /// An existing one; the data planes validate its URL.
     Url(String),
 }
 
-/// A Redis to share quotas in.
+/// The Redis that shares the quotas.
 #[derive(Debug)]
 pub(super) struct Shared {
-    /// Where it is, with the password.
+    /// Its URL, with the password.
     pub(super) url: String,
-    /// What is to be started for it.
+    /// The server to start, if any.
     pub(super) own: Option<Own>,
 }
 
-/// A redis-server that is to be started.
+/// A redis-server to start.
 #[derive(Debug)]
 pub(super) struct Own {
     pub(super) program: PathBuf,
@@ -55,17 +55,17 @@ impl FromStr for Redis {
 }
 
 impl Redis {
-    /// Finds what is needed, before anything is built or started.
+    /// Checks the requirements before anything is built or started.
     pub(super) fn prepare(&self, files: &Files) -> anyhow::Result<Shared> {
         let url = match self {
             Self::Url(url) => url.clone(),
             Self::Auto => return own(files),
         };
-        // A gateway would go on without it, and say so in its log only.
+        // A gateway would continue without it, and only log a warning.
         let hosts = hosts(&url);
         ensure!(
             hosts.iter().any(|host| StdStream::connect(host).is_ok()),
-            "nobody listens at {} (`--redis`): start a Redis there, or let `--redis auto` start one",
+            "nothing listens at {} (`--redis`): start a Redis there, or let `--redis auto` start one",
             hosts.join(", ")
         );
         Ok(Shared { url, own: None })
@@ -83,7 +83,7 @@ fn hosts(url: &str) -> Vec<String> {
     let authority = rest.split(['/', '?']).next().unwrap_or_default();
     let hosts = authority.rsplit('@').next().unwrap_or_default().split(',');
     let with_port = |host: &str| {
-        // The last part of an IPv6 address is no port.
+        // The last part of an IPv6 address isn't a port.
         let name = host.rsplit(']').next().unwrap_or_default();
         if name.contains(':') {
             host.to_owned()
@@ -100,8 +100,8 @@ fn own(files: &Files) -> anyhow::Result<Shared> {
     let (folder, password) = (files.redis()?, random_password()?);
     let mut settings = redis::settings(&folder, port);
     settings.push(("requirepass".to_owned(), password.clone()));
-    // Not on the command line, where every user of the machine could read the password.
-    let configuration = files.keep_redis(&redis::configuration(&settings))?;
+    // Not on the command line, where all users of the machine could read the password.
+    let configuration = files.write_redis_configuration(&redis::configuration(&settings))?;
     Ok(Shared {
         url: format!("redis://:{password}@127.0.0.1:{port}"),
         own: Some(Own {
@@ -114,7 +114,7 @@ fn own(files: &Files) -> anyhow::Result<Shared> {
 }
 
 impl Own {
-    /// Whether it answers, and to its own password: another server on its port does not.
+    /// Whether it answers with its own password: another server on the same port doesn't.
     pub(super) async fn answers(&self) -> bool {
         let Ok(stream) = TcpStream::connect(("127.0.0.1", self.port)).await else {
             return false;

@@ -1,4 +1,4 @@
-//! Which ports a stack listens on, checked before anything is built: a taken port is an error that names it.
+//! The ports of a stack, checked before anything is built: a port in use is an error that names it.
 
 use std::{
     net::{Ipv4Addr, SocketAddr, TcpListener},
@@ -16,7 +16,7 @@ pub enum Choice {
     Auto,
 }
 
-/// The ports of a stack; 0 lets the process take a free one.
+/// The ports of a stack; 0 lets the process choose a free one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Ports {
     pub(super) management: u16,
@@ -33,7 +33,7 @@ pub(super) struct NodePorts {
     pub(super) admin: u16,
 }
 
-/// The distance between the ports of two data planes; 1 would put the second `ws://` door on the first admin port.
+/// The distance between the ports of two data planes; with 1, the second `ws://` port would be the first admin port.
 const STEP: u16 = 100;
 
 // === impl Ports ===
@@ -95,7 +95,7 @@ impl Ports {
         for (what, port) in named {
             if let Err(error) = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port))) {
                 bail!(
-                    "port {port}, for {what}, cannot be used: {error}; stop what holds it, or use `--ports auto`"
+                    "port {port}, for {what}, cannot be used: {error}; stop the process that uses it, or use `--ports auto`"
                 );
             }
         }
@@ -103,7 +103,7 @@ impl Ports {
     }
 }
 
-/// A free port below those that the system hands out by itself: nobody takes it by chance before it is used.
+/// A free port below the ephemeral range, so that no other process gets it by chance before it's used.
 #[must_use]
 pub fn free_port() -> Option<u16> {
     let now = SystemTime::now()
@@ -125,7 +125,7 @@ mod tests {
     use super::{NodePorts, Ports};
 
     #[test]
-    fn no_two_doors_of_the_largest_stack_share_a_port() {
+    fn no_two_listeners_of_the_largest_stack_share_a_port() {
         let ports = Ports::fixed(9, true);
         let mut all = vec![ports.management, ports.discovery, ports.backend.unwrap()];
         for NodePorts { ws, wss, admin } in ports.nodes {

@@ -1,4 +1,4 @@
-//! Says where everything is: to people, with lines to paste, or to programs, as one line of JSON.
+//! Prints all addresses: as text with commands to paste, or as one line of JSON for programs.
 
 use std::io::Write as _;
 
@@ -58,7 +58,7 @@ pub(super) fn json(stack: &Stack, people: &[Account], demo: Option<&Demo>) -> an
     Ok(stdout.flush()?)
 }
 
-/// A page for a terminal.
+/// The report for a terminal.
 pub(super) fn people(stack: &Stack, people: &[Account], demo: Option<&Demo>, files: &Files) {
     println!();
     println!("Tidegate is up.");

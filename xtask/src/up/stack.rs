@@ -25,23 +25,23 @@ use super::{
 };
 use crate::demo::Site;
 
-/// How long a process may take to be ready; a debug build makes its first keys slowly.
+/// How long a process may take to become ready; a debug build takes long to create its first keys.
 const READY: Duration = Duration::from_secs(60);
 
-/// How often what we wait for is looked at.
+/// How often conditions are polled.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// Where a demo token is good for: long enough to come back to a terminal the next morning.
+/// The lifetime of a demo token: long enough for the next morning.
 const TOKEN_SECONDS: u32 = 24 * 3600;
 
-/// What is needed to start a stack.
+/// Starts a stack.
 pub(super) struct Starter<'a> {
     pub(super) files: &'a Files,
     pub(super) ports: &'a Ports,
     pub(super) binaries: &'a Binaries,
-    /// A backend that runs already.
+    /// An existing backend.
     pub(super) backend: Option<&'a str>,
-    /// Where the data planes share their quotas.
+    /// The Redis in which the data planes share their quotas.
     pub(super) redis: Option<&'a Shared>,
     pub(super) logs_to_stderr: bool,
 }
@@ -53,7 +53,7 @@ pub(super) struct Stack {
     pub(super) nodes: Vec<Node>,
     /// The URL of the backend behind the demo.
     pub(super) backend: Option<String>,
-    /// Whether that backend is the demo's echo.
+    /// Whether that backend is the demo's echo server.
     pub(super) own_backend: bool,
     /// The URL of the Redis in which quotas are shared.
     pub(super) redis: Option<String>,
@@ -82,7 +82,7 @@ pub(super) struct Node {
 // === impl Stack ===
 
 impl Stack {
-    /// What the demo needs to know of it.
+    /// What the demo needs to know about the stack.
     pub(super) fn site(&self) -> Site {
         Site {
             control_plane: self.admin_url(),
@@ -99,7 +99,7 @@ impl Stack {
         format!("https://{}", self.control_plane.management)
     }
 
-    /// The address of a portal, by the name that is in the certificate and in the tokens.
+    /// The URL of a portal, with the host name that is in the certificate and in the tokens.
     pub(super) fn portal(&self, name: &str) -> String {
         format!(
             "https://localhost:{}/{name}",
@@ -111,7 +111,7 @@ impl Stack {
 // === impl Node ===
 
 impl Node {
-    /// Where clients reach it without TLS.
+    /// Its `ws://` URL.
     pub(super) fn url(&self) -> String {
         format!("ws://{}", self.ws)
     }
@@ -120,7 +120,7 @@ impl Node {
 // === impl Starter ===
 
 impl Starter<'_> {
-    /// Starts everything. What was started is in `children` even if this fails.
+    /// Starts everything. Processes that were started are in `children`, even on an error.
     pub(super) async fn start(&self, children: &mut Vec<Child>) -> anyhow::Result<Stack> {
         let password = self.files.password()?;
         let backend = match self.ports.backend {
@@ -154,7 +154,7 @@ impl Starter<'_> {
         })
     }
 
-    /// Starts a Redis of our own, if there is to be one.
+    /// Starts a private Redis, if one was asked for.
     async fn redis(&self, children: &mut Vec<Child>) -> anyhow::Result<()> {
         let Some(own) = self.redis.and_then(|redis| redis.own.as_ref()) else {
             return Ok(());
@@ -198,7 +198,7 @@ impl Starter<'_> {
                 "oauth.token_lifetime_seconds",
                 TOKEN_SECONDS.to_string(),
             );
-            // Not on the command line, where every user of the machine could read it. A password is taken as written.
+            // Not on the command line, where all users of the machine could read it.
             command.env("TIDEGATE_ADMIN__PASSWORD", password);
         })?;
         self.started(name, &ready, children).await
@@ -243,7 +243,7 @@ impl Starter<'_> {
             let token = quoted(&control_plane.join_token_file);
             set(command, "control_plane.join_token_file", token);
             if let Some(redis) = self.redis {
-                // There may be a password in it.
+                // It may contain a password.
                 command.env("TIDEGATE_LEDGER__URL", quoted_text(&redis.url));
             }
         })?;
@@ -308,11 +308,11 @@ impl Starter<'_> {
         let text = fs::read_to_string(ready)
             .with_context(|| format!("cannot read {}", ready.display()))?;
         eprintln!("started {name} ({:.1} s)", began.elapsed().as_secs_f32());
-        serde_json::from_str(&text).with_context(|| format!("{} says {text}", ready.display()))
+        serde_json::from_str(&text).with_context(|| format!("{} contains {text}", ready.display()))
     }
 }
 
-/// Waits for a condition; fails when a process dies or the time is over.
+/// Waits for a condition; fails if a process exits or the time is up.
 async fn wait_until<F: Future<Output = bool>>(
     what: &str,
     children: &mut [Child],
@@ -355,6 +355,6 @@ fn quoted(path: &Path) -> String {
 
 /// A TOML string, so that a value that looks like a number or a date stays text.
 fn quoted_text(text: &str) -> String {
-    // JSON's escapes are a part of TOML's.
+    // TOML has all of JSON's escapes.
     serde_json::Value::from(text).to_string()
 }

@@ -1,4 +1,4 @@
-//! Stands between data plane and control plane and counts the bytes of both directions, TLS and all.
+//! A TCP proxy between data plane and control plane that counts the bytes of both directions, TLS included.
 
 use std::{
     net::SocketAddr,
@@ -17,18 +17,18 @@ use tokio::{
     task::JoinSet,
 };
 
-/// A running meter; it stops when this is dropped.
+/// A running proxy; it stops when this is dropped.
 #[derive(Debug)]
 pub(super) struct Meter {
-    /// Where the data plane connects to.
+    /// The address that the data plane connects to.
     pub(super) address: SocketAddr,
     bytes: Arc<AtomicU64>,
     _tasks: JoinSet<()>,
 }
 
 impl Meter {
-    /// Stands before a door.
-    pub(super) async fn start(door: SocketAddr) -> anyhow::Result<Self> {
+    /// Starts a proxy for a listener.
+    pub(super) async fn start(control_plane: SocketAddr) -> anyhow::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
         let bytes = Arc::new(AtomicU64::new(0));
@@ -37,8 +37,8 @@ impl Meter {
         tasks.spawn(async move {
             let mut carrying = JoinSet::new();
             while let Ok((node, _)) = listener.accept().await {
-                // Who cannot be let through is let go, and comes again.
-                let Ok(plane) = TcpStream::connect(door).await else {
+                // The connection is dropped, and the data plane reconnects.
+                let Ok(plane) = TcpStream::connect(control_plane).await else {
                     continue;
                 };
                 let _ = (node.set_nodelay(true), plane.set_nodelay(true));
@@ -68,6 +68,6 @@ async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, bytes: Arc<Atomi
             return;
         }
     }
-    // The end of one direction is passed on; a peer that is gone needs no telling.
+    // Passes on the end of one direction. An error means that the peer is gone.
     let _ = to.shutdown().await;
 }

@@ -1,4 +1,4 @@
-//! The two planes as processes of their own, with what the benchmark must know of them.
+//! The two planes as processes, with what the benchmark needs to know about them.
 
 use std::{
     fs,
@@ -18,7 +18,7 @@ use tokio::{
     time::{interval, timeout},
 };
 
-use super::PATIENCE;
+use super::DEADLINE;
 use crate::client::{self, Bearer, Channel};
 
 /// A running control plane.
@@ -28,21 +28,21 @@ pub(super) struct ControlPlane {
     pub(super) discovery: SocketAddr,
     program: PathBuf,
     folder: PathBuf,
-    said: Said,
+    ready: ControlPlaneReady,
     process: Child,
 }
 
 /// A running data plane.
 #[derive(Debug)]
 pub(super) struct DataPlane {
-    /// From the start of the process until it said that it is ready.
+    /// The time from the start of the process until it was ready.
     pub(super) ready_after: Duration,
     process: Child,
 }
 
-/// What a control plane's ready file says.
+/// The content of a control plane's ready file.
 #[derive(Clone, Debug, Deserialize)]
-struct Said {
+struct ControlPlaneReady {
     management: SocketAddr,
     discovery: SocketAddr,
     ca_cert: PathBuf,
@@ -50,7 +50,7 @@ struct Said {
 }
 
 #[derive(Debug, Deserialize)]
-struct NodeSaid {
+struct DataPlaneReady {
     admin: SocketAddr,
 }
 
@@ -62,23 +62,23 @@ const PASSWORD: &str = "only-for-this-benchmark";
 impl ControlPlane {
     pub(super) async fn start(program: &Path, folder: &Path) -> anyhow::Result<Self> {
         let any = "127.0.0.1:0".to_owned();
-        let (process, said) = Self::spawn(program, folder, &any, &any).await?;
+        let (process, ready) = Self::spawn(program, folder, &any, &any).await?;
         Ok(Self {
-            discovery: said.discovery,
+            discovery: ready.discovery,
             program: program.to_owned(),
             folder: folder.to_owned(),
-            said,
+            ready,
             process,
         })
     }
 
-    /// Starts it again where it was.
+    /// Starts it again on the same addresses.
     pub(super) async fn start_again(&mut self) -> anyhow::Result<()> {
         let (management, discovery) = (
-            self.said.management.to_string(),
-            self.said.discovery.to_string(),
+            self.ready.management.to_string(),
+            self.ready.discovery.to_string(),
         );
-        (self.process, self.said) =
+        (self.process, self.ready) =
             Self::spawn(&self.program, &self.folder, &management, &discovery).await?;
         Ok(())
     }
@@ -88,7 +88,7 @@ impl ControlPlane {
         folder: &Path,
         management: &str,
         discovery: &str,
-    ) -> anyhow::Result<(Child, Said)> {
+    ) -> anyhow::Result<(Child, ControlPlaneReady)> {
         let ready = folder.join("control-plane.json");
         let mut command = quiet(program, &ready, folder, "control-plane")?;
         set(
@@ -100,13 +100,13 @@ impl ControlPlane {
         set(&mut command, "listen.discovery", discovery);
         command.env("TIDEGATE_ADMIN__PASSWORD", PASSWORD);
         let mut process = command.spawn().context("cannot start the control plane")?;
-        let said = said(&ready, &mut process).await?;
-        Ok((process, said))
+        let ready = read_ready(&ready, &mut process).await?;
+        Ok((process, ready))
     }
 
     pub(super) async fn sign_in(&self) -> anyhow::Result<Channel> {
-        let url = format!("https://{}", self.said.management);
-        let ca_cert = &self.said.ca_cert;
+        let url = format!("https://{}", self.ready.management);
+        let ca_cert = &self.ready.ca_cert;
         let anonymous = client::connect(&url, ca_cert, Bearer::default()).await?;
         let session = SessionServiceClient::new(anonymous)
             .sign_in(SignInRequest {
@@ -134,7 +134,7 @@ impl DataPlane {
         program: &Path,
         folder: &Path,
         control_plane: &ControlPlane,
-        door: SocketAddr,
+        listener: SocketAddr,
     ) -> anyhow::Result<Self> {
         let ready = folder.join("data-plane.json");
         let mut command = quiet(program, &ready, folder, "data-plane")?;
@@ -144,15 +144,15 @@ impl DataPlane {
             &folder.join("data-plane").to_string_lossy(),
         );
         set(&mut command, "node", "bench");
-        for door in ["listen.ws", "listen.wss", "listen.admin"] {
-            set(&mut command, door, "127.0.0.1:0");
+        for listener in ["listen.ws", "listen.wss", "listen.admin"] {
+            set(&mut command, listener, "127.0.0.1:0");
         }
         set(
             &mut command,
             "control_plane.address",
-            &format!("https://{door}"),
+            &format!("https://{listener}"),
         );
-        let said_by_plane = &control_plane.said;
+        let said_by_plane = &control_plane.ready;
         set(
             &mut command,
             "control_plane.ca_cert",
@@ -162,10 +162,10 @@ impl DataPlane {
         set(&mut command, "control_plane.join_token_file", &token);
         let began = Instant::now();
         let mut process = command.spawn().context("cannot start the data plane")?;
-        let said: NodeSaid = said(&ready, &mut process).await?;
+        let ready: DataPlaneReady = read_ready(&ready, &mut process).await?;
         let mut ticks = interval(Duration::from_millis(2));
-        while !is_ready(said.admin).await {
-            ensure!(began.elapsed() < PATIENCE, "the data plane is not ready");
+        while !is_ready(ready.admin).await {
+            ensure!(began.elapsed() < DEADLINE, "the data plane is not ready");
             ticks.tick().await;
         }
         Ok(Self {
@@ -175,7 +175,7 @@ impl DataPlane {
     }
 
     pub(super) fn pid(&self) -> anyhow::Result<u32> {
-        self.process.id().context("the data plane has ended")
+        self.process.id().context("the data plane has exited")
     }
 
     pub(super) async fn stop(&mut self) -> anyhow::Result<()> {
@@ -183,7 +183,7 @@ impl DataPlane {
     }
 }
 
-/// A command whose log goes to a file, and which ends with us.
+/// A command whose log goes to a file and which ends when this process does.
 fn quiet(program: &Path, ready: &Path, folder: &Path, name: &str) -> anyhow::Result<Command> {
     if ready.exists() {
         fs::remove_file(ready)?;
@@ -201,13 +201,13 @@ fn quiet(program: &Path, ready: &Path, folder: &Path, name: &str) -> anyhow::Res
 }
 
 fn set(command: &mut Command, key: &str, value: &str) {
-    // A JSON string is a TOML string, too.
+    // A JSON string is also a TOML string.
     let value = serde_json::Value::from(value);
     command.arg("--set").arg(format!("{key}={value}"));
 }
 
-/// What a process says when it listens.
-async fn said<T: DeserializeOwned>(ready: &Path, process: &mut Child) -> anyhow::Result<T> {
+/// Waits for a process's ready file and reads it.
+async fn read_ready<T: DeserializeOwned>(ready: &Path, process: &mut Child) -> anyhow::Result<T> {
     let began = Instant::now();
     let mut ticks = interval(Duration::from_millis(2));
     loop {
@@ -219,24 +219,24 @@ async fn said<T: DeserializeOwned>(ready: &Path, process: &mut Child) -> anyhow:
         if let Some(status) = process.try_wait()? {
             let log = ready.with_extension("log");
             let log = fs::read_to_string(log).unwrap_or_default();
-            bail!("a process ended at once ({status}): {log}");
+            bail!("a process exited at once ({status}): {log}");
         }
         ensure!(
-            began.elapsed() < PATIENCE,
-            "{} is not written",
+            began.elapsed() < DEADLINE,
+            "{} was not written",
             ready.display()
         );
     }
 }
 
 async fn stop(process: &mut Child) -> anyhow::Result<()> {
-    let pid = process.id().context("the process has ended by itself")?;
+    let pid = process.id().context("the process has exited")?;
     let pid =
         rustix::process::Pid::from_raw(i32::try_from(pid)?).context("there is no process 0")?;
     rustix::process::kill_process(pid, rustix::process::Signal::TERM)?;
-    timeout(PATIENCE, process.wait())
+    timeout(DEADLINE, process.wait())
         .await
-        .context("the process does not stop")??;
+        .context("the process doesn't stop")??;
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! Fills a control plane through its admin API: many calls at a time, as many tools would make them.
+//! Fills a control plane through its admin API, with many calls at a time.
 
 use std::time::Instant;
 
@@ -13,12 +13,12 @@ use tidegate_proto::admin::v1::{
 
 use crate::client::Channel;
 
-/// Calls that are open at a time.
+/// Calls in flight.
 const AT_ONCE: usize = 32;
 /// How many APIs an application is subscribed to.
 const SUBSCRIPTIONS_EACH: usize = 100;
 
-/// Creates all of it, and gives the names of the subscriptions.
+/// Creates everything and returns the names of the subscriptions.
 pub(in crate::bench) async fn seed(
     channel: &Channel,
     apis: usize,
@@ -36,7 +36,7 @@ pub(in crate::bench) async fn seed(
     .await?;
     many("subscriptions", subscriptions, |n| {
         let application = &applications[n / SUBSCRIPTIONS_EACH];
-        // Spread, so that every API has about as many.
+        // Spread, so that all APIs have about the same number.
         let api = &apis
             [(n / SUBSCRIPTIONS_EACH * SUBSCRIPTIONS_EACH + n % SUBSCRIPTIONS_EACH) % apis.len()];
         subscribe(channel, application, api)
@@ -44,7 +44,7 @@ pub(in crate::bench) async fn seed(
     .await
 }
 
-/// Makes many of something, and shows how far it is.
+/// Creates many resources of a kind and shows the progress.
 async fn many<F: Future<Output = anyhow::Result<String>>>(
     what: &str,
     count: usize,

@@ -1,4 +1,4 @@
-//! More messages than a limit lets through, at a known pace; the echoes that come back are what was admitted.
+//! Sends more messages than a limit allows, at a known rate. The echoes are the admitted messages.
 
 use std::{cell::Cell, rc::Rc, time::Duration};
 
@@ -10,14 +10,14 @@ use tokio::{
     time::{MissedTickBehavior, interval, sleep, timeout},
 };
 
-use crate::bench::wire::{Door, PATIENCE, frame};
+use crate::bench::wire::{DEADLINE, Endpoint, frame};
 
-/// How the messages are spread over gateways and time.
+/// How the messages are distributed over gateways and time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Way {
-    /// The same at each gateway, steadily.
+    /// Evenly over the gateways, at a steady rate.
     Even,
-    /// Half of what is left at each gateway after the one before, in bursts.
+    /// Each gateway gets half of what the gateways before it left, in bursts.
     Skewed,
 }
 
@@ -32,11 +32,11 @@ pub(super) struct Flood {
 /// Payload bytes of a message.
 const SIZE: usize = 16;
 
-/// How often a session sends in a steady flood, and in one that comes in bursts.
+/// The time between two sends of a session in a steady flood, and in one with bursts.
 const STEADY: Duration = Duration::from_millis(20);
 const BURSTS: Duration = Duration::from_secs(2);
 
-/// How long nothing must come back before the flood is over.
+/// The flood is over when no echo has arrived for so long.
 const SILENCE: Duration = Duration::from_millis(1500);
 
 // === impl Way ===
@@ -69,21 +69,24 @@ impl Way {
 // === impl Flood ===
 
 impl Flood {
-    /// Sends everything, a session through each door, and counts what comes back.
-    pub(super) async fn run(self, doors: &[Door]) -> anyhow::Result<u64> {
+    /// Sends everything, with one session at each endpoint, and counts the echoes.
+    pub(super) async fn run(self, endpoints: &[Endpoint]) -> anyhow::Result<u64> {
         let admitted = Rc::new(Cell::new(0));
         let mut sending = JoinSet::new();
         let mut reading = JoinSet::new();
-        for (door, share) in doors.iter().zip(self.way.shares(self.demand, doors.len())) {
-            let (io, have) = timeout(PATIENCE, door.open("echo")).await??;
-            ensure!(have == 0, "the backend speaks unasked");
+        for (endpoint, share) in endpoints
+            .iter()
+            .zip(self.way.shares(self.demand, endpoints.len()))
+        {
+            let (io, have) = timeout(DEADLINE, endpoint.open("echo")).await??;
+            ensure!(have == 0, "the backend sent data first");
             let (read, write) = io.into_split();
             reading.spawn_local(count(read, admitted.clone()));
             sending.spawn_local(self.send(share, write));
         }
         let mut open = Vec::new();
         while let Some(sent) = sending.join_next().await {
-            // Kept, so that no session ends before all is counted.
+            // Kept, so that no session ends before everything is counted.
             open.push(sent??);
         }
         let mut before = u64::MAX;
@@ -135,31 +138,34 @@ async fn count(
     }
 }
 
-/// Waits until a gateway opens sessions for this door's token, and gives the door back.
-pub(super) async fn until_open(door: Door) -> anyhow::Result<Door> {
+/// Waits until a gateway opens sessions for this endpoint's token, and returns the endpoint.
+pub(super) async fn until_open(endpoint: Endpoint) -> anyhow::Result<Endpoint> {
     let opened = async {
         let mut ticks = interval(Duration::from_millis(50));
         loop {
             ticks.tick().await;
-            if let Ok((io, _)) = door.open("echo").await {
+            if let Ok((io, _)) = endpoint.open("echo").await {
                 return io;
             }
         }
     };
-    let io: TcpStream = timeout(PATIENCE, opened)
+    let io: TcpStream = timeout(DEADLINE, opened)
         .await
-        .with_context(|| format!("{} does not open {}", door.address, door.target))?;
+        .with_context(|| format!("{} doesn't open {}", endpoint.address, endpoint.target))?;
     drop(io);
-    Ok(door)
+    Ok(endpoint)
 }
 
-/// Waits until the gateway lets a message through: a ledger that has just begun learns first what others hold.
-pub(super) async fn until_answered(door: Door) -> anyhow::Result<Door> {
-    let door = until_open(door).await?;
-    let (mut io, _) = door.open("echo").await?;
+/// Waits until the gateway passes a message: a new ledger first learns what other nodes hold.
+pub(super) async fn until_answered(endpoint: Endpoint) -> anyhow::Result<Endpoint> {
+    let endpoint = until_open(endpoint).await?;
+    let (mut io, _) = endpoint.open("echo").await?;
     io.write_all(&frame(64, true)).await?;
-    timeout(PATIENCE, io.read_u8())
-        .await
-        .with_context(|| format!("{} lets nothing through {}", door.address, door.target))??;
-    Ok(door)
+    timeout(DEADLINE, io.read_u8()).await.with_context(|| {
+        format!(
+            "{} passes no message to {}",
+            endpoint.address, endpoint.target
+        )
+    })??;
+    Ok(endpoint)
 }

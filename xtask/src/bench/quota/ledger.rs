@@ -1,4 +1,4 @@
-//! What Redis has done for the gateways, by its own counting.
+//! The commands that Redis ran for the gateways, by its own statistics.
 
 use std::time::{Duration, Instant};
 
@@ -13,12 +13,12 @@ pub(super) struct Ledger {
     io: BufReader<TcpStream>,
 }
 
-/// Commands, or commands a second.
+/// Commands, or commands per second.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Commands {
-    /// Scripts, each of them one command on the wire.
+    /// Scripts; each is one command of the client.
     pub(super) scripts: f64,
-    /// Everything else, with what scripts do inside.
+    /// All other commands, including those inside scripts.
     pub(super) others: f64,
 }
 
@@ -32,7 +32,7 @@ const SCRIPTS: [&str; 6] = [
     "fcall_ro",
 ];
 
-/// Commands of this benchmark's own.
+/// Commands that this benchmark sends itself.
 const OWN: [&str; 2] = ["info", "auth"];
 
 // === impl Ledger ===
@@ -49,7 +49,7 @@ impl Ledger {
         Ok(Self { io })
     }
 
-    /// What it has done so far.
+    /// What it has run so far.
     pub(super) async fn read(&mut self) -> anyhow::Result<Commands> {
         let Reply::Text(text) = redis::ask(&mut self.io, &["INFO", "commandstats"]).await? else {
             bail!("INFO is answered with a text");
@@ -75,9 +75,9 @@ impl Ledger {
         Ok(commands)
     }
 
-    /// What it does in a second while nothing is asked of the gateways.
+    /// Commands per second while the gateways are idle.
     pub(super) async fn rate(&mut self, over: Duration) -> anyhow::Result<Commands> {
-        // What was held is given back first.
+        // Grants are returned first.
         sleep(over / 2).await;
         let (before, began) = (self.read().await?, Instant::now());
         sleep(over).await;
@@ -100,7 +100,7 @@ impl Commands {
         }
     }
 
-    /// Without what would have been done anyway.
+    /// Without the commands that idle gateways would have sent.
     pub(super) fn less(self, rate: Self, time: Duration) -> Self {
         let seconds = time.as_secs_f64();
         Self {

@@ -1,4 +1,4 @@
-//! What the benchmark needs in the control plane: a subscriber under a plan of one limit, and one that every level counts
+//! The resources that the benchmark needs: a subscription under a plan with one limit, and one that all levels count
 //! and none refuses.
 
 use tidegate_proto::admin::v1::{
@@ -18,10 +18,10 @@ use crate::{
     client::{self, Channel},
 };
 
-/// Where the demo's API is.
+/// The path of the demo's API.
 pub(super) const PATH: &str = "/echowebsocket/1.0";
 
-/// Where the API is of which every level counts.
+/// The path of the API that all levels count.
 pub(super) const COUNTED_PATH: &str = "/counted/1.0";
 
 const DAY: i64 = 86_400;
@@ -40,7 +40,7 @@ async fn api(channel: &Channel) -> anyhow::Result<Api> {
     found.ok_or_else(|| anyhow::anyhow!("`up` published no demo"))
 }
 
-/// A token of a new application under a plan of so many messages of the client's a day.
+/// A token of a new application under a plan with so many client messages a day.
 pub(super) async fn subscriber(
     admin: &Admin,
     channel: &Channel,
@@ -59,9 +59,8 @@ pub(super) async fn subscriber(
     under(admin, channel, &format!("bench-{name}"), limits).await
 }
 
-/// A token for a second API before the demo's backend, of which every level counts and none refuses anything that a
-/// benchmark sends: the API's policy and the topic's, the plan (messages, bytes and a burst, of both directions) and the
-/// application's policy.
+/// A token for a second API in front of the demo's backend, which all levels count and none refuses: the API's policy
+/// and the topic's, the plan (messages, bytes and a burst, of both directions) and the application's policy.
 pub(super) async fn counted(admin: &Admin, channel: &Channel) -> anyhow::Result<String> {
     let plenty = Allowance {
         amount: PLENTY,
@@ -153,7 +152,7 @@ async fn under(
     subscribe(admin, channel, name, (api_name, plan), String::new()).await
 }
 
-/// Creates a plan and gives its name.
+/// Creates a plan and returns its name.
 async fn plan(channel: &Channel, id: &str, limits: Limits) -> anyhow::Result<String> {
     let request = CreatePlanRequest {
         plan_id: id.to_owned(),
@@ -166,7 +165,7 @@ async fn plan(channel: &Channel, id: &str, limits: Limits) -> anyhow::Result<Str
     Ok(plans.create_plan(request).await?.into_inner().name)
 }
 
-/// Subscribes a new application with a policy (none where empty) to an API under a plan, and gets a token for it.
+/// Subscribes a new application with a policy (none if empty) to an API under a plan, and gets a token for it.
 async fn subscribe(
     admin: &Admin,
     channel: &Channel,

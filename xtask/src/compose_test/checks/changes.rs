@@ -1,5 +1,5 @@
-//! What happens around open sessions: the control plane restarts or cannot be reached, a node is stopped, nodes come and
-//! go. Called by `checks`.
+//! Changes around open sessions: the control plane restarts or is unreachable, a node is stopped, nodes are added and
+//! removed. Called by `checks`.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use crate::compose_test::{
 /// How many sessions stay open through each change.
 const CROWD: usize = 60;
 
-/// For how long the control plane cannot be reached.
+/// How long the control plane is unreachable.
 const AWAY: Duration = Duration::from_secs(30);
 
 /// How many sessions a node has when it is stopped.
@@ -29,7 +29,7 @@ const SESSIONS: usize = 200;
 /// The grace period of the compose file.
 const GRACE: Duration = Duration::from_secs(45);
 
-/// What is too long for a client that reconnects at once.
+/// A longer gap is too long for a client that reconnects at once.
 const GAP: Duration = Duration::from_secs(10);
 
 /// All changes.
@@ -70,7 +70,7 @@ async fn restarted(project: &Project<'_>, demo: &Demo) -> anyhow::Result<String>
     Ok(format!("{CROWD} sessions stayed open"))
 }
 
-/// The nodes go on with what they hold, and hear of what changed when they are connected again.
+/// The nodes keep serving their snapshot, and get the changes once they have reconnected.
 async fn away(project: &Project<'_>, demo: &Demo) -> anyhow::Result<String> {
     let crowd = Crowd::connect(CROWD, &demo.path, &demo.token).await?;
     let network = format!("{NAME}_default");
@@ -92,7 +92,7 @@ async fn away(project: &Project<'_>, demo: &Demo) -> anyhow::Result<String> {
     connected(project).await?;
     let seen = crowd.stop().await?;
     ensure!(seen.reconnected == 0, "{} sessions ended", seen.reconnected);
-    // The channel from before may be broken with the network.
+    // The old channel may have broken with the network.
     let publisher = Publisher::sign_in(&project.ca_cert, ADMIN_PASSWORD).await?;
     publish(&publisher, "after", PLAN).await?;
     Ok(format!("{CROWD} sessions stayed open, a new API arrived"))
@@ -120,7 +120,7 @@ async fn stopped(project: &Project<'_>, demo: &Demo) -> anyhow::Result<String> {
     for session in sessions {
         ends.spawn(session.until_close());
     }
-    // The clients run on other threads than this one, which waits.
+    // The clients run on other threads.
     project.docker(&["stop", "--time=45", victim])?;
     let took = began.elapsed();
     let mut codes = Vec::new();
@@ -148,7 +148,7 @@ async fn stopped(project: &Project<'_>, demo: &Demo) -> anyhow::Result<String> {
     ))
 }
 
-/// Clients of a node that dies reconnect to the others.
+/// Clients of a killed node reconnect to the others.
 async fn node_killed(project: &Project<'_>, demo: &Demo) -> anyhow::Result<String> {
     let crowd = Crowd::connect(CROWD, &demo.path, &demo.token).await?;
     let nodes = project.containers("data-plane")?;
@@ -171,7 +171,7 @@ async fn node_killed(project: &Project<'_>, demo: &Demo) -> anyhow::Result<Strin
     ))
 }
 
-/// Clients stay with the cluster while it grows and shrinks.
+/// Clients stay connected while the cluster grows and shrinks.
 async fn scaled(project: &Project<'_>, demo: &Demo) -> anyhow::Result<String> {
     let crowd = Crowd::connect(CROWD, &demo.path, &demo.token).await?;
     for nodes in [5, 2] {

@@ -1,4 +1,4 @@
-//! A plan that three nodes share: never more than it allows, whatever dies. Called by `checks`.
+//! A plan that three nodes share: they never pass more than it allows, whatever fails. Called by `checks`.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -45,7 +45,7 @@ pub(super) async fn run(
         .await
 }
 
-/// In a window of its own, sessions at every node send three times as much as the plan allows.
+/// In one window, sessions at all nodes send three times as much as the plan allows.
 async fn shared(project: &Project<'_>, demo: &Demo) -> anyhow::Result<String> {
     fresh_window().await;
     let mut sessions = spread(project, demo).await?;
@@ -57,7 +57,7 @@ async fn shared(project: &Project<'_>, demo: &Demo) -> anyhow::Result<String> {
     ))
 }
 
-/// A node dies with what it was granted: nobody else may have passed it again.
+/// A node dies with its grant: no other node may pass these messages again.
 async fn killed(project: &Project<'_>, demo: &Demo) -> anyhow::Result<String> {
     fresh_window().await;
     let mut sessions = spread(project, demo).await?;
@@ -76,7 +76,10 @@ async fn killed(project: &Project<'_>, demo: &Demo) -> anyhow::Result<String> {
             left += 1;
         }
     }
-    ensure!(left > 0, "no session outlived one node of {NODES}");
+    ensure!(
+        left > 0,
+        "no session survived the loss of one node of {NODES}"
+    );
     ensure!(
         echoes <= LIMIT,
         "{echoes} messages passed, more than {LIMIT}"
@@ -88,11 +91,11 @@ async fn killed(project: &Project<'_>, demo: &Demo) -> anyhow::Result<String> {
     ))
 }
 
-/// Without the ledger each node has its share; all shares together are no more than the limit.
+/// Without the ledger each node has its share, and all shares together are no more than the limit.
 async fn without_redis(project: &Project<'_>, demo: &Demo) -> anyhow::Result<String> {
     project.run(&["stop", "redis"])?;
     project
-        .until_nodes("every node misses Redis", NOTICED, |nodes| {
+        .until_nodes("every node reports that Redis is gone", NOTICED, |nodes| {
             nodes.iter().all(|(_, node)| !node.ledger_fault.is_empty())
         })
         .await?;
@@ -121,7 +124,7 @@ async fn flood(sessions: &mut [Session]) -> anyhow::Result<usize> {
     Ok(echoes)
 }
 
-/// Waits until all nodes are ready, and the balancer had the time to see it.
+/// Waits until all nodes are ready and the load balancer has had time to notice.
 pub(super) async fn ready(project: &Project<'_>) -> anyhow::Result<()> {
     project
         .until_nodes("all nodes are ready", HEALTHY, |nodes| {
@@ -132,11 +135,11 @@ pub(super) async fn ready(project: &Project<'_>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Waits for the next minute: windows are minutes of the clock, and whatever came before has used some of this one.
+/// Waits for the next minute: windows are minutes of the clock, and earlier checks have used up some of this one.
 async fn fresh_window() {
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
-    // A second over the edge, so that no clock is before it.
+    // One second later, so that all clocks have reached the minute.
     sleep(Duration::from_secs(61 - now.as_secs() % 60)).await;
 }

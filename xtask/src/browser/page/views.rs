@@ -1,4 +1,4 @@
-//! What the user of a page sees: what it says, what may be pressed, what is in its fields and wrong with them.
+//! What the user of a page sees: its text, what can be pressed, the values of its fields and the errors about them.
 
 use anyhow::Context as _;
 use serde_json::{Value, json};
@@ -8,32 +8,28 @@ use super::Page;
 impl Page {
     /// Its address.
     ///
-    /// # Errors
-    /// When the browser is gone.
+    /// # Errors When the browser has exited.
     pub async fn url(&self) -> anyhow::Result<String> {
         self.ask("url", &[]).await
     }
 
-    /// All that it says, with single spaces.
+    /// Its text, with single spaces.
     ///
-    /// # Errors
-    /// When the browser is gone.
+    /// # Errors When the browser has exited.
     pub async fn text(&self) -> anyhow::Result<String> {
         self.ask("text", &[]).await
     }
 
     /// The first heading.
     ///
-    /// # Errors
-    /// When the browser is gone.
+    /// # Errors When the browser has exited.
     pub async fn heading(&self) -> anyhow::Result<String> {
         self.ask("heading", &[]).await
     }
 
-    /// Waits until it says these words.
+    /// Waits until the page contains a text.
     ///
-    /// # Errors
-    /// When it does not in time.
+    /// # Errors When it doesn't in time.
     pub async fn until_said(&self, words: &str) -> anyhow::Result<()> {
         self.until(&format!("the page says {words:?}"), async || {
             let said: bool = self.ask("has", &[json!(words)]).await?;
@@ -44,8 +40,7 @@ impl Page {
 
     /// Waits until an expression in the page is true.
     ///
-    /// # Errors
-    /// When it is not in time.
+    /// # Errors When it isn't in time.
     pub async fn until_true(&self, expression: &str) -> anyhow::Result<()> {
         self.until(expression, async || {
             let holds: bool = self.evaluate(expression).await?;
@@ -54,56 +49,50 @@ impl Page {
         .await
     }
 
-    /// Whether it says these words now.
+    /// Whether the page contains a text now.
     ///
-    /// # Errors
-    /// When the browser is gone.
+    /// # Errors When the browser has exited.
     pub async fn says(&self, words: &str) -> anyhow::Result<bool> {
         self.ask("has", &[json!(words)]).await
     }
 
-    /// How many links, buttons and menus bear this name now.
+    /// How many links, buttons and menus have this name now.
     ///
-    /// # Errors
-    /// When the browser is gone.
+    /// # Errors When the browser has exited.
     pub async fn count(&self, name: &str, near: Option<&str>) -> anyhow::Result<usize> {
         self.ask("count", &[json!("button"), json!(name), json!(near)])
             .await
     }
 
-    /// The names of all links, buttons and menus that it shows.
+    /// The names of all visible links, buttons and menus.
     ///
-    /// # Errors
-    /// When the browser is gone.
+    /// # Errors When the browser has exited.
     pub async fn offers(&self) -> anyhow::Result<Vec<String>> {
         self.ask("pressables", &[]).await
     }
 
-    /// Whether a button can be pressed; `None` when it is not there.
+    /// Whether a button can be pressed; `None` if there is none.
     ///
-    /// # Errors
-    /// When it is there twice.
+    /// # Errors When there are two.
     pub async fn is_enabled(&self, name: &str, near: Option<&str>) -> anyhow::Result<Option<bool>> {
         self.ask("isEnabled", &[json!(name), json!(near)]).await
     }
 
-    /// What is in the field with this label; `None` when it is not there.
+    /// The value of the field with this label; `None` if there is none.
     ///
-    /// # Errors
-    /// When it is there twice.
+    /// # Errors When there are two.
     pub async fn value(&self, label: &str, near: Option<&str>) -> anyhow::Result<Option<String>> {
         self.ask("value", &[json!(label), json!(near)]).await
     }
 
-    /// Whether a box is ticked; `None` when it is not there.
+    /// Whether a checkbox is checked; `None` if there is none.
     ///
-    /// # Errors
-    /// When it is there twice.
+    /// # Errors When there are two.
     pub async fn is_ticked(&self, label: &str, near: Option<&str>) -> anyhow::Result<Option<bool>> {
         self.ask("isTicked", &[json!(label), json!(near)]).await
     }
 
-    /// What is said to be wrong with a field, or with a group of boxes; empty when nothing is.
+    /// The error message of a field or of a group of checkboxes; empty if there is none.
     ///
     /// # Errors
     /// When there is no such field.
@@ -112,10 +101,9 @@ impl Page {
         fault.with_context(|| format!("there is no field {label:?}"))
     }
 
-    /// How many pixels wider than its window it is.
+    /// By how many pixels the page is wider than its window.
     ///
-    /// # Errors
-    /// When the browser is gone.
+    /// # Errors When the browser has exited.
     pub async fn overflow(&self) -> anyhow::Result<i64> {
         self.ask("overflow", &[]).await
     }

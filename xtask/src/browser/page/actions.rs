@@ -1,4 +1,4 @@
-//! What the user of a page does: goes somewhere, presses with a real pointer, types with a real keyboard.
+//! The actions of a page's user: navigates, clicks with real pointer events, types with real key events.
 
 use std::path::Path;
 
@@ -8,10 +8,9 @@ use serde_json::{Value, json};
 use super::{PERSON, Page};
 
 impl Page {
-    /// Goes to an address and waits until the page is there.
+    /// Navigates to an address and waits until the page has loaded.
     ///
-    /// # Errors
-    /// When nobody answers there.
+    /// # Errors When the page doesn't load.
     pub async fn go(&mut self, url: &str) -> anyhow::Result<()> {
         let mark = self.mark().await?;
         let going = self.call("Page.navigate", json!({ "url": url })).await?;
@@ -21,10 +20,9 @@ impl Page {
         self.until_another(mark, url).await
     }
 
-    /// Goes back to the page before, or forward again with a positive number.
+    /// Goes back in the history, or forward with a positive number.
     ///
-    /// # Errors
-    /// When there is none.
+    /// # Errors When there is no such entry.
     pub async fn travel(&mut self, steps: i64) -> anyhow::Result<()> {
         let mark = self.mark().await?;
         let history = self.call("Page.getNavigationHistory", json!({})).await?;
@@ -40,26 +38,23 @@ impl Page {
 
     /// Loads the page again.
     ///
-    /// # Errors
-    /// When it does not come.
+    /// # Errors When the page doesn't load.
     pub async fn reload(&mut self) -> anyhow::Result<()> {
         let mark = self.mark().await?;
         self.call("Page.reload", json!({})).await?;
         self.until_another(mark, "the page again").await
     }
 
-    /// Presses what bears this name: a button, a link, a menu. `near` are words of the row, card or section that it is in.
+    /// Presses the button, link or menu with this name. `near` is a text in the same row, card or section.
     ///
-    /// # Errors
-    /// When it is not there, or there twice.
+    /// # Errors When there isn't exactly one.
     pub async fn press(&self, name: &str, near: Option<&str>) -> anyhow::Result<()> {
         self.point_at("button", name, near).await
     }
 
-    /// Presses what leads to another page, and waits for that.
+    /// Presses a link or button that leads to another page, and waits for that page.
     ///
-    /// # Errors
-    /// When it is not there, or leads nowhere.
+    /// # Errors When there isn't exactly one, or no other page loads.
     pub async fn follow(&mut self, name: &str, near: Option<&str>) -> anyhow::Result<()> {
         let mark = self.mark().await?;
         self.press(name, near).await?;
@@ -67,10 +62,9 @@ impl Page {
             .await
     }
 
-    /// Presses twice, as some do, what leads to another page, and waits for that.
+    /// Double-clicks a link or button that leads to another page, and waits for that page.
     ///
-    /// # Errors
-    /// When it is not there, or leads nowhere.
+    /// # Errors When there isn't exactly one, or no other page loads.
     pub async fn follow_twice(&mut self, name: &str) -> anyhow::Result<()> {
         let mark = self.mark().await?;
         let (x, y) = self.place("button", name, None).await?;
@@ -87,7 +81,7 @@ impl Page {
             .await
     }
 
-    /// Types into the field with this label, in place of what is in it.
+    /// Replaces the content of the field with this label.
     ///
     /// # Errors
     /// When there is no such field.
@@ -107,7 +101,7 @@ impl Page {
         Ok(())
     }
 
-    /// Chooses the option that begins with these words.
+    /// Chooses the option that begins with this text.
     ///
     /// # Errors
     /// When there is no such field or option.
@@ -126,18 +120,16 @@ impl Page {
         .await
     }
 
-    /// Ticks a box, or chooses one of several, by what stands beside it; takes the tick away if it is there.
+    /// Toggles a checkbox, or selects a radio button, by its label.
     ///
-    /// # Errors
-    /// When there is no such box.
+    /// # Errors When there is no such input.
     pub async fn tick(&self, label: &str, near: Option<&str>) -> anyhow::Result<()> {
         self.point_at("field", label, near).await
     }
 
-    /// Presses a key that writes nothing, by its name and its code.
+    /// Presses a key that types no character, by its name and its code.
     ///
-    /// # Errors
-    /// When the browser is gone.
+    /// # Errors When the browser has exited.
     pub async fn key(&self, key: &str, code: u32) -> anyhow::Result<()> {
         for kind in ["keyDown", "keyUp"] {
             let mut event = json!({
