@@ -1,5 +1,5 @@
-//! The admin API as tests use it: signed in as the first admin, and the few steps from nothing to a token in one call
-//! each. Anything else goes through the generated clients on [`Admin::channel`].
+//! A client of the admin API for tests: signed in as the first admin, with one call for each step from an empty system
+//! to a token. Everything else goes through the generated clients on [`Admin::channel`].
 
 use std::path::PathBuf;
 
@@ -61,8 +61,7 @@ impl Admin {
 
     /// Signs in as the first admin.
     ///
-    /// # Errors
-    /// When the control plane does not answer, or refuses.
+    /// # Errors When the control plane doesn't answer or refuses.
     pub async fn try_sign_in(control_plane: &ControlPlane) -> anyhow::Result<Self> {
         let ca_cert = control_plane.ready.ca_cert.clone();
         Self::signed_in(control_plane.url(), ca_cert, "admin").await
@@ -85,7 +84,7 @@ impl Admin {
         })
     }
 
-    /// A new user with these roles, signed in.
+    /// Creates a user with these roles and signs in as that user.
     ///
     /// # Panics
     /// When the admin API refuses.
@@ -165,7 +164,7 @@ impl Admin {
         created.unwrap_or_else(|status| panic!("cannot create {name}: {status:?}"));
     }
 
-    /// Gives a plan other limits.
+    /// Replaces the limits of a plan.
     ///
     /// # Panics
     /// When the admin API refuses.
@@ -262,7 +261,7 @@ impl Admin {
         }
     }
 
-    /// Allows the key of a subscriber these scopes and no others.
+    /// Sets the allowed scopes of a subscriber's key.
     ///
     /// # Panics
     /// When the admin API refuses.
@@ -293,10 +292,9 @@ impl Admin {
             .expect("a token can be had")
     }
 
-    /// What a subscription (`subscriptions/{uuid}`) has used in the default environment.
+    /// The usage of a subscription (`subscriptions/{uuid}`) in the default environment.
     ///
-    /// # Errors
-    /// When the control plane does not answer, or refuses.
+    /// # Errors When the control plane doesn't answer or refuses.
     pub async fn usage(&self, subscription: &str) -> Result<EnvironmentUsage, Status> {
         let request = GetSubscriptionUsageRequest {
             name: format!("{subscription}/usage"),

@@ -1,4 +1,4 @@
-//! Backends that do exactly what a test says. What panics in one fails the test when the backend is dropped.
+//! Backends that follow a test's script exactly. A panic in one fails the test when the backend is dropped.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -18,18 +18,18 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use crate::wire::{CLOSE, Frame, Head, Mask, PING, PONG};
 
-/// A running backend. Dropping it ends it and its connections.
+/// A running backend. Dropping it closes it and its connections.
 #[derive(Debug)]
 pub struct Backend {
     /// Where it listens.
     pub address: SocketAddr,
-    /// The head of every request it got.
+    /// The heads of all requests it received.
     heads: Arc<Mutex<Vec<Head>>>,
     panicked: Arc<AtomicBool>,
     _server: JoinSet<()>,
 }
 
-/// A connection whose handshake is done.
+/// A connection after the WebSocket handshake.
 #[derive(Debug)]
 pub struct Peer {
     /// The connection.
@@ -41,7 +41,7 @@ pub struct Peer {
 // === impl Backend ===
 
 impl Backend {
-    /// Does with every connection what the function says; nothing is read or written before.
+    /// Calls the function with each connection; nothing is read or written before.
     ///
     /// # Panics
     /// When no port is free.
@@ -78,7 +78,7 @@ impl Backend {
         }
     }
 
-    /// Answers every upgrade with 101, then does what the function says.
+    /// Answers every upgrade with 101, then calls the function.
     pub async fn scripted<F>(serve: impl Fn(Peer) -> F + Clone + Send + Sync + 'static) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
@@ -88,7 +88,7 @@ impl Backend {
         let mut backend = Self::raw(move |mut stream| {
             let (serve, seen) = (serve.clone(), Arc::clone(&seen));
             async move {
-                // Whoever only tries the port says nothing.
+                // A connection that only checks the port sends nothing.
                 let Ok(head) = Head::read(&mut stream).await else {
                     return;
                 };
@@ -106,7 +106,7 @@ impl Backend {
         backend
     }
 
-    /// Sends back every data frame as it is and answers pings and closes.
+    /// Echoes every data frame unchanged and answers pings and close frames.
     pub async fn echo() -> Self {
         Self::scripted(|mut peer| async move { while peer.echo_one().await {} }).await
     }
@@ -119,7 +119,7 @@ impl Backend {
             async move {
                 if Head::read(&mut stream).await.is_ok() {
                     let _ = stream.write_all(answer.as_bytes()).await;
-                    // Until the gateway lets go.
+                    // Until the gateway closes the connection.
                     let _ = Frame::read(&mut stream).await;
                 }
             }
@@ -135,8 +135,7 @@ impl Backend {
 
     /// The heads of the requests it got.
     ///
-    /// # Panics
-    /// Never: nobody panics with them in hand.
+    /// # Panics Never: no thread panics while it holds the lock.
     #[must_use]
     pub fn heads(&self) -> Vec<Head> {
         self.heads
@@ -159,17 +158,18 @@ impl Drop for Backend {
 // === impl Peer ===
 
 impl Peer {
-    /// Sends a frame without a mask, as a server must. Whether anybody still reads is for the test to see elsewhere.
+    /// Sends a frame without a mask, as a server must. Errors are ignored: the test sees elsewhere whether the peer
+    /// still reads.
     pub async fn send(&mut self, frame: &Frame) {
         let _ = self.stream.write_all(&frame.encode(Mask::None)).await;
     }
 
-    /// The next frame; `None` when the connection has ended, however.
+    /// The next frame; `None` when the connection has ended in any way.
     pub async fn next(&mut self) -> Option<Frame> {
         Frame::read(&mut self.stream).await.ok().flatten()
     }
 
-    /// Reads a frame and answers it as an echo server does. Says whether the session goes on.
+    /// Reads a frame and answers it as an echo server does. Returns whether the session continues.
     pub async fn echo_one(&mut self) -> bool {
         let Ok(frame) = read_patiently(&mut self.stream).await else {
             return false;
@@ -188,13 +188,13 @@ impl Peer {
     }
 }
 
-/// An echo server waits for as long as its client likes to be silent.
+/// An echo server waits for its client without a deadline.
 async fn read_patiently(stream: &mut TcpStream) -> std::io::Result<Option<Frame>> {
     stream.readable().await?;
     Frame::read(stream).await
 }
 
-/// A good answer to an upgrade, with these fields too.
+/// A valid response to an upgrade, with additional header fields.
 #[must_use]
 pub fn switching_protocols(head: &Head, fields: &[(&str, &str)]) -> String {
     let key = head.field("sec-websocket-key").unwrap_or_default();
@@ -209,7 +209,7 @@ pub fn switching_protocols(head: &Head, fields: &[(&str, &str)]) -> String {
     answer
 }
 
-/// An accept key that answers no request.
+/// An accept key that matches no request.
 #[must_use]
 pub fn wrong_accept_key() -> String {
     STANDARD.encode([0; 20])

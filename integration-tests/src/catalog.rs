@@ -1,5 +1,5 @@
-//! Resources of the configuration stream for tests that play the control plane themselves: one API in front of a
-//! backend, one application subscribed to it, one key manager.
+//! Resources of the configuration stream for tests with a fake control plane: one API in front of a backend, one
+//! application subscribed to it, one key manager.
 
 use tidegate_proto::{
     discovery::v1::{
@@ -23,7 +23,7 @@ pub const API: &str = "00000000-0000-4000-8000-000000000001";
 const APPLICATION: &str = "00000000-0000-4000-8000-0000000000a1";
 const SUBSCRIPTION: &str = "00000000-0000-4000-8000-0000000000b1";
 
-/// Everything a client needs to get to the backend at `/echo/1.0` with a token of the issuer for [`CLIENT`].
+/// All resources that a client with a token of the issuer for [`CLIENT`] needs to reach the backend at `/echo/1.0`.
 #[must_use]
 pub fn echo(issuer: &Issuer, endpoint: &str) -> Vec<Resource> {
     vec![
@@ -75,7 +75,7 @@ pub fn plan(name: &str) -> Resource {
     Resource::new(format!("plans/{name}"), Body::Plan(plan))
 }
 
-/// An API policy by which all callers count together.
+/// An API policy that counts all callers together.
 #[must_use]
 pub fn api_policy(name: &str, limits: &Limits) -> Resource {
     let policy = ApiPolicy {
@@ -87,7 +87,7 @@ pub fn api_policy(name: &str, limits: &Limits) -> Resource {
     Resource::new(format!("apiPolicies/{name}"), Body::ApiPolicy(policy))
 }
 
-/// An application policy by which all tokens of an application count together.
+/// An application policy that counts all tokens of an application together.
 #[must_use]
 pub fn application_policy(name: &str, limits: &Limits) -> Resource {
     let policy = ApplicationPolicy {

@@ -1,4 +1,4 @@
-//! A WebSocket client that sends exactly what a test says: legal frames, illegal frames, or no frames at all.
+//! A WebSocket client that sends exactly what a test wants: legal frames, illegal frames, or no frames at all.
 
 use std::{io, net::SocketAddr};
 
@@ -27,14 +27,14 @@ pub struct Upgrade {
 pub struct Client {
     /// The connection.
     pub stream: TcpStream,
-    /// What the upgrade was answered with.
+    /// The head of the response to the upgrade.
     pub head: Head,
 }
 
 /// A refused handshake.
 #[derive(Clone, Debug)]
 pub struct Refusal {
-    /// What it was answered with.
+    /// The head of the response.
     pub head: Head,
     /// The body.
     pub body: String,
@@ -43,7 +43,7 @@ pub struct Refusal {
 // === impl Upgrade ===
 
 impl Upgrade {
-    /// A good request without credentials.
+    /// A valid request without credentials.
     #[must_use]
     pub fn to(path: &str) -> Self {
         let upgrade = Self {
@@ -93,8 +93,7 @@ impl Upgrade {
 
     /// Sends it and expects a session.
     ///
-    /// # Panics
-    /// When the answer is another than 101.
+    /// # Panics When the response isn't a 101.
     pub async fn open(&self, address: SocketAddr) -> Client {
         match self.send(address).await {
             Ok(client) => client,
@@ -104,8 +103,7 @@ impl Upgrade {
 
     /// Sends it and expects a refusal.
     ///
-    /// # Panics
-    /// When the answer is 101.
+    /// # Panics When the response is a 101.
     pub async fn refused(&self, address: SocketAddr) -> Refusal {
         match self.send(address).await {
             Ok(client) => panic!("not refused: {:?}", client.head),
@@ -115,11 +113,9 @@ impl Upgrade {
 
     /// Sends it.
     ///
-    /// # Errors
-    /// What refused it.
+    /// # Errors The refusal.
     ///
-    /// # Panics
-    /// When nobody answers with HTTP.
+    /// # Panics When there is no HTTP response.
     pub async fn send(&self, address: SocketAddr) -> Result<Client, Refusal> {
         send_raw(address, &self.encode())
             .await
@@ -127,10 +123,9 @@ impl Upgrade {
     }
 }
 
-/// Sends bytes where an upgrade request belongs.
+/// Sends bytes instead of an upgrade request.
 ///
-/// # Errors
-/// When the connection ends before an answer.
+/// # Errors When the connection ends before a response.
 pub async fn send_raw(address: SocketAddr, bytes: &[u8]) -> io::Result<Result<Client, Refusal>> {
     let mut stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
@@ -138,10 +133,9 @@ pub async fn send_raw(address: SocketAddr, bytes: &[u8]) -> io::Result<Result<Cl
     answer(stream).await
 }
 
-/// Reads the answer to an upgrade.
+/// Reads the response to an upgrade.
 ///
-/// # Errors
-/// When the connection ends before an answer.
+/// # Errors When the connection ends before a response.
 pub async fn answer(mut stream: TcpStream) -> io::Result<Result<Client, Refusal>> {
     let head = Head::read(&mut stream).await?;
     if head.status() == 101 {
@@ -168,8 +162,7 @@ impl Refusal {
 
     /// The `reason` of the problem body.
     ///
-    /// # Panics
-    /// When the body is no problem of the documented shape.
+    /// # Panics When the body isn't a problem in the documented form.
     #[must_use]
     pub fn reason(&self) -> String {
         let problem: serde_json::Value = serde_json::from_str(&self.body)
@@ -186,16 +179,14 @@ impl Refusal {
 impl Client {
     /// Sends a frame, masked as a client must.
     ///
-    /// # Panics
-    /// When the connection is gone.
+    /// # Panics When the connection is closed.
     pub async fn send(&mut self, frame: &Frame) {
         self.send_bytes(&frame.encode(Mask::Fixed)).await;
     }
 
     /// Sends bytes.
     ///
-    /// # Panics
-    /// When the connection is gone.
+    /// # Panics When the connection is closed.
     pub async fn send_bytes(&mut self, bytes: &[u8]) {
         self.stream
             .write_all(bytes)
@@ -205,8 +196,7 @@ impl Client {
 
     /// The next frame; `None` when the connection has ended.
     ///
-    /// # Panics
-    /// When neither comes in time.
+    /// # Panics When neither happens in time.
     pub async fn next(&mut self) -> Option<Frame> {
         match Frame::read(&mut self.stream).await {
             Ok(frame) => frame,
@@ -215,19 +205,17 @@ impl Client {
         }
     }
 
-    /// Sends a text and expects it back.
+    /// Sends a text and expects its echo.
     ///
-    /// # Panics
-    /// When something else comes.
+    /// # Panics When something else arrives.
     pub async fn echo(&mut self, text: &str) {
         self.send(&Frame::text(text)).await;
         assert_eq!(self.next().await, Some(Frame::text(text)));
     }
 
-    /// Reads on until a close frame comes, and returns its code; `None` when the connection ends without one.
+    /// Reads until a close frame arrives and returns its code; `None` when the connection ends without one.
     ///
-    /// # Panics
-    /// When neither comes in time.
+    /// # Panics When neither happens in time.
     pub async fn until_close(&mut self) -> Option<u16> {
         while let Some(frame) = self.next().await {
             if frame.opcode == CLOSE {
@@ -237,10 +225,9 @@ impl Client {
         None
     }
 
-    /// Closes as a client should, and expects the answer and the end.
+    /// Sends a close frame, and expects the answer and the end of the connection.
     ///
-    /// # Panics
-    /// When the session does not end so.
+    /// # Panics When the session doesn't end like that.
     pub async fn close(mut self) {
         self.send(&Frame::close(1000, "")).await;
         assert_eq!(self.until_close().await, Some(1000));
@@ -249,8 +236,7 @@ impl Client {
 
     /// Expects that the connection ends.
     ///
-    /// # Panics
-    /// When it does not in time.
+    /// # Panics When it doesn't in time.
     pub async fn until_end(&mut self) {
         let end = async { while self.next().await.is_some() {} };
         assert!(

@@ -18,7 +18,7 @@ pub const PASSWORD: &str = "correct horse battery staple";
 pub struct ControlPlane {
     /// The process.
     pub process: Process,
-    /// Where it listens and what it made.
+    /// Its addresses and the files that it created.
     pub ready: Ready,
     folder: PathBuf,
     sets: Vec<String>,
@@ -36,17 +36,16 @@ pub struct Ready {
     pub discovery: SocketAddr,
     /// The certificate of its authority.
     pub ca_cert: PathBuf,
-    /// What gateways show to be let in.
+    /// The join token.
     pub join_token_file: PathBuf,
 }
 
 // === impl ControlPlane ===
 
 impl ControlPlane {
-    /// Starts one that keeps everything below `folder`.
+    /// Starts one with all files below `folder`.
     ///
-    /// # Panics
-    /// When it does not become ready.
+    /// # Panics When it doesn't become ready.
     pub async fn start(folder: &Path, sets: &[String]) -> Self {
         let mut process = Process::start("control-plane", folder, Self::command(folder, sets));
         let ready = process.ready(&ready_file(folder)).await;
@@ -62,7 +61,7 @@ impl ControlPlane {
     #[must_use]
     pub fn command(folder: &Path, sets: &[String]) -> Command {
         let ready = ready_file(folder);
-        // What an earlier start wrote would be taken for this one's.
+        // The file of an earlier start would be mistaken for this one's.
         let _ = std::fs::remove_file(&ready);
         let mut command = process::command("tidegate-control-plane");
         command.arg("--ready-file").arg(ready);
@@ -93,10 +92,9 @@ impl ControlPlane {
         format!("https://{}", self.ready.management)
     }
 
-    /// Kills it and starts it again on the same addresses, so that its gateways find it.
+    /// Kills it and starts it again on the same addresses, so that gateways can reconnect.
     ///
-    /// # Panics
-    /// When it does not become ready.
+    /// # Panics When it doesn't become ready.
     pub async fn restart(&mut self) {
         self.process.kill();
         let mut sets = self.sets.clone();

@@ -22,7 +22,7 @@ use crate::{
 pub struct DataPlane {
     /// The process.
     pub process: Process,
-    /// Where it listens.
+    /// Its addresses.
     pub ready: Ready,
     name: String,
     folder: PathBuf,
@@ -31,7 +31,7 @@ pub struct DataPlane {
     environment: Vec<(String, String)>,
 }
 
-/// Where a data plane gets its configuration from.
+/// The control plane that a data plane connects to.
 #[derive(Clone, Debug)]
 pub struct Upstream {
     /// The control plane's discovery listener.
@@ -48,15 +48,15 @@ pub struct Upstream {
 pub struct Ready {
     /// The process id.
     pub pid: u32,
-    /// The `ws://` door.
+    /// The `ws://` listener.
     pub ws: SocketAddr,
-    /// The `wss://` door.
+    /// The `wss://` listener.
     pub wss: Option<SocketAddr>,
-    /// The operators' door.
+    /// The admin listener.
     pub admin: SocketAddr,
 }
 
-/// What `/status` says.
+/// The body of `/status`.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Status {
     /// The node's name.
@@ -67,25 +67,23 @@ pub struct Status {
     pub sessions: u64,
     /// Whether its configuration stream is open.
     pub connected: bool,
-    /// What is wrong with its ledger, in words; empty while it answers.
+    /// The fault of its ledger as text; empty if there is none.
     pub ledger_fault: String,
 }
 
 // === impl DataPlane ===
 
 impl DataPlane {
-    /// Starts one, and waits until its doors are open; it may have no configuration yet.
+    /// Starts one and waits until it listens; it may have no configuration yet.
     ///
-    /// # Panics
-    /// When it does not listen.
+    /// # Panics When it doesn't listen.
     pub async fn start(name: &str, folder: &Path, upstream: Upstream, sets: &[String]) -> Self {
         Self::start_in(name, folder, upstream, sets, &[]).await
     }
 
-    /// As [`Self::start`], in an environment with more in it.
+    /// Like [`Self::start`], with additional environment variables.
     ///
-    /// # Panics
-    /// When it does not listen.
+    /// # Panics When it doesn't listen.
     pub async fn start_in(
         name: &str,
         folder: &Path,
@@ -114,10 +112,9 @@ impl DataPlane {
         format!("ws://{}{path}", self.ready.ws)
     }
 
-    /// Kills it and starts it again, with other settings too if there are any.
+    /// Kills it and starts it again, with additional settings.
     ///
-    /// # Panics
-    /// When it does not listen.
+    /// # Panics When it doesn't listen.
     pub async fn restart(&mut self, sets: &[String]) {
         self.process.kill();
         self.sets.extend_from_slice(sets);
@@ -130,16 +127,15 @@ impl DataPlane {
             .await;
     }
 
-    /// The folder in which it keeps its cache.
+    /// The folder of its cache.
     #[must_use]
     pub fn data_dir(&self) -> PathBuf {
         self.folder.join(&self.name)
     }
 
-    /// Gets a page of the operators' door: status and body.
+    /// Sends a GET request to the admin listener; returns status and body.
     ///
-    /// # Errors
-    /// When nobody answers with HTTP.
+    /// # Errors When there is no HTTP response.
     pub async fn get(&self, path: &str) -> anyhow::Result<(u16, String)> {
         let mut stream = TcpStream::connect(self.ready.admin).await?;
         let request = format!(
@@ -156,23 +152,21 @@ impl DataPlane {
         Ok((status, body.to_owned()))
     }
 
-    /// What `/status` says now.
+    /// The current `/status`.
     ///
-    /// # Panics
-    /// When it does not answer as documented.
+    /// # Panics When the response isn't as documented.
     pub async fn status(&self) -> Status {
         let (status, body) = self
             .get("/status")
             .await
-            .expect("the operators' door answers");
+            .expect("the admin listener answers");
         assert_eq!(status, 200, "{body}");
         serde_json::from_str(&body).unwrap_or_else(|error| panic!("{error} in {body}"))
     }
 
     /// Waits until `/readyz` is 200.
     ///
-    /// # Panics
-    /// When it does not become ready in time.
+    /// # Panics When it doesn't become ready in time.
     pub async fn until_ready(&self) {
         wait::until("the data plane is ready", async || {
             let (status, _) = self.get("/readyz").await.ok()?;
@@ -181,10 +175,9 @@ impl DataPlane {
         .await;
     }
 
-    /// Waits until it runs the state of this number, or a later one.
+    /// Waits until it runs the snapshot with this number, or a later one.
     ///
-    /// # Panics
-    /// When it does not in time.
+    /// # Panics When it doesn't in time.
     pub async fn until_number(&self, number: u64) {
         wait::until(
             &format!("the data plane runs number {number}"),
@@ -195,8 +188,7 @@ impl DataPlane {
 
     /// Waits until it has this many open sessions.
     ///
-    /// # Panics
-    /// When it does not in time.
+    /// # Panics When it doesn't in time.
     pub async fn until_sessions(&self, sessions: u64) {
         wait::until(
             &format!("the data plane has {sessions} sessions"),
@@ -213,7 +205,7 @@ impl DataPlane {
         let (status, body) = self
             .get("/metrics")
             .await
-            .expect("the operators' door answers");
+            .expect("the admin listener answers");
         assert_eq!(status, 200);
         body.lines()
             .filter(|line| line.split(['{', ' ']).next() == Some(name))

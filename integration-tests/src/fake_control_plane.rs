@@ -1,5 +1,5 @@
-//! A control plane that says what a test tells it to: it speaks the configuration stream over TLS, sends the resources
-//! it was given (bad ones too), and remembers every word of every node. A panic in it fails the test that waits for it.
+//! A fake control plane: it serves the configuration stream over TLS, sends the resources that a test gives it (invalid
+//! ones too), and records every message of every node. A panic in it fails the test that waits for it.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -35,10 +35,10 @@ use crate::{
     wait,
 };
 
-/// What nodes must show.
+/// The join token of nodes.
 const JOIN_TOKEN: &str = "join-token-of-the-tests";
 
-/// A running double. Dropping it ends it and its streams.
+/// A running fake. Dropping it closes it and its streams.
 #[derive(Debug)]
 pub struct FakeControlPlane {
     address: SocketAddr,
@@ -65,7 +65,7 @@ struct State {
 // === impl FakeControlPlane ===
 
 impl FakeControlPlane {
-    /// Starts one that holds these resources at number 1.
+    /// Starts one with these resources at number 1.
     ///
     /// # Panics
     /// When it cannot listen.
@@ -88,7 +88,7 @@ impl FakeControlPlane {
         shared.replace(resources);
         let tls = ServerTlsConfig::new()
             .identity(Identity::from_pem(identity.chain_pem, identity.key_pem));
-        let service = DiscoveryServer::new(Door(Arc::clone(&shared)))
+        let service = DiscoveryServer::new(DiscoveryService(Arc::clone(&shared)))
             .max_decoding_message_size(64 << 20)
             .max_encoding_message_size(64 << 20);
         let mut server = JoinSet::new();
@@ -109,7 +109,7 @@ impl FakeControlPlane {
         }
     }
 
-    /// How a data plane finds it.
+    /// The settings with which a data plane connects to it.
     #[must_use]
     pub fn upstream(&self) -> Upstream {
         Upstream {
@@ -119,7 +119,7 @@ impl FakeControlPlane {
         }
     }
 
-    /// Starts a data plane that is configured by this double, and waits until it is ready.
+    /// Starts a data plane that connects to this fake, and waits until it's ready.
     ///
     /// # Panics
     /// When it does not become ready.
@@ -136,7 +136,7 @@ impl FakeControlPlane {
         self.folder.path()
     }
 
-    /// Replaces all resources, which makes the next number, and waits until a node has acknowledged it.
+    /// Replaces all resources under the next number, and waits until a node has acknowledged it.
     ///
     /// # Panics
     /// When no node does in time.
@@ -160,19 +160,19 @@ impl FakeControlPlane {
         .await
     }
 
-    /// How every stream so far was opened.
+    /// The hellos of all streams so far.
     #[must_use]
     pub fn hellos(&self) -> Vec<Hello> {
         self.shared.state().hellos.clone()
     }
 
-    /// The last sign of life of any node.
+    /// The last heartbeat of any node.
     #[must_use]
     pub fn beat(&self) -> Option<Beat> {
         self.shared.state().beat.clone()
     }
 
-    /// Every batch that was sent.
+    /// All batches that were sent.
     #[must_use]
     pub fn batches(&self) -> Vec<Batch> {
         self.shared.state().batches.clone()
@@ -197,7 +197,7 @@ impl Shared {
         *self.number.borrow()
     }
 
-    /// What differs from what the node holds.
+    /// The batch with the differences to what the node holds.
     fn batch(&self, held: &mut HashMap<String, u64>) -> Batch {
         let number = *self.number.borrow();
         let mut state = self.state();
@@ -244,7 +244,7 @@ impl Shared {
             let awaited = batch.number;
             batches.send(Ok(batch)).await.ok()?;
             loop {
-                // A beat may come before the answer.
+                // A heartbeat may arrive before the acknowledgement.
                 match words.message().await.ok()??.message {
                     Some(Message::Ack(ack)) => {
                         let answered = ack.number;
@@ -274,11 +274,11 @@ impl Shared {
     }
 }
 
-/// The service itself.
-struct Door(Arc<Shared>);
+/// The gRPC service.
+struct DiscoveryService(Arc<Shared>);
 
 #[tonic::async_trait]
-impl Discovery for Door {
+impl Discovery for DiscoveryService {
     type StreamStream = Pin<Box<dyn Stream<Item = Result<Batch, Status>> + Send>>;
 
     async fn stream(

@@ -1,4 +1,4 @@
-//! A gateway node that says what a test tells it to, to a real control plane.
+//! A fake gateway node that sends a test's messages to a real control plane.
 
 use tidegate_proto::discovery::v1::{
     Ack, Batch, Beat, Hello, NodeMessage, Rejection, discovery_client::DiscoveryClient,
@@ -23,10 +23,9 @@ pub struct FakeNode {
 // === impl FakeNode ===
 
 impl FakeNode {
-    /// Joins with this token (by default the right one) and says this hello.
+    /// Joins with this token (by default the right one) and sends this hello.
     ///
-    /// # Errors
-    /// When the control plane lets the node not in.
+    /// # Errors When the control plane refuses the node.
     ///
     /// # Panics
     /// When the control plane cannot be reached.
@@ -73,14 +72,14 @@ impl FakeNode {
         next.ok_or_else(|| Status::unavailable("the stream ended"))
     }
 
-    /// Acknowledges a number, but for what it rejects.
+    /// Acknowledges a number, with rejections.
     pub async fn ack(&self, number: u64, rejections: Vec<Rejection>) {
-        self.say(Message::Ack(Ack { number, rejections })).await;
+        self.send(Message::Ack(Ack { number, rejections })).await;
     }
 
-    /// Gives a sign of life.
+    /// Sends a heartbeat.
     pub async fn beat(&self, number: u64, open_sessions: u64) {
-        self.say(Message::Beat(Beat {
+        self.send(Message::Beat(Beat {
             number,
             open_sessions,
             ledger: None,
@@ -88,7 +87,7 @@ impl FakeNode {
         .await;
     }
 
-    async fn say(&self, message: Message) {
+    async fn send(&self, message: Message) {
         let message = NodeMessage {
             message: Some(message),
         };

@@ -1,5 +1,5 @@
-//! Many messages at a known pace through many gateways, and a backend that counts what arrives: what a test of quotas is
-//! made of. A message is six bytes: which flood it belongs to, and its number in its session.
+//! Many messages at a known rate through many gateways, and a backend that counts what arrives, for tests of quotas. A
+//! message has six bytes: the number of its flood, and its number in its session.
 
 use std::{
     collections::HashMap,
@@ -28,23 +28,23 @@ pub struct Tally {
     counts: Arc<Mutex<HashMap<u16, u64>>>,
 }
 
-/// How a flood comes.
+/// The shape of a flood.
 #[derive(Clone, Debug)]
 pub struct Shape {
-    /// How many messages there are in all.
+    /// The number of all messages.
     pub demand: u64,
-    /// Which parts of them go to each gateway.
+    /// The parts of them that go to each gateway.
     pub parts: Vec<u64>,
-    /// In how many bursts they come.
+    /// The number of bursts.
     pub bursts: u64,
-    /// How far apart the bursts are.
+    /// The time between two bursts.
     pub every: Duration,
 }
 
-/// A session that floods.
+/// A session that sends a flood.
 #[derive(Debug)]
 pub struct Session {
-    /// The session; its reading half is free for the test between two bursts.
+    /// The session; a test may read from it between two bursts.
     pub client: Client,
     flood: u16,
     sent: u32,
@@ -78,8 +78,7 @@ impl Tally {
 
     /// How many messages of a flood have arrived.
     ///
-    /// # Panics
-    /// Never: nobody panics with the counts in hand.
+    /// # Panics Never: no thread panics while it holds the lock.
     #[must_use]
     pub fn of(&self, flood: u16) -> u64 {
         let counts = self.counts.lock().expect("nobody panics with it in hand");
@@ -125,7 +124,7 @@ async fn count(mut stream: TcpStream, counts: Arc<Mutex<HashMap<u16, u64>>>) {
     }
 }
 
-/// The first frame of `bytes`, which is masked and short, and what is behind it; `None` while it is not whole.
+/// The first frame of `bytes`, which is masked and short, and the rest; `None` while it's incomplete.
 fn first(bytes: &[u8]) -> Option<(Frame, &[u8])> {
     let (head, rest) = bytes.split_first_chunk::<2>()?;
     let length = usize::from(head[1] & 0x7F);
@@ -143,7 +142,7 @@ fn first(bytes: &[u8]) -> Option<(Frame, &[u8])> {
 // === impl Shape ===
 
 impl Shape {
-    /// So many messages to four gateways, evenly or nearly all to one, steadily for some seconds or in few bursts.
+    /// A number of messages to four gateways, evenly or nearly all to one, steadily for some seconds or in few bursts.
     #[must_use]
     pub fn of(demand: u64, skewed: bool, bursty: bool) -> Self {
         let parts = if skewed { [70, 20, 9, 1] } else { [1, 1, 1, 1] };
@@ -156,7 +155,7 @@ impl Shape {
         }
     }
 
-    /// What each gateway gets: all of it together is the demand.
+    /// The messages for each gateway; the sum is the demand.
     fn shares(&self) -> Vec<u64> {
         let whole: u64 = self.parts.iter().sum();
         let mut left = self.demand;
@@ -173,17 +172,20 @@ impl Shape {
     }
 }
 
-/// Floods the gateways, one session through each, and waits until every message was judged.
+/// Floods the gateways with one session each, and waits until every message has been passed or dropped.
 ///
 /// # Panics
 /// When a session is refused, or ends.
-pub async fn flood(doors: &[SocketAddr], upgrade: &Upgrade, flood: u16, shape: &Shape) {
-    assert_eq!(doors.len(), shape.parts.len(), "a part for each gateway");
-    let sessions = doors.iter().zip(shape.shares()).map(async |(door, share)| {
-        let mut session = Session::open(*door, upgrade, flood).await;
-        session.paced(share, shape.bursts, shape.every).await;
-        session.settled().await;
-    });
+pub async fn flood(gateways: &[SocketAddr], upgrade: &Upgrade, flood: u16, shape: &Shape) {
+    assert_eq!(gateways.len(), shape.parts.len(), "a part for each gateway");
+    let sessions = gateways
+        .iter()
+        .zip(shape.shares())
+        .map(async |(gateway, share)| {
+            let mut session = Session::open(*gateway, upgrade, flood).await;
+            session.paced(share, shape.bursts, shape.every).await;
+            session.settled().await;
+        });
     join_all(sessions).await;
 }
 
@@ -194,8 +196,8 @@ impl Session {
     ///
     /// # Panics
     /// When it is refused.
-    pub async fn open(door: SocketAddr, upgrade: &Upgrade, flood: u16) -> Self {
-        let client = upgrade.open(door).await;
+    pub async fn open(gateway: SocketAddr, upgrade: &Upgrade, flood: u16) -> Self {
+        let client = upgrade.open(gateway).await;
         Self {
             client,
             flood,
@@ -203,7 +205,7 @@ impl Session {
         }
     }
 
-    /// Sends so many messages at once.
+    /// Sends messages at once.
     ///
     /// # Panics
     /// When the session has ended.
@@ -218,13 +220,13 @@ impl Session {
         self.client.send_bytes(&bytes).await;
     }
 
-    /// Sends so many messages in so many bursts.
+    /// Sends messages in bursts.
     ///
     /// # Panics
     /// When the session ends.
     pub async fn paced(&mut self, count: u64, bursts: u64, every: Duration) {
         let mut ticks = interval(every);
-        // Who is kept waiting does not send the faster for it.
+        // A session that was delayed doesn't send faster afterwards.
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         for burst in 1..=bursts {
             ticks.tick().await;
@@ -234,8 +236,8 @@ impl Session {
         }
     }
 
-    /// Waits until everything that was sent before has been judged: a ping never counts, and stands behind it. What else
-    /// came meanwhile is returned.
+    /// Waits until all messages sent before have been passed or dropped: it sends a ping, which never counts, and waits
+    /// for the pong. Returns the other frames that arrived meanwhile.
     ///
     /// # Panics
     /// When the session ends instead.

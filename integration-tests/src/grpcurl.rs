@@ -1,5 +1,5 @@
-//! As much of `grpcurl` as the documents use, so that their lines are run as they stand: it knows nothing of the
-//! project's messages but what server reflection tells it.
+//! The subset of `grpcurl` that the documents use, so that their commands run unchanged. It knows the project's
+//! messages only by server reflection.
 
 use std::{collections::HashMap, io::Read as _, path::PathBuf};
 
@@ -156,7 +156,7 @@ async fn list(channel: Channel) -> anyhow::Result<Vec<String>> {
     }
 }
 
-/// Everything that is needed to understand a symbol.
+/// All descriptors that a symbol needs.
 async fn reflect(channel: Channel, symbol: &str) -> anyhow::Result<DescriptorPool> {
     let mut files = HashMap::<String, FileDescriptorProto>::new();
     let mut questions = vec![MessageRequest::FileContainingSymbol(symbol.to_owned())];
@@ -223,7 +223,7 @@ async fn call(channel: Channel, name: &str, line: &Line) -> anyhow::Result<Strin
     }
 }
 
-/// A mask is a message to it as any other, and no string, as the JSON of Protocol Buffers has it.
+/// `grpcurl` reads a field mask as a message and not as a string, unlike the JSON format of Protocol Buffers.
 fn as_it_reads(mut tree: Value) -> anyhow::Result<Value> {
     if let Some(mask) = tree.get_mut("update_mask") {
         let paths = mask.get("paths").and_then(Value::as_array);

@@ -1,5 +1,5 @@
-//! An HTTP/2 connection written by hand (RFC 9113), for tests that do what no library would: bodies that never end,
-//! floods of control frames, answers that nobody reads.
+//! A hand-written HTTP/2 connection (RFC 9113), for tests that do what no library does: endless bodies, floods of
+//! control frames, responses that aren't read.
 
 use std::{collections::BTreeMap, io, net::SocketAddr, path::Path, time::Duration};
 
@@ -30,11 +30,11 @@ const ACK: u8 = 1;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 
-/// The setting that says how much a stream may send unasked.
+/// The setting for the initial window of a stream.
 pub const INITIAL_WINDOW_SIZE: u16 = 4;
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-/// The largest frame that every peer takes.
+/// The largest frame that every peer accepts.
 const CHUNK: usize = 16 * 1024;
 const DEFAULT_WINDOW: i64 = 65_535;
 
@@ -54,7 +54,7 @@ pub struct Connection {
 struct Stream {
     window: i64,
     sent: usize,
-    /// Whether the peer has answered it or cut it off.
+    /// Whether the peer has answered or reset it.
     done: bool,
 }
 
@@ -142,12 +142,12 @@ impl Connection {
             .collect();
         let hello = [PREFACE.to_vec(), frame(SETTINGS, 0, 0, &payload)].concat();
         connection.write(&hello).await;
-        // What the server allows comes first of all.
+        // The server's settings come first.
         connection.listen(Duration::from_millis(200)).await;
         Ok(connection)
     }
 
-    /// Whether the peer has closed it or told it to go.
+    /// Whether the peer has closed it or sent GOAWAY.
     #[must_use]
     pub const fn is_over(&self) -> bool {
         self.over
@@ -167,7 +167,7 @@ impl Connection {
         id
     }
 
-    /// Sends bytes; whether they went. A peer that takes none within the time has the connection over.
+    /// Sends bytes and returns whether that succeeded. If the peer accepts none in time, the connection is over.
     pub async fn write(&mut self, bytes: &[u8]) -> bool {
         let written = timeout(Duration::from_secs(2), self.io.write_all(bytes)).await;
         let sent = matches!(written, Ok(Ok(())));
@@ -175,7 +175,7 @@ impl Connection {
         sent
     }
 
-    /// Repeats bytes for as long as they are taken, and reads nothing meanwhile; returns how many times they were.
+    /// Repeats bytes for as long as the peer accepts them, without reading. Returns the number of repetitions.
     pub async fn flood(&mut self, bytes: &[u8], time: Duration) -> usize {
         let until = Instant::now() + time;
         let mut times = 0;
@@ -185,8 +185,8 @@ impl Connection {
         times
     }
 
-    /// Sends bodies that never end: on each open stream up to so many bytes, as the peer's windows allow, until nothing
-    /// moves any more.
+    /// Sends endless bodies: up to `bytes` on each open stream, as the peer's windows allow, until nothing more is
+    /// accepted.
     pub async fn feed(&mut self, bytes: usize, time: Duration) {
         let until = Instant::now() + time;
         let zeros = vec![b'a'; CHUNK];
@@ -214,7 +214,7 @@ impl Connection {
         }
     }
 
-    /// Reads what the peer has sent, waiting for so long at most for the first of it.
+    /// Reads what the peer has sent, and waits up to `time` for the first frame.
     pub async fn listen(&mut self, time: Duration) {
         let mut buffer = vec![0; 64 * 1024];
         match timeout(time, self.io.read(&mut buffer)).await {
@@ -226,7 +226,7 @@ impl Connection {
             }
         }
         while let Some((kind, flags, id, payload)) = self.take() {
-            self.heard(kind, flags, id, &payload).await;
+            self.received(kind, flags, id, &payload).await;
         }
     }
 
@@ -239,7 +239,7 @@ impl Connection {
         Some((kind, flags, u32::from_be_bytes([s, t, u, v]), payload))
     }
 
-    async fn heard(&mut self, kind: u8, flags: u8, id: u32, payload: &[u8]) {
+    async fn received(&mut self, kind: u8, flags: u8, id: u32, payload: &[u8]) {
         let number = |bytes: &[u8]| bytes.try_into().map(u32::from_be_bytes).unwrap_or(0);
         match kind {
             SETTINGS if flags & ACK == 0 => {

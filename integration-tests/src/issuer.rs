@@ -1,4 +1,4 @@
-//! A key manager of the tests' own: good tokens, and bad ones of every kind.
+//! A key manager for tests, which issues valid tokens and all kinds of invalid ones.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -24,8 +24,7 @@ pub struct Issuer {
 impl Issuer {
     /// A new key for ES256.
     ///
-    /// # Panics
-    /// When the machine has no randomness.
+    /// # Panics When the system has no randomness.
     #[must_use]
     pub fn new(issuer: &str) -> Self {
         tidegate_kit::jwt::install();
@@ -52,7 +51,7 @@ impl Issuer {
         .to_string()
     }
 
-    /// The claims of a good token: valid since a minute ago and for an hour.
+    /// The claims of a valid token: from one minute ago, for an hour.
     #[must_use]
     pub fn claims(&self, client_id: &str) -> Value {
         let now = now();
@@ -63,7 +62,7 @@ impl Issuer {
         })
     }
 
-    /// A good token.
+    /// A valid token.
     #[must_use]
     pub fn token(&self, client_id: &str) -> String {
         self.sign(&self.claims(client_id))
@@ -77,8 +76,7 @@ impl Issuer {
 
     /// A token with these claims whose header names another key.
     ///
-    /// # Panics
-    /// Never: the key is good.
+    /// # Panics Never: the key is valid.
     #[must_use]
     pub fn sign_as(&self, key_id: &str, claims: &Value) -> String {
         let key = EncodingKey::from_ec_pem(self.key.serialize_pem().as_bytes());
@@ -89,7 +87,7 @@ impl Issuer {
         signed.expect("the claims are JSON")
     }
 
-    /// A token that says it needs no signature.
+    /// A token with the algorithm `none`.
     #[must_use]
     pub fn unsigned(&self, claims: &Value) -> String {
         let header = json!({ "alg": "none", "typ": "at+jwt", "kid": self.key_id });

@@ -1,5 +1,5 @@
-//! The harness of the end-to-end tests: real processes on free ports, guards that end them, clients and backends that
-//! do exactly what a test says, and a control plane that can be made to misbehave. The tests are in `tests/`.
+//! The harness of the end-to-end tests: real processes on free ports, guards that stop them, scripted clients and
+//! backends, and a fake control plane that can misbehave. The tests are in `tests/`.
 
 pub mod wait;
 pub mod process;

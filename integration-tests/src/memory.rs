@@ -1,8 +1,8 @@
-//! What a process under test holds in memory, as the kernel says.
+//! The memory of a process under test, as the kernel reports it.
 
 use std::fs;
 
-/// Watches a process from the moment on at which it is made.
+/// Measures the growth of a process since this was created.
 #[derive(Debug)]
 pub struct Memory {
     pid: u32,
@@ -12,13 +12,13 @@ pub struct Memory {
 // === impl Memory ===
 
 impl Memory {
-    /// Notes what the process holds now.
+    /// Records the current memory of the process.
     ///
     /// # Panics
     /// When there is no such process.
     #[must_use]
     pub fn of(pid: u32) -> Self {
-        // The peak counts from here (proc(5), `clear_refs`).
+        // Resets the peak (proc(5), `clear_refs`).
         fs::write(format!("/proc/{pid}/clear_refs"), "5").expect("the process is ours");
         Self {
             pid,
@@ -26,10 +26,9 @@ impl Memory {
         }
     }
 
-    /// By how many MiB it has grown at most.
+    /// The peak growth in MiB.
     ///
-    /// # Panics
-    /// When the process has ended.
+    /// # Panics When the process has exited.
     #[must_use]
     pub fn grown(&self) -> u64 {
         kib(self.pid, "VmHWM:").saturating_sub(self.before) / 1024

@@ -1,5 +1,5 @@
-//! Somebody at a browser: what a person does with the portals in one call each, in the words of the pages. Fails the test
-//! with what the page shows.
+//! A person at a browser: one call for each action in the portals, with the texts of the pages. A failure includes the
+//! text of the page.
 
 use std::{collections::BTreeSet, path::Path, sync::Mutex, time::Instant};
 
@@ -14,41 +14,39 @@ use crate::{
     process, python, wait,
 };
 
-/// The most that a page may weigh with all that it loads, in bytes.
+/// The maximal size of a page with everything that it loads, in bytes.
 pub const PAGE_BYTES: u64 = 100 * 1024;
 
-/// The widths of a desk and of a telephone, in pixels.
+/// The widths of a desktop and of a phone, in pixels.
 pub const WIDTHS: [u32; 2] = [1280, 360];
 
-/// The portals' cookie of who is signed in.
+/// The portals' session cookie.
 const SESSION: &str = "__Host-tidegate-session";
 
-/// A browser of the test's own.
+/// Starts a browser for the test.
 ///
-/// # Panics
-/// When it does not start.
+/// # Panics When it doesn't start.
 pub async fn browser() -> Browser {
     let browser = Browser::start(|program| Ok(process::leashed(program)));
     browser.await.expect("a browser can be started")
 }
 
-/// Somebody who looks at the portals.
+/// A user of the portals.
 #[derive(Debug)]
 pub struct Person {
-    /// The page that is looked at.
+    /// The current page.
     pub page: Page,
     base: String,
-    /// The words of the pages that were used, for whoever compares them with a document.
+    /// The texts of the pages that were used, for comparison with a document.
     used: Mutex<BTreeSet<String>>,
 }
 
 // === impl Person: the page ===
 
 impl Person {
-    /// Somebody who has not signed in, at the portals below this address.
+    /// An anonymous user of the portals at this URL.
     ///
-    /// # Panics
-    /// When the browser is gone.
+    /// # Panics When the browser has exited.
     pub async fn stranger(browser: &Browser, base: &str) -> Self {
         Self {
             page: good(browser.person().await),
@@ -57,7 +55,7 @@ impl Person {
         }
     }
 
-    /// Somebody who signs in with the password that every user of the tests has.
+    /// A user who signs in with the password that all users of the tests have.
     ///
     /// # Panics
     /// When that is refused.
@@ -70,36 +68,33 @@ impl Person {
 
     /// Fills in the form of the sign-in page.
     ///
-    /// # Panics
-    /// When it is not there.
+    /// # Panics When there is none.
     pub async fn sign_in(&mut self, name: &str, password: &str) {
         self.fill("User name", name).await;
         self.fill("Password", password).await;
-        // The link in the frame has the same name.
+        // The link in the page's header has the same name.
         let mark = "User name";
         self.note("Sign in");
         good(self.page.follow("Sign in", Some(mark)).await);
     }
 
-    /// Goes to a path of the control plane.
+    /// Navigates to a path of the control plane.
     ///
-    /// # Panics
-    /// When nobody answers.
+    /// # Panics When the page doesn't load.
     pub async fn go(&mut self, path: &str) {
         let url = format!("{}{path}", self.base);
         good(self.page.go(&url).await);
     }
 
-    /// The path and query that is looked at.
+    /// The path and query of the current page.
     ///
-    /// # Panics
-    /// When the browser is gone.
+    /// # Panics When the browser has exited.
     pub async fn path(&self) -> String {
         let url = good(self.page.url().await);
         url.strip_prefix(&self.base).unwrap_or(&url).to_owned()
     }
 
-    /// Ends the session at the server, as time does; the browser knows nothing of it.
+    /// Ends the session at the server, as if it had expired; the browser keeps its cookie.
     ///
     /// # Panics
     /// When nobody is signed in.
@@ -113,8 +108,8 @@ impl Person {
         ended.expect("whoever is signed in can sign out");
     }
 
-    /// What was used since this was last asked: what was pressed, which fields were filled, what was typed, which words
-    /// were looked for.
+    /// The texts that were used since the last call: names that were pressed, fields that were filled, what was typed,
+    /// texts that were looked for.
     ///
     /// # Panics
     /// Never.
@@ -122,7 +117,7 @@ impl Person {
         std::mem::take(&mut self.used.lock().expect("no test panics while it notes"))
     }
 
-    /// Notes words as used.
+    /// Records a text as used.
     pub fn note(&self, words: &str) {
         let mut used = self.used.lock().expect("no test panics while it notes");
         used.insert(words.to_owned());
@@ -132,57 +127,51 @@ impl Person {
 // === impl Person: what is done ===
 
 impl Person {
-    /// Presses what bears this name.
+    /// Presses the element with this name.
     ///
-    /// # Panics
-    /// When it is not there.
+    /// # Panics When there is none.
     pub async fn press(&self, name: &str) {
         self.note(name);
         good(self.page.press(name, None).await);
     }
 
-    /// Presses what bears this name in the row, card or section with these words.
+    /// Presses the element with this name in the row, card or section with a text.
     ///
-    /// # Panics
-    /// When it is not there.
+    /// # Panics When there is none.
     pub async fn press_near(&self, name: &str, near: &str) {
         self.note(name);
         good(self.page.press(name, Some(near)).await);
     }
 
-    /// Presses what leads to another page, and waits for that.
+    /// Presses a link or button, and waits for the next page.
     ///
-    /// # Panics
-    /// When it is not there.
+    /// # Panics When there is none.
     pub async fn follow(&mut self, name: &str) {
         self.note(name);
         good(self.page.follow(name, None).await);
     }
 
-    /// Presses what leads to another page in the row, card or section with these words, and waits for that.
+    /// Presses a link or button in the row, card or section with a text, and waits for the next page.
     ///
-    /// # Panics
-    /// When it is not there.
+    /// # Panics When there is none.
     pub async fn follow_near(&mut self, name: &str, near: &str) {
         self.note(name);
         good(self.page.follow(name, Some(near)).await);
     }
 
-    /// Presses what leads to another page, if it is there, and waits for that.
+    /// Presses a link or button if there is one, and waits for the next page.
     ///
-    /// # Panics
-    /// When it leads nowhere.
+    /// # Panics When no other page loads.
     pub async fn follow_if_offered(&mut self, name: &str) {
-        // In the frame and in an empty list it leads to the same place; on the page that it leads to, it sends the form.
+        // In the header and in an empty list it leads to the same page; on that page, it submits the form.
         if !self.path().await.starts_with("/sign-in") && self.is_offered(name).await {
             good(self.page.follow(name, None).await);
         }
     }
 
-    /// Types into a field, in place of what is in it.
+    /// Replaces the content of a field.
     ///
-    /// # Panics
-    /// When it is not there.
+    /// # Panics When there is none.
     pub async fn fill(&self, label: &str, text: &str) {
         self.note(label);
         self.note(text);
@@ -191,18 +180,16 @@ impl Person {
 
     /// Chooses an option of a field.
     ///
-    /// # Panics
-    /// When it is not there.
+    /// # Panics When there is none.
     pub async fn choose(&self, label: &str, option: &str) {
         self.note(label);
         self.note(option);
         good(self.page.choose(label, option, None).await);
     }
 
-    /// Ticks a box.
+    /// Toggles a checkbox.
     ///
-    /// # Panics
-    /// When it is not there.
+    /// # Panics When there is none.
     pub async fn tick(&self, label: &str) {
         self.note(label);
         good(self.page.tick(label, None).await);
@@ -210,19 +197,17 @@ impl Person {
 
     /// Chooses a file for a field.
     ///
-    /// # Panics
-    /// When it is not there.
+    /// # Panics When there is none.
     pub async fn attach(&self, label: &str, file: &Path) {
         self.note(label);
         good(self.page.attach(label, file).await);
     }
 
-    /// Presses what copies, and gives what the clipboard would hold.
+    /// Presses a copy button and returns what the clipboard would contain.
     ///
-    /// # Panics
-    /// When it does not copy.
+    /// # Panics When nothing is copied.
     pub async fn copies(&self, near: &str) -> String {
-        // The machine's clipboard belongs to whoever works at it.
+        // The test must not change the machine's clipboard.
         const CATCH: &str = "navigator.clipboard.writeText = async (text) => { window.tidegateCopied = text; }; null";
         good(self.page.evaluate::<Option<u8>>(CATCH).await);
         self.press_near("Copy", near).await;
@@ -230,16 +215,15 @@ impl Person {
         good(self.page.evaluate("window.tidegateCopied").await)
     }
 
-    /// Waits until the page says these words.
+    /// Waits until the page contains a text.
     ///
-    /// # Panics
-    /// When it does not.
+    /// # Panics When it doesn't.
     pub async fn sees(&self, words: &str) {
         self.note(words);
         good(self.page.until_said(words).await);
     }
 
-    /// Loads the page again until it says these words: what gateways tell comes when they tell it.
+    /// Reloads the page until it contains a text: reports of gateways arrive with a delay.
     ///
     /// # Panics
     /// When it never does.
@@ -253,35 +237,31 @@ impl Person {
         }
     }
 
-    /// Whether the page says these words now.
+    /// Whether the page contains a text now.
     ///
-    /// # Panics
-    /// When the browser is gone.
+    /// # Panics When the browser has exited.
     pub async fn says(&self, words: &str) -> bool {
         good(self.page.says(words).await)
     }
 
-    /// Whether a link, button or menu of this name is there now.
+    /// Whether there is a link, button or menu with this name now.
     ///
-    /// # Panics
-    /// When the browser is gone.
+    /// # Panics When the browser has exited.
     pub async fn is_offered(&self, name: &str) -> bool {
         good(self.page.count(name, None).await) > 0
     }
 
-    /// What is in a field.
+    /// The value of a field.
     ///
-    /// # Panics
-    /// When it is not there.
+    /// # Panics When there is none.
     pub async fn value(&self, label: &str) -> String {
         let value = good(self.page.value(label, None).await);
         value.unwrap_or_else(|| panic!("there is no field {label:?}"))
     }
 
-    /// What is said to be wrong with a field.
+    /// The error message of a field.
     ///
-    /// # Panics
-    /// When it is not there.
+    /// # Panics When there is none.
     pub async fn fault(&self, label: &str) -> String {
         good(self.page.fault(label).await)
     }
@@ -290,11 +270,10 @@ impl Person {
 // === impl Person: what every page must be ===
 
 impl Person {
-    /// Looks at the page as it is, at both widths and in both themes: nothing that people with disabilities cannot use,
-    /// nothing that must be moved sideways, no error on the console. Leaves it wide and light.
+    /// Checks the page at both widths and in both themes: accessibility, no horizontal scrolling, no error on the
+    /// console. Leaves it wide and light.
     ///
-    /// # Panics
-    /// When something is found; it says all that is.
+    /// # Panics When there are faults; the message lists all of them.
     pub async fn judges(&self, what: &str) {
         let mut faults = Vec::new();
         for width in WIDTHS {
@@ -316,10 +295,9 @@ impl Person {
         assert!(faults.is_empty(), "{what}:\n{}", faults.join("\n"));
     }
 
-    /// Goes to a path, weighs all that it loads, and judges it.
+    /// Navigates to a path, measures what it loads, and checks the page.
     ///
-    /// # Panics
-    /// When it is too heavy, asks strangers for something, or something is found.
+    /// # Panics When the page is too large, sends requests to other hosts, or has faults.
     pub async fn visits(&mut self, path: &str) {
         good(self.page.cache(false).await);
         self.load().await;
@@ -331,7 +309,7 @@ impl Person {
             "{path} weighs {} bytes",
             load.bytes
         );
-        // The browser draws its own widgets with pictures that it has.
+        // The browser has built-in images for its own widgets.
         let is_ours = |url: &str| url.starts_with(&self.base) || url.starts_with("data:");
         let stranger = load.urls.iter().find(|url| !is_ours(url));
         assert_eq!(stranger, None, "{path} asks a stranger");
@@ -339,15 +317,14 @@ impl Person {
         self.judges(path).await;
     }
 
-    /// What was loaded and complained of since this was last asked.
+    /// The requests and errors since the last call.
     ///
-    /// # Panics
-    /// When the browser is gone.
+    /// # Panics When the browser has exited.
     pub async fn load(&self) -> Load {
         good(self.page.load().await)
     }
 
-    /// What axe-core finds against WCAG 2.2, levels A and AA.
+    /// The violations of WCAG 2.2, levels A and AA, that axe-core finds.
     async fn axe(&self) -> Vec<String> {
         const RUN: &str = r"(async () => {
             const tags = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'];

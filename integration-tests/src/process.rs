@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 
 use crate::wait;
 
-/// A running (or ended) process.
+/// A process, running or exited.
 #[derive(Debug)]
 pub struct Process {
     name: String,
@@ -19,7 +19,7 @@ pub struct Process {
     log: PathBuf,
 }
 
-/// Where cargo put a program of this workspace.
+/// The path of a program of this workspace.
 ///
 /// # Panics
 /// When it was not built.
@@ -40,14 +40,14 @@ pub fn program(name: &str) -> PathBuf {
     path
 }
 
-/// A command for a program of this workspace, without the settings of whoever runs the tests. It ends when the thread
-/// that starts it ends, even if the tests are killed.
+/// A command for a program of this workspace, without the settings in the user's environment. It ends when the thread
+/// that starts it does, even if the tests are killed.
 #[must_use]
 pub fn command(name: &str) -> Command {
     leashed(&program(name))
 }
 
-/// A command for any program, on the same terms.
+/// The same for any program.
 #[must_use]
 pub fn leashed(path: &Path) -> Command {
     let mut command = Command::new(program("xtask"));
@@ -57,7 +57,7 @@ pub fn leashed(path: &Path) -> Command {
     command
 }
 
-/// Keeps the settings of whoever runs the tests away from a process under test.
+/// Removes the user's settings from the environment of a process under test.
 pub fn scrub(command: &mut Command) {
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("TIDEGATE_") {
@@ -97,7 +97,7 @@ impl Process {
         self.child.id()
     }
 
-    /// Everything it wrote, over all starts under this name.
+    /// Its output, of all starts under this name.
     #[must_use]
     pub fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()
@@ -105,8 +105,7 @@ impl Process {
 
     /// Waits for the ready file and reads it.
     ///
-    /// # Panics
-    /// When the process ends instead, or the deadline passes.
+    /// # Panics When the process exits instead, or the deadline passes.
     pub async fn ready<T: DeserializeOwned>(&mut self, path: &Path) -> T {
         let what = format!("{} writes its ready file", self.name);
         let text = wait::until(&what, async || {
@@ -122,34 +121,31 @@ impl Process {
         serde_json::from_str(&text.await).expect("a ready file is JSON of the documented shape")
     }
 
-    /// Ends it at once, as `kill -9` does.
+    /// Kills it, as `kill -9` does.
     pub fn kill(&mut self) {
-        // An error says that it has ended.
+        // An error means that it has exited.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 
     /// Sends a signal.
     ///
-    /// # Panics
-    /// When the process is gone.
+    /// # Panics When the process has exited.
     pub fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
         kill_process(pid.expect("a process has an id"), signal).expect("the process runs");
     }
 
-    /// Its status, if it has ended.
+    /// Its exit status, if it has exited.
     ///
-    /// # Panics
-    /// When it cannot be asked.
+    /// # Panics When the status can't be read.
     pub fn exited(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().expect("the process can be asked")
     }
 
-    /// Waits until it has ended.
+    /// Waits until it has exited.
     ///
-    /// # Panics
-    /// When it does not in time.
+    /// # Panics When it doesn't in time.
     pub async fn ended(&mut self) -> ExitStatus {
         let what = format!("{} ends", self.name);
         wait::until(&what, async || {

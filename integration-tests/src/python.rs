@@ -1,4 +1,4 @@
-//! Programs in Python over the `websockets` package: a client and a backend that this project did not write.
+//! Python programs with the `websockets` package: a client and a backend that are independent of this project.
 
 use std::{
     fs,
@@ -40,7 +40,7 @@ pub fn script(name: &str) -> PathBuf {
         .join(name)
 }
 
-/// The script of axe-core, which one of the packages carries.
+/// The script of axe-core, which is part of one of the packages.
 ///
 /// # Panics
 /// When it is not there.
@@ -69,10 +69,9 @@ fn command(name: &str, arguments: &[&str]) -> Command {
     command
 }
 
-/// Starts a program that serves, and waits until it has written where it listens.
+/// Starts a server and waits until it has printed its address.
 ///
-/// # Panics
-/// When it does not.
+/// # Panics When it doesn't.
 pub async fn serve(name: &str, folder: &Path, arguments: &[&str]) -> (Process, String) {
     let ready = folder.join(format!("{name}.ready.json"));
     let mut command = command(name, arguments);

@@ -1,5 +1,5 @@
-//! A real redis-server as a fixture: a folder and a port of its own, ended with the test, and made to fail in the ways
-//! in which Redis fails. Sentinel and Cluster are in the modules below.
+//! A real redis-server as a fixture: it has its own folder and port, ends with the test, and can be made to fail as
+//! Redis does. Sentinel and Cluster are in the modules below.
 
 pub mod group;
 
@@ -22,13 +22,13 @@ use crate::{
     wait,
 };
 
-/// How long Redis may take for one command; a test that has stopped it must not ask it.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long Redis may take for one command. A test that has stopped it must not send any.
+const DEADLINE: Duration = Duration::from_secs(10);
 
-/// How often another port is tried when somebody took the first meanwhile.
+/// How many ports to try, in case another process takes one meanwhile.
 const PORTS: usize = 5;
 
-/// A running redis-server. Dropping it ends it.
+/// A running redis-server. Dropping it stops it.
 #[derive(Debug)]
 pub struct Redis {
     process: Process,
@@ -37,7 +37,7 @@ pub struct Redis {
     folder: TempDir,
 }
 
-/// What a redis-server shall be.
+/// The options of a redis-server.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     password: Option<String>,
@@ -49,21 +49,21 @@ pub struct Options {
 // === impl Options ===
 
 impl Options {
-    /// Let in only who knows this.
+    /// Require a password.
     #[must_use]
     pub fn password(mut self, password: &str) -> Self {
         self.password = Some(password.to_owned());
         self
     }
 
-    /// Speak TLS, with a certificate of an authority of its own.
+    /// Use TLS, with a certificate of a private authority.
     #[must_use]
     pub fn tls(mut self) -> Self {
         self.tls = true;
         self
     }
 
-    /// Watch others, and hold nothing.
+    /// Run as a Sentinel.
     #[must_use]
     pub fn sentinel(mut self) -> Self {
         self.sentinel = true;
@@ -79,8 +79,7 @@ impl Options {
 
     /// Starts it.
     ///
-    /// # Panics
-    /// When redis-server is not installed, or does not start.
+    /// # Panics When redis-server isn't installed or doesn't start.
     pub async fn start(self) -> Redis {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         if self.tls {
@@ -100,7 +99,7 @@ impl Options {
         panic!("redis-server does not start: {}", folder.path().display());
     }
 
-    /// A process that answers; nothing when it ended, as it does when somebody has the port.
+    /// A process that answers; `None` if it exited, for example because the port is in use.
     async fn run(&self, folder: &Path, port: u16) -> Option<Process> {
         let configuration = folder.join("redis.conf");
         let text = redis::configuration(&self.configuration(folder, port));
@@ -148,21 +147,20 @@ impl Options {
 // === impl Redis ===
 
 impl Redis {
-    /// One that is like what `cargo xtask up --redis auto` starts, without a password.
+    /// Starts one like `cargo xtask up --redis auto`, without a password.
     ///
-    /// # Panics
-    /// When redis-server is not installed, or does not start.
+    /// # Panics When redis-server isn't installed or doesn't start.
     pub async fn start() -> Self {
         Self::options().start().await
     }
 
-    /// One that is told more.
+    /// The options for one.
     #[must_use]
     pub fn options() -> Options {
         Options::default()
     }
 
-    /// Its URL, the password in it.
+    /// Its URL, with the password.
     #[must_use]
     pub fn url(&self) -> String {
         self.url_with(self.options.password.as_deref())
@@ -188,19 +186,17 @@ impl Redis {
         self.folder.path().join("ca.pem")
     }
 
-    /// Sends a command and returns what is answered, an error of Redis's included.
+    /// Sends a command and returns the reply, even if it's an error.
     ///
-    /// # Panics
-    /// When it does not answer.
+    /// # Panics When it doesn't answer.
     pub async fn command(&self, words: &[&str]) -> Reply {
         let answer = self.attempt(words).await;
         answer.unwrap_or_else(|error| panic!("Redis does not answer {words:?}: {error}"))
     }
 
-    /// Sends a command to a Redis that may hang up: one that changes its role drops every connection.
+    /// Sends a command to a Redis that may close the connection, as it does when its role changes.
     ///
-    /// # Errors
-    /// When it does not answer.
+    /// # Errors When it doesn't answer.
     pub async fn attempt(&self, words: &[&str]) -> anyhow::Result<Reply> {
         ask(self.folder.path(), self.options.password.as_deref(), words).await
     }
@@ -276,8 +272,7 @@ impl Redis {
 
     /// How many commands it has done.
     ///
-    /// # Panics
-    /// When it does not answer.
+    /// # Panics When it doesn't answer.
     pub async fn commands_processed(&self) -> u64 {
         let info = self.must(&["INFO", "stats"]).await;
         info.info("total_commands_processed").expect("INFO has it")
@@ -285,8 +280,7 @@ impl Redis {
 
     /// The keys that match a pattern.
     ///
-    /// # Panics
-    /// When it does not answer.
+    /// # Panics When it doesn't answer.
     pub async fn keys(&self, pattern: &str) -> Vec<String> {
         match self.must(&["KEYS", pattern]).await {
             Reply::Many(keys) => keys.into_iter().filter_map(|key| key.text().ok()).collect(),
@@ -327,7 +321,7 @@ async fn ask(folder: &Path, password: Option<&str>, words: &[&str]) -> anyhow::R
         }
         anyhow::Ok(redis::ask(&mut io, words).await?)
     };
-    timeout(PATIENCE, exchange).await?
+    timeout(DEADLINE, exchange).await?
 }
 
 fn write_certificate(folder: &Path) {

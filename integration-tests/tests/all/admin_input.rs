@@ -1,4 +1,4 @@
-//! Bad input at the admin API and the token endpoint: a clear error that names every fault, and nothing changed.
+//! Bad input at the admin API and the token endpoint: the error names every violation, and nothing changes.
 
 use http::uri::PathAndQuery;
 use tidegate_integration_tests::{admin::Admin, stack::Stack};

@@ -1,5 +1,5 @@
-//! Backends that fail, each in its own way: the client is told by a status before the session begins, and by a close
-//! code after.
+//! Backends that fail in different ways: the client gets an HTTP status before the session begins, and a close code
+//! after.
 
 use std::net::{Ipv4Addr, TcpListener};
 

@@ -1,5 +1,5 @@
-//! Frame by frame, a backend that this project did not write gives the same answers through the gateway as straight:
-//! the committed counterpart of the Autobahn suite, which runs too where it is on the machine.
+//! A backend that is independent of this project gives the same answers through the gateway as directly, frame by
+//! frame. It is the committed counterpart of the Autobahn suite, which also runs if it's installed.
 
 use std::net::SocketAddr;
 

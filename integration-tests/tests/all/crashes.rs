@@ -1,5 +1,5 @@
-//! `kill -9` on the control plane in the middle of writes, two hundred times: every answered write is there, and the
-//! store always opens.
+//! `kill -9` on the control plane in the middle of writes, two hundred times: no answered write is lost, and the store
+//! always opens.
 
 use std::{collections::HashSet, time::Duration};
 

@@ -1,4 +1,4 @@
-//! Who is kept out by a deny policy: from the moment it reaches a gateway, without a reconnect.
+//! Deny policies take effect when they reach a gateway, also for open sessions.
 
 use tidegate_integration_tests::{
     catalog::{self, API, CLIENT, PATH},

@@ -1,5 +1,5 @@
-//! The configuration stream: what a node cannot accept is rejected alone and with its reason, and the fleet view says
-//! so; a reconnecting node is sent only what differs.
+//! The configuration stream: a node rejects single resources with a reason, which `GatewayService` shows; a node that
+//! reconnects gets only the differences.
 
 use std::collections::BTreeSet;
 

@@ -1,5 +1,5 @@
-//! The lines of docs/ADMIN_API.md, run as they stand: from nothing to a message that comes back. Where a block of output
-//! follows a block of commands, the commands print exactly that.
+//! Runs the commands of docs/ADMIN_API.md unchanged, from an empty system to an echo. Where a block of output follows a
+//! block of commands, the commands print exactly that.
 
 use std::{fs, os::unix::fs::symlink, path::Path};
 

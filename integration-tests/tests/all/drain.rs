@@ -1,4 +1,5 @@
-//! A node that is told to stop: it says so, takes nobody in, says goodbye to its sessions, and is gone in time.
+//! A node that drains: it's not ready, accepts no connections, closes its sessions with a close frame, and exits in
+//! time.
 
 use rustix::process::Signal;
 use tidegate_integration_tests::{client::Client, wire::Frame};

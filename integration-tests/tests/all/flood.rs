@@ -1,4 +1,4 @@
-//! The flood itself: without a limit, all of it arrives, and what settles has been judged.
+//! The flood fixture: without a limit all messages arrive, and a settled session has no message in flight.
 
 use tidegate_integration_tests::{
     client::Upgrade,
@@ -16,18 +16,18 @@ async fn without_a_limit_every_message_of_a_flood_arrives() {
     let tally = Tally::start().await;
     let api = admin.publish("flood", &tally.url()).await;
     let token = admin.token(&admin.subscribe(&api, "Unlimited").await).await;
-    let mut doors = Vec::new();
+    let mut gateways = Vec::new();
     for node in &stack.data_planes {
         until_open(node, "/flood/1.0", &token).await;
-        doors.push(node.ready.ws);
+        gateways.push(node.ready.ws);
     }
     let upgrade = Upgrade::to("/flood/1.0").bearer(&token);
     let mut shape = Shape::of(60_001, true, true);
     shape.every /= 10;
-    flood(&doors, &upgrade, 7, &shape).await;
+    flood(&gateways, &upgrade, 7, &shape).await;
     assert_eq!(tally.of(7), 60_001);
 
-    let mut session = Session::open(doors[0], &upgrade, 8).await;
+    let mut session = Session::open(gateways[0], &upgrade, 8).await;
     for sent in 1..50 {
         session.send(1).await;
         assert_eq!(session.settled().await, []);

@@ -1,5 +1,5 @@
-//! An echo through the gateway with a client and a backend that this project did not write: the Python package
-//! `websockets` as both. The stack is real from end to end: published, subscribed and paid for by the admin API.
+//! An echo through the gateway with an independent client and backend, both with the Python package `websockets`. The
+//! API is published and subscribed through the admin API.
 
 use tidegate_integration_tests::{python, stack::Stack};
 

@@ -1,5 +1,5 @@
-//! Illegal frames of every kind, from either side: what came before is delivered, the offender gets 1002, and the other
-//! side is told.
+//! Illegal frames of every kind, from either side: earlier messages are delivered, the sender gets 1002, and the other
+//! side gets a close frame too.
 
 use tidegate_integration_tests::{
     backend::{Backend, Peer},

@@ -1,4 +1,4 @@
-//! Handshakes that are not what they should be: each gets a clear answer, and the next client is served as ever.
+//! Invalid handshakes: each gets a clear response, and the next client is served normally.
 
 use std::io;
 

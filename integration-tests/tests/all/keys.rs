@@ -1,4 +1,4 @@
-//! What a key of an application opens: the endpoints of its type alone, and the scopes that an admin allowed it.
+//! What a key of an application gives access to: only the endpoints of its type, and the scopes that are allowed on it.
 
 use prost_types::FieldMask;
 use serde_json::Value;

@@ -1,4 +1,4 @@
-//! End-to-end tests. Each starts what it needs, as processes of their own on free ports, and ends it again.
+//! End-to-end tests. Each starts the processes that it needs on free ports, and stops them.
 #![expect(clippy::unwrap_used, reason = "a test ends at what it did not expect")]
 
 mod setup;

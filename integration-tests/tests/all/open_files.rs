@@ -1,4 +1,4 @@
-//! A limit on open files that is too low for what is wanted: both planes say what it means and what to do.
+//! A limit on open files that is too low for the configured connections: both planes log how many fit and what to do.
 
 use std::{path::Path, process::Command};
 

@@ -1,5 +1,5 @@
-//! The control plane is away: sessions and handshakes go on, a node that starts meanwhile serves what it kept on disk,
-//! and afterwards only what differs travels.
+//! The control plane is unavailable: sessions and handshakes continue, a node that starts meanwhile serves its cache
+//! from disk, and afterwards only the differences are sent.
 
 use tidegate_integration_tests::{
     backend::Backend,

@@ -1,5 +1,5 @@
-//! Quotas over real gateways and a real Redis. Here is what these tests begin with: gateways that share a Redis, an API
-//! in front of a backend that counts, and a subscriber for each plan. The cases are in the modules below.
+//! Quotas over real gateways and a real Redis. This module has the setup: gateways that share a Redis, an API in front
+//! of a backend that counts, and a subscriber for each plan. The cases are in the modules below.
 
 mod sharing;
 mod outages;
@@ -99,7 +99,7 @@ impl Site {
         }
     }
 
-    fn doors(&self) -> Vec<SocketAddr> {
+    fn gateways(&self) -> Vec<SocketAddr> {
         let nodes = self.stack.data_planes.iter();
         nodes.map(|node| node.ready.ws).collect()
     }
@@ -111,7 +111,7 @@ impl Site {
 
     /// Floods all gateways under a plan, and says how many messages came through, over all floods of this number.
     async fn flood(&self, plan: &str, number: u16, shape: &Shape) -> u64 {
-        flood(&self.doors(), &self.upgrade(plan), number, shape).await;
+        flood(&self.gateways(), &self.upgrade(plan), number, shape).await;
         self.tally.of(number)
     }
 }

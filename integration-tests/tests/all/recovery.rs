@@ -1,4 +1,4 @@
-//! Nobody knows an admin's password any more: it is set anew while the control plane is stopped.
+//! An admin's password is lost: it's reset while the control plane is stopped.
 
 use std::{fs, path::Path, process::Output};
 

@@ -1,4 +1,4 @@
-//! The fixture itself: what the tests of quotas do to Redis is done.
+//! The Redis fixture: its failures work as the tests of quotas expect.
 
 use tidegate_integration_tests::redis::{
     Redis,

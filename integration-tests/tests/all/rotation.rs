@@ -1,4 +1,4 @@
-//! What lets a node join, the join token and the authority, is replaced while both planes run.
+//! The join token and the authority are replaced while both planes run.
 
 use std::fs;
 

@@ -1,4 +1,4 @@
-//! `wss://` on both legs, each certificate verified; and what happens when one does not verify.
+//! `wss://` on both sides, each certificate verified; and what happens when one is invalid.
 
 use std::{path::Path, sync::Arc};
 
@@ -80,7 +80,7 @@ async fn both_legs_are_encrypted_and_verified() {
         ),
     ];
     let node = control.node(&sets.each_ref().map(String::as_str)).await;
-    let wss = node.ready.wss.expect("the wss door is open");
+    let wss = node.ready.wss.expect("the wss listener is open");
 
     let stream = connect(wss, &authority.ca_pem).await.unwrap();
     let mut request = "wss://gateway.test/echo/1.0".into_client_request().unwrap();
@@ -108,7 +108,7 @@ async fn both_legs_are_encrypted_and_verified() {
     let other = tempfile::tempdir().unwrap();
     let other = Authority::load_or_create(other.path()).unwrap();
     assert!(connect(wss, &other.ca_pem).await.is_err());
-    // And plain HTTP at the door of TLS gets none, and harms nobody.
+    // Plain HTTP at the TLS listener gets no response and affects no other client.
     let plain = tidegate_integration_tests::client::send_raw(wss, b"GET / HTTP/1.1\r\n\r\n").await;
     assert!(plain.is_err(), "{plain:?}");
     assert!(connect(wss, &authority.ca_pem).await.is_ok());

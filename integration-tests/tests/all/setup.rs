@@ -1,4 +1,4 @@
-//! What most tests begin with: a gateway in front of a backend, configured by a control plane of the tests' own.
+//! The setup of most tests: a gateway in front of a backend, with a fake control plane.
 
 use std::net::SocketAddr;
 
@@ -42,7 +42,7 @@ impl Gateway {
         Self::of(Backend::echo().await, sets).await
     }
 
-    /// The `ws://` door.
+    /// The `ws://` listener.
     pub(crate) fn address(&self) -> SocketAddr {
         self.node.ready.ws
     }

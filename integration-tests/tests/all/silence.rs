@@ -1,4 +1,4 @@
-//! Sessions on which nothing is said: half-open peers are found, idle sessions are ended, and nobody else is.
+//! Sessions without messages: half-open peers are detected, idle sessions are closed, and no others.
 
 use tidegate_integration_tests::{
     backend::{Backend, Peer},

@@ -1,4 +1,4 @@
-//! A store that cannot be used: it is refused with what to do and left as it is.
+//! A store that can't be used: the start fails with advice, and the store isn't changed.
 
 use std::{
     fs,

@@ -1,4 +1,4 @@
-//! Credentials of every kind, good and bad: who is let in, what the others are told, and what the backend sees.
+//! Valid and invalid credentials of every kind: who is admitted, what the others are told, and what the backend sees.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};

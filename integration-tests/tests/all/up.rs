@@ -1,5 +1,5 @@
-//! `cargo xtask up` as a new user types it: one line of JSON when all is ready, an echo with what it prints, and
-//! nothing left when it is told to stop.
+//! `cargo xtask up` as a new user runs it: one line of JSON when everything is ready, an echo with what it prints, and
+//! no process left when it's stopped.
 
 use std::{collections::HashSet, net::TcpListener, path::Path, process::Stdio};
 

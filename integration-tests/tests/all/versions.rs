@@ -1,5 +1,5 @@
-//! The paths of an API's versions: each is that version's for as long as the version exists, whatever the default version
-//! would answer there.
+//! The paths of an API's versions: each belongs to that version for as long as the version exists, whatever the default
+//! version would serve there.
 
 use tidegate_integration_tests::{
     admin::{Admin, Subscriber},

@@ -70,7 +70,10 @@ pub(super) async fn run(project: &Project<'_>, report: &mut Report) -> anyhow::R
     changes::run(project, report, &demo).await?;
 
     report
-        .check("down: every client gets a close frame", closed(project, &demo))
+        .check(
+            "down: every client gets a close frame",
+            closed(project, &demo),
+        )
         .await?;
     report
         .check("up keeps what was made", async {

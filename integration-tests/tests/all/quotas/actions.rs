@@ -1,4 +1,4 @@
-//! What happens to a message that is too many, and to a handshake: by plan, on one gateway.
+//! What happens to messages and handshakes over the limit, for each action of a plan, on one gateway.
 
 use std::time::{Duration, Instant};
 
@@ -93,7 +93,7 @@ async fn too_many_messages_are_told_of_dropped_kept_waiting_or_answered_with_a_c
 }
 
 async fn open(site: &Site, plan: &str, number: u16) -> Session {
-    Session::open(site.doors()[0], &site.upgrade(plan), number).await
+    Session::open(site.gateways()[0], &site.upgrade(plan), number).await
 }
 
 async fn one_notice_says_what_to_do_however_many_are_dropped(site: &Site) {
@@ -133,7 +133,7 @@ async fn the_session_is_closed(site: &Site, plan: &str, number: u16, code: u16) 
     assert!(seconds(&reason(&close)) > 0, "{}", reason(&close));
     let three = async || (site.tally.of(number) == 3).then_some(());
     wait::until("the messages before it arrive", three).await;
-    let refusal = site.upgrade(plan).refused(site.doors()[0]).await;
+    let refusal = site.upgrade(plan).refused(site.gateways()[0]).await;
     assert_eq!(refusal.status(), 429);
     assert_eq!(refusal.reason(), "subscription_quota");
     let retry = refusal.head.field("retry-after").unwrap();
@@ -177,7 +177,7 @@ async fn sessions_are_opened_no_faster_than_a_plan_allows() {
     let began = Instant::now();
     let (mut opened, mut refused) = (0, 0);
     while refused < 20 {
-        match site.upgrade("slow").send(site.doors()[0]).await {
+        match site.upgrade("slow").send(site.gateways()[0]).await {
             Ok(client) => {
                 opened += 1;
                 drop(client);

@@ -1,4 +1,4 @@
-//! Changes that rule from the next message of a live session, without a reconnect.
+//! Changes that apply from the next message of an open session.
 
 use tidegate_integration_tests::{flood::Session, wait};
 use tidegate_proto::admin::v1::{Subscription, UpdateSubscriptionRequest};
@@ -9,7 +9,7 @@ use super::{Site, messages};
 async fn a_changed_plan_and_a_moved_subscription_rule_from_the_next_message() {
     let plans = [("small", messages(4)), ("large", messages(1_000))];
     let site = Site::alone(&plans).await;
-    let mut session = Session::open(site.doors()[0], &site.upgrade("small"), 1).await;
+    let mut session = Session::open(site.gateways()[0], &site.upgrade("small"), 1).await;
     let mut sent = async |count: u64| {
         session.send(count).await;
         session.settled().await;

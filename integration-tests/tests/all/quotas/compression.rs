@@ -1,5 +1,5 @@
-//! Messages dropped out of compressed sessions, with a client and a backend that this project did not write, both of
-//! which would keep their windows from message to message: what still arrives inflates, and is right.
+//! Messages dropped from compressed sessions, with an independent client and backend that use context takeover: the
+//! messages that arrive can be decompressed and are correct.
 
 use serde::Deserialize;
 use tidegate_integration_tests::{python, stack::Stack};

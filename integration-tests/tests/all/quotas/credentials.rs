@@ -1,5 +1,5 @@
-//! How gateways are let in by Redis: a password of any characters under a key of its own, in every form that Redis has,
-//! out of a file that changes while they run; and the word by which Redis refuses, with what to do about it.
+//! How gateways authenticate to Redis: with a password of any characters in its own key, with every deployment form of
+//! Redis, from a file that changes while they run; and what is reported when Redis refuses.
 
 use std::{
     path::{Path, PathBuf},
@@ -194,8 +194,8 @@ async fn the_word_by_which_redis_refuses_is_said_with_what_to_do() {
 async fn refused(folder: &Path, sets: &[&str]) -> String {
     let mut command = process::command("tidegate-data-plane");
     command.args(["--set", &format!("data_dir={}", folder.display())]);
-    for door in ["ws", "wss", "admin"] {
-        command.args(["--set", &format!("listen.{door}=127.0.0.1:0")]);
+    for listener in ["ws", "wss", "admin"] {
+        command.args(["--set", &format!("listen.{listener}=127.0.0.1:0")]);
     }
     for set in sets {
         command.args(["--set", set]);

@@ -1,5 +1,5 @@
-//! A Redis that answers, but not as it should: what is wrong is said in words by the gateway and reaches the control plane,
-//! the plan's policy rules meanwhile, and all is well again once it is put right.
+//! A Redis that answers with errors: the gateway reports the fault to the control plane, the plan's policy for an
+//! unavailable ledger applies meanwhile, and everything recovers once the fault is fixed.
 
 use tidegate_integration_tests::{
     catalog::{self, CLIENT, PATH},

@@ -1,5 +1,5 @@
-//! The ledger in every form that Redis has: behind TLS and a password, behind a Sentinel that makes another the master,
-//! and spread over a Cluster.
+//! The ledger with every deployment form of Redis: with TLS and a password, with a Sentinel that fails over to another
+//! master, and with a Cluster.
 
 use std::path::Path;
 

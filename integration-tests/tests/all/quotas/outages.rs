@@ -1,5 +1,5 @@
-//! Redis restarted empty, flushed and stopped in the middle of a flood: never a message more than the limit, but for
-//! what `share` and `allow` are there for while Redis is away.
+//! Redis restarted empty, flushed and stopped in the middle of a flood: never a message over the limit, except for
+//! those that `share` and `allow` permit while Redis is unavailable.
 
 use std::time::Duration;
 
@@ -30,10 +30,10 @@ async fn flood_while(
     plans: &[&str],
     happens: impl AsyncFnOnce(&mut Redis),
 ) -> Vec<u64> {
-    let (doors, shape) = (site.doors(), shape());
+    let (gateways, shape) = (site.gateways(), shape());
     let upgrades: Vec<_> = plans.iter().map(|plan| site.upgrade(plan)).collect();
     let floods = upgrades.iter().zip(0..);
-    let floods = floods.map(|(upgrade, number)| flood(&doors, upgrade, number, &shape));
+    let floods = floods.map(|(upgrade, number)| flood(&gateways, upgrade, number, &shape));
     let redis = site.redis.as_mut().expect("these gateways share");
     let tally = &site.tally;
     let accident = async {

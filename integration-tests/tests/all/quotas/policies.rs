@@ -1,5 +1,5 @@
-//! Policies as admins make them: of applications, of APIs with conditional groups, of topics, about who is kept out; and
-//! counters that an admin begins anew. From the admin API through the stream to live sessions.
+//! Policies that admins create: for applications, for APIs with conditional groups, for topics, and deny policies; and
+//! counters that an admin resets. From the admin API through the stream to open sessions.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -84,7 +84,7 @@ impl Site {
 
     /// Opens a session and sends so many messages; says how many came through, over all sessions of this number.
     async fn sent(&self, upgrade: &Upgrade, number: u16, count: u64) -> u64 {
-        let mut session = Session::open(self.doors()[0], upgrade, number).await;
+        let mut session = Session::open(self.gateways()[0], upgrade, number).await;
         self.sent_on(&mut session, number, count).await
     }
 
@@ -188,7 +188,7 @@ async fn the_first_group_of_an_api_policy_whose_conditions_hold_applies() {
         "all others count together"
     );
 
-    let mut session = Session::open(site.doors()[0], &plain, 6).await;
+    let mut session = Session::open(site.gateways()[0], &plain, 6).await;
     site.change_limits(&policy, messages(11)).await;
     let more = async || (site.sent_on(&mut session, 6, 1).await > 0).then_some(());
     wait::until("the changed policy rules on a live session", more).await;
@@ -244,7 +244,7 @@ async fn the_policy_of_a_topic_comes_with_a_revision_and_then_changes_without_on
     };
     apis.deploy_revision(request).await.unwrap();
     site.until_applied().await;
-    let mut session = Session::open(site.doors()[0], &upgrade("strict", "one"), 2).await;
+    let mut session = Session::open(site.gateways()[0], &upgrade("strict", "one"), 2).await;
     assert_eq!(site.sent_on(&mut session, 2, 5).await, 3);
     assert_eq!(site.sent(&upgrade("strict", "two"), 3, 5).await, 0);
     assert_eq!(site.sent(&upgrade("free", "one"), 4, 5).await, 5);
@@ -259,10 +259,10 @@ async fn the_policy_of_a_topic_comes_with_a_revision_and_then_changes_without_on
 async fn a_deny_policy_ends_sessions_and_refuses_handshakes_until_it_ends_or_goes() {
     let plans = [("one", messages(1_000)), ("two", messages(1_000))];
     let site = Site::alone(&plans).await;
-    let door = site.doors()[0];
+    let gateway = site.gateways()[0];
     let (one, two) = (site.upgrade("one"), site.upgrade("two"));
-    let mut denied = Session::open(door, &one, 1).await;
-    let mut other = Session::open(door, &two, 2).await;
+    let mut denied = Session::open(gateway, &one, 1).await;
+    let mut other = Session::open(gateway, &two, 2).await;
     let mut client = site.admin.deny_policies();
     let request = CreateDenyPolicyRequest {
         deny_policy: Some(DenyPolicy {
@@ -275,7 +275,7 @@ async fn a_deny_policy_ends_sessions_and_refuses_handshakes_until_it_ends_or_goe
     let policy = client.create_deny_policy(request.clone()).await.unwrap();
     let policy = policy.into_inner();
     assert_eq!(denied.client.until_close().await, Some(4006));
-    let refusal = one.refused(door).await;
+    let refusal = one.refused(gateway).await;
     assert_eq!(refusal.status(), 403);
     assert_eq!(refusal.reason(), "denied_by_policy");
 
@@ -292,7 +292,7 @@ async fn a_deny_policy_ends_sessions_and_refuses_handshakes_until_it_ends_or_goe
         update_mask: None,
     };
     client.update_deny_policy(change).await.unwrap();
-    let let_in = async || one.send(door).await.ok();
+    let let_in = async || one.send(gateway).await.ok();
     wait::until("a policy that has ended lets in again", let_in).await;
     assert!(i64::try_from(now().as_secs()).unwrap() >= end);
 
@@ -303,7 +303,7 @@ async fn a_deny_policy_ends_sessions_and_refuses_handshakes_until_it_ends_or_goe
     client.delete_deny_policy(delete).await.unwrap();
     let policy = client.create_deny_policy(request).await.unwrap();
     site.until_applied().await;
-    assert_eq!(one.refused(door).await.status(), 403);
+    assert_eq!(one.refused(gateway).await.status(), 403);
     let delete = DeleteDenyPolicyRequest {
         name: policy.into_inner().name,
         etag: String::new(),
@@ -318,7 +318,7 @@ async fn a_deny_policy_ends_sessions_and_refuses_handshakes_until_it_ends_or_goe
 async fn a_reset_lets_a_live_session_begin_its_plan_anew() {
     let site = Site::alone(&[("small", messages(4))]).await;
     let upgrade = site.upgrade("small");
-    let mut session = Session::open(site.doors()[0], &upgrade, 1).await;
+    let mut session = Session::open(site.gateways()[0], &upgrade, 1).await;
     assert_eq!(site.sent_on(&mut session, 1, 6).await, 4);
     let request = ResetSubscriptionQuotaRequest {
         name: site.subscribers["small"].subscription.clone(),

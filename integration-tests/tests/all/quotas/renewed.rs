@@ -1,5 +1,5 @@
-//! What the owner of an application can make anew gives no quota anew: a subscription, a key, another plan and back. The
-//! counters are those of the application and the API; only an admin begins them anew.
+//! The owner of an application can't reset a quota by a new subscription, a new key, or another plan and back. The
+//! counters belong to the application and the API; only an admin can reset them.
 
 use tidegate_integration_tests::{
     admin::{Admin, Subscriber},
@@ -41,7 +41,7 @@ impl Caller {
         until_open(&site.stack.data_planes[node], PATH, &token).await;
         self.floods += 1;
         let upgrade = Upgrade::to(PATH).bearer(&token);
-        let mut session = Session::open(site.doors()[node], &upgrade, self.floods).await;
+        let mut session = Session::open(site.gateways()[node], &upgrade, self.floods).await;
         session.send(demand).await;
         session.settled().await;
         site.tally.of(self.floods)

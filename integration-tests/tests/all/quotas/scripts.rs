@@ -1,5 +1,5 @@
-//! What Redis is told in scripts is what the ledger's rules say in Rust: the same asks at the same time have the same
-//! answers.
+//! The scripts in Redis do the same as the ledger's rules in Rust: the same requests at the same time have the same
+//! replies.
 //!
 //! Time is Redis's own. An ask of a window that is long over is answered with the time and changes nothing: one before and
 //! one after each ask say between which milliseconds it was answered, most often within one. Where it was not, the rules

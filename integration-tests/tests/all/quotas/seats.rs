@@ -1,5 +1,5 @@
-//! Sessions that are open at the same time, over all gateways: exactly as many as are allowed, and every seat is free
-//! again, however its session ended.
+//! Limits on concurrent sessions over all gateways: exactly as many as allowed, and every slot is released, however its
+//! session ends.
 
 use std::time::Duration;
 
@@ -29,14 +29,14 @@ fn seats() -> Limits {
 
 /// Tries to open one more through a gateway.
 async fn open(site: &Site, node: usize) -> Result<Client, Refusal> {
-    site.upgrade("seats").send(site.doors()[node]).await
+    site.upgrade("seats").send(site.gateways()[node]).await
 }
 
 /// Opens as many as there is room for, taking turns between the gateways.
 async fn fill(site: &Site) -> Vec<Client> {
     let mut held = Vec::new();
     loop {
-        match open(site, held.len() % site.doors().len()).await {
+        match open(site, held.len() % site.gateways().len()).await {
             Ok(client) => held.push(client),
             Err(refusal) => {
                 assert_eq!(refusal.status(), 429, "{refusal:?}");

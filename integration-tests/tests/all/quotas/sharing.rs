@@ -1,5 +1,4 @@
-//! Four gateways and one limit: what all of them let through together is the limit, never one message more, however the
-//! messages come.
+//! Four gateways share one limit: together they pass exactly the limit, however the messages are distributed.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -55,7 +54,7 @@ async fn on_one_gateway_the_fifth_of_four_messages_is_dropped_every_time() {
         .collect();
     let site = Site::start(1, &plans).await;
     for (name, number) in names.iter().zip(0..) {
-        let mut session = Session::open(site.doors()[0], &site.upgrade(name), number).await;
+        let mut session = Session::open(site.gateways()[0], &site.upgrade(name), number).await;
         for sent in 1..=6 {
             session.send(1).await;
             session.settled().await;
@@ -74,8 +73,8 @@ async fn a_killed_gateway_loses_what_it_held_and_an_added_one_shares_what_is_lef
     let mut site = Site::start(3, &[("shared", messages(LIMIT))]).await;
     let upgrade = site.upgrade("shared");
     let mut sessions = Vec::new();
-    for door in site.doors() {
-        sessions.push(Session::open(door, &upgrade, 1).await);
+    for gateway in site.gateways() {
+        sessions.push(Session::open(gateway, &upgrade, 1).await);
     }
     for session in &mut sessions {
         session.paced(2_000, 20, Duration::from_millis(20)).await;
@@ -95,7 +94,7 @@ async fn a_killed_gateway_loses_what_it_held_and_an_added_one_shares_what_is_lef
         bursts: 80,
         every: Duration::from_millis(50),
     };
-    flood(&site.doors(), &upgrade, 1, &shape).await;
+    flood(&site.gateways(), &upgrade, 1, &shape).await;
     // Of the killed one the ledger has heard nothing since.
     let after = granted(&site).await;
     let mut unchanged = before
@@ -138,9 +137,9 @@ async fn what_a_gateway_that_leaves_in_order_had_not_spent_others_let_through() 
     const LIMIT: u64 = 2_000;
     let mut site = Site::start(2, &[("left", messages(LIMIT))]).await;
     let upgrade = site.upgrade("left");
-    let doors = site.doors();
-    let mut leaving = Session::open(doors[0], &upgrade, 1).await;
-    let mut staying = Session::open(doors[1], &upgrade, 1).await;
+    let gateways = site.gateways();
+    let mut leaving = Session::open(gateways[0], &upgrade, 1).await;
+    let mut staying = Session::open(gateways[1], &upgrade, 1).await;
     leaving.paced(500, 25, Duration::from_millis(20)).await;
     leaving.settled().await;
     let process = &mut site.stack.data_planes[0].process;

@@ -1,5 +1,5 @@
-//! Each unit over several gateways, and whoever a limit can be counted for: bytes, new sessions, open sessions of an
-//! application, an API and an address; and that a client is told what is left over all of them.
+//! Each unit and each counter key over several gateways: bytes, new sessions, open sessions of an application, an API
+//! and an address; and the remaining quota that clients are told.
 
 use std::time::Instant;
 
@@ -50,8 +50,8 @@ async fn new_sessions_are_counted_over_all_gateways() {
     let began = Instant::now();
     let (mut opened, mut refused) = (0, 0);
     while refused < 60 {
-        for door in site.doors() {
-            match upgrade.send(door).await {
+        for gateway in site.gateways() {
+            match upgrade.send(gateway).await {
                 Ok(client) => {
                     opened += 1;
                     drop(client);
@@ -135,11 +135,11 @@ impl Site {
 
     /// Opens as many sessions as there is room for, by turns at all gateways and with all of these.
     async fn seated(&self, upgrades: &[&Upgrade]) -> Vec<Client> {
-        let doors = self.doors();
+        let gateways = self.gateways();
         let mut held = Vec::new();
         loop {
             let upgrade = upgrades[held.len() % upgrades.len()];
-            match upgrade.send(doors[held.len() % doors.len()]).await {
+            match upgrade.send(gateways[held.len() % gateways.len()]).await {
                 Ok(client) => held.push(client),
                 Err(refusal) => {
                     assert_eq!(refusal.reason(), "session_limit");
@@ -182,12 +182,12 @@ async fn open_sessions_of_an_application_an_api_and_an_address_are_counted_over_
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_is_told_what_is_left_over_all_gateways() {
     let site = Site::start(2, &[("told", messages(100))]).await;
-    let mut session = Session::open(site.doors()[0], &site.upgrade("told"), 1).await;
+    let mut session = Session::open(site.gateways()[0], &site.upgrade("told"), 1).await;
     session.send(70).await;
     session.settled().await;
     // What the first gateway holds and has not spent is left, too, and given back in time.
     let told = async || {
-        let session = Session::open(site.doors()[1], &site.upgrade("told"), 1).await;
+        let session = Session::open(site.gateways()[1], &site.upgrade("told"), 1).await;
         let field = |name| session.client.head.field(name).unwrap().to_owned();
         let left: u64 = field("x-ratelimit-remaining").parse().unwrap();
         assert!(left <= 30, "{left} of 30");

@@ -1,5 +1,5 @@
-//! What is left of a plan, as the admin API tells its publisher and its owner, while gateways come and go; and what it
-//! says of a gateway's ledger.
+//! The remaining quota of a plan, as the admin API shows it to publishers and owners while gateways start and stop; and
+//! the fault of a gateway's ledger that it shows.
 
 use tidegate_integration_tests::{
     admin::{Admin, Subscriber},
@@ -70,9 +70,9 @@ async fn what_is_left_is_told_whatever_becomes_of_the_gateways_that_used_the_res
     until_told(&owner, &subscriber, (42, 958, 1, 1)).await;
     // The same node again, in another process.
     site.stack.data_planes[0].restart(&[]).await;
-    let door = site.stack.data_planes[0].ready.ws;
+    let gateway = site.stack.data_planes[0].ready.ws;
     until_open(&site.stack.data_planes[0], PATH, &token).await;
-    let mut session = Session::open(door, &upgrade, 1).await;
+    let mut session = Session::open(gateway, &upgrade, 1).await;
     session.send(5).await;
     session.settled().await;
     until_told(&owner, &subscriber, (47, 953, 2, 0)).await;
