@@ -62,7 +62,7 @@ pub struct Session {
     /// Set when the client has its 101.
     counters: OnceLock<ApiMetrics>,
     /// What of its traffic the counters know.
-    counted: [Counted; 2],
+    counted: [CountedTraffic; 2],
 }
 
 /// A shared session, as those see it who need only a part: the relay its [`Live`], the meter its [`Limited`].
@@ -70,7 +70,7 @@ pub struct Session {
 pub struct SessionHandle(Arc<Session>);
 
 #[derive(Debug, Default)]
-struct Counted {
+struct CountedTraffic {
     messages: AtomicU64,
     dropped: AtomicU64,
     bytes: AtomicU64,
@@ -206,9 +206,9 @@ impl AsRef<Live> for SessionHandle {
     }
 }
 
-// === impl Counted ===
+// === impl CountedTraffic ===
 
-impl Counted {
+impl CountedTraffic {
     fn beyond(&self, total: Traffic) -> Traffic {
         let beyond = |seen: &AtomicU64, total: u64| {
             total.saturating_sub(seen.fetch_max(total, Ordering::Relaxed))

@@ -18,6 +18,7 @@ mod target;
 mod relay;
 mod handshake;
 mod config;
+mod changes;
 mod quota;
 mod size;
 mod paired;
@@ -41,6 +42,8 @@ enum What {
     Handshake(handshake::Args),
     /// Configuration: start-up and single changes with many APIs and subscriptions.
     Config(config::Args),
+    /// Changes of the configuration beside thousands of open sessions: the CPU time that they cost a node.
+    Changes(changes::Args),
     /// Quotas: how many messages several gateways admit under one limit, the load on Redis, and the CPU time of a
     /// message.
     Quota(quota::Args),
@@ -71,6 +74,10 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         What::Config(args) => {
             println!("{}", machine::describe());
             config::run(args, &folder)
+        }
+        What::Changes(args) => {
+            println!("{}", machine::describe());
+            changes::run(args, &folder)
         }
     };
     // What a killed run leaves behind is in the system's temporary folder.

@@ -22,9 +22,9 @@ use crate::{
     snapshot::Snapshot,
 };
 
-/// New sessions that were counted and may turn out not to be.
+/// What new sessions were charged for in connection rates; refunded where they are not admitted.
 #[derive(Debug, Default)]
-struct Counted(Vec<(Arc<Bucket>, Tick)>);
+struct ChargedConnections(Vec<(Arc<Bucket>, Tick)>);
 
 /// Enters a session under its limits; gives the places that it takes for as long as it lives.
 ///
@@ -65,12 +65,12 @@ pub fn stay(limiter: &Limiter, limited: &Limited) -> Seats {
 }
 
 async fn enter_all(limiter: &Limiter) -> Result<Seats, Refusal> {
-    let mut counted = Counted::default();
+    let mut charged = ChargedConnections::default();
     let mut seats = Seats::new();
     for tier in limiter.tiers() {
         if let Some(bucket) = tier.connections() {
             match take(bucket).await {
-                (Take::Taken, at) => counted.0.push((bucket.clone(), at)),
+                (Take::Taken, at) => charged.0.push((bucket.clone(), at)),
                 (refused, _) => return Err(refusal(Reason::ConnectionRate, refused)),
             }
         }
@@ -81,7 +81,7 @@ async fn enter_all(limiter: &Limiter) -> Result<Seats, Refusal> {
             seats.push((tier.seat(), seat));
         }
     }
-    counted.0.clear();
+    charged.0.clear();
     Ok(seats)
 }
 
@@ -144,9 +144,9 @@ fn refusal(reason: Reason, take: Take) -> Refusal {
     }
 }
 
-// === impl Counted ===
+// === impl ChargedConnections ===
 
-impl Drop for Counted {
+impl Drop for ChargedConnections {
     fn drop(&mut self) {
         for (bucket, at) in &self.0 {
             bucket.refund(1, *at);

@@ -22,11 +22,11 @@ const SHARDS: usize = 32;
 
 /// The live sessions. Clones share them.
 #[derive(Clone, Debug, Default)]
-pub struct Registry(Arc<Shared>);
+pub struct Registry(Arc<Sessions>);
 
 #[derive(Debug, Default)]
-struct Shared {
-    shards: [Mutex<Shard>; SHARDS],
+struct Sessions {
+    shards: [Mutex<SessionShard>; SHARDS],
     len: AtomicUsize,
     draining: AtomicBool,
     /// Notified when the last session leaves.
@@ -34,7 +34,7 @@ struct Shared {
 }
 
 #[derive(Debug, Default)]
-struct Shard {
+struct SessionShard {
     sessions: BTreeMap<(SubscriptionKey, SessionId), Arc<Session>>,
     expiries: BTreeMap<(u64, SessionId), Arc<Session>>,
 }
@@ -174,14 +174,14 @@ impl Registry {
         }
     }
 
-    fn shards(&self) -> impl Iterator<Item = MutexGuard<'_, Shard>> {
+    fn shards(&self) -> impl Iterator<Item = MutexGuard<'_, SessionShard>> {
         self.0
             .shards
             .iter()
             .map(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn shard(&self, id: SessionId) -> MutexGuard<'_, Shard> {
+    fn shard(&self, id: SessionId) -> MutexGuard<'_, SessionShard> {
         self.0.shards[id.spread(SHARDS)]
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

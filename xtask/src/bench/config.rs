@@ -3,7 +3,7 @@
 //! connects to the control plane through a proxy that counts bytes.
 
 mod meter;
-mod process;
+pub(super) mod process;
 pub(super) mod seed;
 
 use std::{
@@ -68,7 +68,7 @@ async fn measure(args: &Args, binaries: &build::Binaries, folder: &Path) -> anyh
 
     println!("\n| what | measured | target |\n|---|---:|---:|");
     let before = meter.read();
-    let mut data_plane = DataPlane::start(program, folder, &control_plane, address).await?;
+    let mut data_plane = DataPlane::start(program, folder, &control_plane, address, &[]).await?;
     caught_up(&channel).await?;
     row("first start: ready", &millis(data_plane.ready_after), "");
     row(
@@ -88,7 +88,7 @@ async fn measure(args: &Args, binaries: &build::Binaries, folder: &Path) -> anyh
 
     data_plane.stop().await?;
     let before = meter.read();
-    let mut data_plane = DataPlane::start(program, folder, &control_plane, address).await?;
+    let mut data_plane = DataPlane::start(program, folder, &control_plane, address, &[]).await?;
     caught_up(&channel).await?;
     row(
         "restart beside its control plane: ready",
@@ -99,7 +99,7 @@ async fn measure(args: &Args, binaries: &build::Binaries, folder: &Path) -> anyh
 
     data_plane.stop().await?;
     control_plane.kill().await?;
-    let mut data_plane = DataPlane::start(program, folder, &control_plane, address).await?;
+    let mut data_plane = DataPlane::start(program, folder, &control_plane, address, &[]).await?;
     row(
         "start from the cache, control plane away: ready",
         &millis(data_plane.ready_after),
@@ -199,7 +199,7 @@ impl Changes {
 }
 
 /// Waits until the node runs the newest configuration.
-async fn caught_up(channel: &Channel) -> anyhow::Result<Node> {
+pub(super) async fn caught_up(channel: &Channel) -> anyhow::Result<Node> {
     let mut client = GatewayServiceClient::new(channel.clone());
     let waiting = async {
         let mut ticks = interval(Duration::from_micros(500));
@@ -232,11 +232,11 @@ async fn caught_up(channel: &Channel) -> anyhow::Result<Node> {
     Ok(node)
 }
 
-fn row(what: &str, measured: &str, target: &str) {
+pub(super) fn row(what: &str, measured: &str, target: &str) {
     println!("| {what} | {measured} | {target} |");
 }
 
-fn millis(time: Duration) -> String {
+pub(super) fn millis(time: Duration) -> String {
     format!("{:.1} ms", time.as_secs_f64() * 1000.0)
 }
 

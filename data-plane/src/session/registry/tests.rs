@@ -1,9 +1,15 @@
 //! Who is in, who is told what, and that nothing is counted twice.
 
-use std::sync::Arc;
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use http::HeaderMap;
-use tidegate_proto::{claims::KeyType, discovery::v1::resource::Body, reason::Reason};
+use tidegate_proto::{
+    claims::KeyType,
+    discovery::v1::resource::Body,
+    ids::{ApiId, SubscriptionKey},
+    reason::Reason,
+};
+use tokio::time::timeout;
 
 use super::Registry;
 use crate::{
@@ -110,6 +116,35 @@ fn the_sessions_of_each_subscription_are_counted_from_entry_to_end() {
     assert_eq!(registry.by_subscription().get(&subscription), Some(&1));
     drop(second);
     assert!(registry.by_subscription().is_empty());
+}
+
+#[test]
+fn the_sessions_of_a_subscription_are_found_and_no_others() {
+    let registry = Registry::default();
+    let mine = session(10);
+    let key = mine.principal().subscription.key();
+    let others = SubscriptionKey {
+        api: ApiId::generate(),
+        ..key
+    };
+    let _permits = [mine.clone(), session(10)].map(|it| Permit::enter(&registry, it));
+    let found = |key| registry.of_subscription(key).flatten().count();
+    assert_eq!((found(key), found(others)), (2, 0));
+    let wanted = |wanted| registry.of_subscriptions(move |it| it == wanted).flatten();
+    assert_eq!((wanted(key).count(), wanted(others).count()), (2, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_wait_for_an_empty_registry_ends_when_the_last_session_leaves() {
+    let registry = Registry::default();
+    registry.emptied().await;
+    let [first, last] = [10, 11].map(|at| Permit::enter(&registry, session(at)));
+    let mut emptied = pin!(registry.emptied());
+    assert!(timeout(Duration::ZERO, emptied.as_mut()).await.is_err());
+    drop(first);
+    assert!(timeout(Duration::ZERO, emptied.as_mut()).await.is_err());
+    drop(last);
+    assert!(timeout(Duration::ZERO, emptied.as_mut()).await.is_ok());
 }
 
 #[test]

@@ -23,9 +23,9 @@ use crate::client::{self, Bearer, Channel};
 
 /// A running control plane.
 #[derive(Debug)]
-pub(super) struct ControlPlane {
+pub(in crate::bench) struct ControlPlane {
     /// The discovery listener's address.
-    pub(super) discovery: SocketAddr,
+    pub(in crate::bench) discovery: SocketAddr,
     program: PathBuf,
     folder: PathBuf,
     ready: ControlPlaneReady,
@@ -34,9 +34,13 @@ pub(super) struct ControlPlane {
 
 /// A running data plane.
 #[derive(Debug)]
-pub(super) struct DataPlane {
+pub(in crate::bench) struct DataPlane {
     /// The time from the start of the process until it was ready.
     pub(super) ready_after: Duration,
+    /// The address of its `ws://` listener.
+    pub(in crate::bench) ws: SocketAddr,
+    /// The address of its admin listener.
+    admin: SocketAddr,
     process: Child,
 }
 
@@ -51,6 +55,7 @@ struct ControlPlaneReady {
 
 #[derive(Debug, Deserialize)]
 struct DataPlaneReady {
+    ws: SocketAddr,
     admin: SocketAddr,
 }
 
@@ -60,7 +65,7 @@ const PASSWORD: &str = "only-for-this-benchmark";
 // === impl ControlPlane ===
 
 impl ControlPlane {
-    pub(super) async fn start(program: &Path, folder: &Path) -> anyhow::Result<Self> {
+    pub(in crate::bench) async fn start(program: &Path, folder: &Path) -> anyhow::Result<Self> {
         let any = "127.0.0.1:0".to_owned();
         let (process, ready) = Self::spawn(program, folder, &any, &any).await?;
         Ok(Self {
@@ -104,7 +109,15 @@ impl ControlPlane {
         Ok((process, ready))
     }
 
-    pub(super) async fn sign_in(&self) -> anyhow::Result<Channel> {
+    /// The URL of its management listener, and its CA.
+    pub(in crate::bench) fn management(&self) -> (String, &Path) {
+        (
+            format!("https://{}", self.ready.management),
+            &self.ready.ca_cert,
+        )
+    }
+
+    pub(in crate::bench) async fn sign_in(&self) -> anyhow::Result<Channel> {
         let url = format!("https://{}", self.ready.management);
         let ca_cert = &self.ready.ca_cert;
         let anonymous = client::connect(&url, ca_cert, Bearer::default()).await?;
@@ -121,7 +134,7 @@ impl ControlPlane {
         Ok(self.process.kill().await?)
     }
 
-    pub(super) async fn stop(&mut self) -> anyhow::Result<()> {
+    pub(in crate::bench) async fn stop(&mut self) -> anyhow::Result<()> {
         stop(&mut self.process).await
     }
 }
@@ -130,11 +143,12 @@ impl ControlPlane {
 
 impl DataPlane {
     /// Starts it and waits until it is ready.
-    pub(super) async fn start(
+    pub(in crate::bench) async fn start(
         program: &Path,
         folder: &Path,
         control_plane: &ControlPlane,
-        listener: SocketAddr,
+        discovery: SocketAddr,
+        settings: &[&str],
     ) -> anyhow::Result<Self> {
         let ready = folder.join("data-plane.json");
         let mut command = quiet(program, &ready, folder, "data-plane")?;
@@ -150,8 +164,11 @@ impl DataPlane {
         set(
             &mut command,
             "control_plane.address",
-            &format!("https://{listener}"),
+            &format!("https://{discovery}"),
         );
+        for setting in settings {
+            command.arg("--set").arg(setting);
+        }
         let said_by_plane = &control_plane.ready;
         set(
             &mut command,
@@ -170,15 +187,29 @@ impl DataPlane {
         }
         Ok(Self {
             ready_after: began.elapsed(),
+            ws: ready.ws,
+            admin: ready.admin,
             process,
         })
     }
 
-    pub(super) fn pid(&self) -> anyhow::Result<u32> {
+    /// A counter of `/metrics`; `None` where there is no such counter.
+    pub(in crate::bench) async fn metric(&self, name: &str) -> anyhow::Result<Option<u64>> {
+        let mut stream = TcpStream::connect(self.admin).await?;
+        let request = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+        stream.write_all(request).await?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await?;
+        let mut lines = answer.lines();
+        let value = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        Ok(value.map(str::parse).transpose()?)
+    }
+
+    pub(in crate::bench) fn pid(&self) -> anyhow::Result<u32> {
         self.process.id().context("the data plane has exited")
     }
 
-    pub(super) async fn stop(&mut self) -> anyhow::Result<()> {
+    pub(in crate::bench) async fn stop(&mut self) -> anyhow::Result<()> {
         stop(&mut self.process).await
     }
 }

@@ -45,11 +45,11 @@ pub(in crate::bench) async fn seed(
 }
 
 /// Creates many resources of a kind and shows the progress.
-async fn many<F: Future<Output = anyhow::Result<String>>>(
+pub(in crate::bench) async fn many<T, F: Future<Output = anyhow::Result<T>>>(
     what: &str,
     count: usize,
     make: impl Fn(usize) -> F,
-) -> anyhow::Result<Vec<String>> {
+) -> anyhow::Result<Vec<T>> {
     let began = Instant::now();
     let mut made = Vec::with_capacity(count);
     let mut making = stream::iter((0..count).map(make)).buffered(AT_ONCE);
