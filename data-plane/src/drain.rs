@@ -1,7 +1,7 @@
-//! How a node leaves: not ready first, then nobody new, then the open sessions in waves, so that their clients come
-//! back to the other nodes spread over time.
+//! Draining: ends the open sessions of a node in waves, so that their clients reconnect to the other nodes spread over time.
 //!
-//! Owns order and pace. Each session closes itself (1001). Called by `app`, once.
+//! Owns the pace. Each session closes itself (1001). Called once, by `app`, when the node is no longer ready and accepts
+//! no connections.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,18 +11,18 @@ use tokio::time::Instant;
 
 use crate::session::{Session, registry::Registry};
 
-/// How long a wave is on average; each is a little longer or shorter.
+/// The average time between waves; each is a little longer or shorter.
 const WAVE: Duration = Duration::from_millis(100);
 
-/// Sessions that may as well be closed at once: fleets that small reconnect in one burst without harm.
+/// The smallest wave. A fleet of this size can reconnect at once without harm.
 const SMALL_WAVE: usize = 50;
 
-/// The part of the time in which sessions are told; the rest is for close handshakes.
-const TELLING: f64 = 0.75;
+/// The share of the time in which sessions are told to end; the rest is for close handshakes.
+const WAVES_SHARE: f64 = 0.75;
 
-/// Tells every session to end, spread over `within`, and waits until all have, but no longer.
+/// Tells every session to end, spread over `within`, and waits for them, but no longer than that.
 ///
-/// Returns how many are still there. Sessions that enter meanwhile are told at once.
+/// Returns the number of sessions that are still open. Sessions that enter meanwhile are told at once.
 pub async fn drain(registry: &Registry, within: Duration) -> usize {
     let until = Instant::now() + within;
     registry.drain();
@@ -42,14 +42,14 @@ pub async fn drain(registry: &Registry, within: Duration) -> usize {
         }
     }
     drop(sessions);
-    // Whether they are gone or the time is up: how many are left says it.
+    // Whether all have ended or the time is up, the number that is left tells.
     drop(tokio::time::timeout_at(until, registry.emptied()).await);
     registry.len()
 }
 
-/// As many waves as there is time for, but none smaller than need be.
+/// As many waves as there is time for, but none smaller than the smallest.
 fn waves(sessions: usize, within: Duration) -> usize {
-    let time_for = within.mul_f64(TELLING).as_millis() / WAVE.as_millis();
+    let time_for = within.mul_f64(WAVES_SHARE).as_millis() / WAVE.as_millis();
     let time_for = usize::try_from(time_for).unwrap_or(usize::MAX);
     sessions.div_ceil(SMALL_WAVE).clamp(1, time_for.max(1))
 }

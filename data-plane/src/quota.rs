@@ -1,12 +1,13 @@
-//! Quotas: what each session is limited by, and how much of it is left, over all nodes together.
+//! Quotas: what limits each session, and how much of it is left across all nodes.
 //!
-//! A quota is money in escrow: the ledger holds what is left of a window, a node takes grants out of it and spends them,
-//! one atomic decrement a message (`bucket`). What was not granted cannot be spent, so a limit is not exceeded when
-//! something fails; docs/QUOTAS.md names what is left. The ledger is Redis, shared by the nodes of an environment (`ledger`), or a part of this process; the rules are
-//! the same (`rules`). `levels` says whose messages count together, `limiter` takes a message from all levels or none,
-//! `meter` is a session's gate, `refill` exchanges words with the ledger, `usage` says what was used of plans.
+//! A quota works like escrow: the ledger holds what is left of a window; a node takes grants from it and spends them with one
+//! atomic decrement per message (`bucket`). What wasn't granted can't be spent, so a failure never exceeds a limit;
+//! docs/QUOTAS.md names the exceptions. The ledger is either Redis, shared by the nodes of an environment (`ledger`), or part
+//! of this process; the rules are the same (`rules`). `levels` decides which messages count together, `limiter` charges a
+//! message to all levels or to none, `meter` is the gate of a session, `plan` reads what is left of the plan, `refill` talks
+//! to the ledger, and `usage` reports what the plans have used.
 //!
-//! Refuses to know sockets and frames (`relay`). Asked by `admit` for handshakes and by `meter` for messages.
+//! Refuses to know sockets and frames (`relay`). Used by `admit` for handshakes and by `meter` for messages.
 
 pub mod time;
 pub mod key;
@@ -44,42 +45,42 @@ use time::Tick;
 
 use crate::snapshot::Edition;
 
-/// What is counted, and how much of it is allowed.
+/// A counter: what is counted, and how much of it is allowed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Counter {
-    /// What is counted.
+    /// Its key.
     pub key: CounterKey,
-    /// How much is allowed.
+    /// The amount that is allowed.
     pub amount: Amount,
-    /// In how long a time.
+    /// The window in which it is allowed.
     pub window: Window,
-    /// What holds while the ledger cannot be asked.
+    /// What applies while the ledger is unavailable.
     pub without_ledger: WithoutLedger,
-    /// Whether it stops at the limit.
+    /// Whether it refuses at the limit, or only counts.
     pub stops: bool,
 }
 
-/// Somebody to be visited by the task that talks to the ledger. Each is in the queue at most once.
+/// A request to the task that talks to the ledger. Each counter and gauge is in the queue at most once.
 #[derive(Debug)]
 pub enum Visit {
-    /// A counter.
+    /// Refill a counter, or give back what it does not need.
     Bucket(Arc<Bucket>),
-    /// A gauge.
+    /// Report a gauge.
     Gauge(Arc<Gauge>),
-    /// Everything is to be given back; whoever asks is told when it is done.
+    /// Give everything back; the sender is notified when that is done.
     Settle(oneshot::Sender<()>),
 }
 
-/// How the node reaches the ledger that it shares with others.
+/// How the node reaches the ledger that it shares with other nodes.
 #[derive(Debug)]
 pub struct Shared {
     /// The ledger.
     pub ledger: Ledger,
-    /// How long an exchange may take.
+    /// The timeout of one exchange.
     pub timeout: Duration,
-    /// How long the ledger may be silent before it is away.
+    /// How long the ledger may be silent before it counts as unavailable.
     pub patience: Duration,
-    /// How many nodes share it, until it says so itself.
+    /// The number of nodes that share it, until the ledger reports the number itself.
     pub nodes: u32,
 }
 
@@ -90,7 +91,7 @@ pub struct Quotas {
     book: Arc<Book>,
 }
 
-/// Every counter and gauge that the node has used lately, by its name.
+/// Every counter and gauge that the node has used recently, by key.
 #[derive(Debug, Default)]
 struct Book(Mutex<Entries>);
 
@@ -100,19 +101,19 @@ struct Entries {
     gauges: HashMap<GaugeKey, Arc<Gauge>>,
 }
 
-/// In this process nobody is waited for, but a window that turns.
+/// A ledger in this process answers at once; only the turn of a window is waited for.
 const LOCAL_PATIENCE: Duration = Duration::from_secs(1);
 
 // === impl Quotas ===
 
 impl Quotas {
-    /// Quotas that this node shares with nobody. Time is kept by a task among `tasks`.
+    /// Quotas that this node shares with no other. A task in `tasks` turns the windows.
     #[must_use]
     pub fn in_process(tasks: &Tasks) -> Self {
         Self::start(None, tasks)
     }
 
-    /// Quotas that this node shares through a ledger. It is asked by a task among `tasks`.
+    /// Quotas that this node shares through a ledger. A task in `tasks` talks to it.
     #[must_use]
     pub fn shared(shared: Shared, tasks: &Tasks) -> Self {
         Self::start(Some(shared), tasks)
@@ -153,8 +154,8 @@ impl Quotas {
         quotas
     }
 
-    /// The one bucket of a counter. Its terms are from now on those that are given here, unless it has got others of a
-    /// later configuration.
+    /// The bucket of a counter, of which there is one. It takes these terms, unless it already has those of a later
+    /// configuration.
     #[must_use]
     pub fn bucket(&self, counter: &Counter, edition: Edition) -> Arc<Bucket> {
         let mut entries = self.book.lock();
@@ -168,7 +169,7 @@ impl Quotas {
         bucket
     }
 
-    /// The one gauge of a key.
+    /// The gauge of a key, of which there is one.
     #[must_use]
     pub fn gauge(&self, key: GaugeKey) -> Arc<Gauge> {
         let mut entries = self.book.lock();
@@ -181,17 +182,17 @@ impl Quotas {
         gauge
     }
 
-    /// The way to the ledger: its state and what was counted on it.
+    /// The link to the ledger: its state and its metrics.
     #[must_use]
     pub fn link(&self) -> &Link {
         &self.link
     }
 
-    /// Gives back what is not spent: the node stops.
+    /// Gives back what is not spent, because the node stops.
     pub async fn settle(&self) {
         let (done, settled) = oneshot::channel();
         self.link.call(Visit::Settle(done));
-        // Where nobody answers any more, there is nobody to give it to.
+        // Where the task has ended, nobody can take it back.
         drop(settled.await);
     }
 }
@@ -199,7 +200,7 @@ impl Quotas {
 // === impl Book ===
 
 impl Book {
-    /// Forgets counters that nobody holds and whose window is over.
+    /// Removes counters that no session holds and whose window is over.
     fn sweep(&self, now: Tick) {
         let mut entries = self.lock();
         entries
@@ -210,7 +211,7 @@ impl Book {
             .retain(|_, gauge| Arc::strong_count(gauge) > 1);
     }
 
-    /// The counters of a level; none is locked while the caller looks at them.
+    /// The counters of a level. No lock is held while the caller reads them.
     fn of_level(&self, level: Level) -> Vec<Arc<Bucket>> {
         let entries = self.lock();
         let of_level = entries

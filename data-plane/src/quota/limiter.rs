@@ -1,6 +1,6 @@
-//! The counters of one session's levels: a message is taken from all of them, or from none.
+//! The counters of a session, one set per level: a message is charged to all of them or to none.
 //!
-//! Owns the all-or-nothing. What a refusal leads to is `meter`'s and `admit`'s.
+//! Owns that guarantee. What follows a refusal is up to `meter` and `admit`.
 
 use std::{num::NonZeroU32, sync::Arc};
 
@@ -19,7 +19,7 @@ use crate::{
     snapshot::Edition,
 };
 
-/// The counters of a session. Cheap to hold: counters are shared by all who count under them.
+/// The counters of a session. Cheap to hold: sessions that count together share them.
 #[derive(Debug, Default)]
 pub struct Limiter {
     tiers: Box<[Tier]>,
@@ -37,21 +37,21 @@ pub struct Tier {
     sessions: Option<Arc<Gauge>>,
 }
 
-/// Who refuses a message.
+/// The counter that refuses a message.
 #[derive(Debug)]
 pub struct Refused<'a> {
     /// The level.
     pub tier: &'a Tier,
     /// Its counter.
     pub bucket: &'a Arc<Bucket>,
-    /// What that says; never `Taken`.
+    /// Its answer; never `Taken`.
     pub take: Take,
 }
 
 // === impl Limiter ===
 
 impl Limiter {
-    /// The counters that these rules of a configuration are counted in.
+    /// The counters of these rules of a configuration.
     #[must_use]
     pub fn open(quotas: &Quotas, edition: Edition, rules: Vec<Rule>) -> Self {
         let tiers = rules.into_iter();
@@ -67,13 +67,13 @@ impl Limiter {
         &self.tiers
     }
 
-    /// Whether these are its rules.
+    /// Whether it was made of these rules.
     #[must_use]
     pub fn goes_by(&self, rules: &[Rule]) -> bool {
         self.tiers.iter().map(|tier| &tier.rule).eq(rules)
     }
 
-    /// Its rules are those of this configuration, too: whatever others have made of its counters, they go by them.
+    /// Confirms its rules for this configuration: its counters take their terms, whatever other sessions have set.
     pub fn renew(&self, edition: Edition) {
         self.tiers.iter().for_each(|tier| tier.renew(edition));
     }
@@ -84,10 +84,10 @@ impl Limiter {
         self.tiers.iter().any(|tier| tier.rule.limits.may_drop())
     }
 
-    /// Takes a message with so many bytes in its first frame: from all counters of its direction, or from none.
+    /// Charges a message with so many bytes in its first frame to all counters of its direction, or to none.
     ///
     /// # Errors
-    /// The first that refuses.
+    /// The first counter that refuses.
     pub fn take(&self, direction: Direction, bytes: u64, now: Tick) -> Result<(), Refused<'_>> {
         for (index, tier) in self.counting(direction).enumerate() {
             if let Err((place, bucket, take)) = tier.take(bytes, now) {
@@ -101,7 +101,7 @@ impl Limiter {
         Ok(())
     }
 
-    /// Counts bytes of a message that was let in.
+    /// Charges further bytes of a message that was admitted.
     pub fn more(&self, direction: Direction, bytes: u64, now: Tick) {
         for tier in self.counting(direction) {
             if let Some(bucket) = &tier.bytes {
@@ -120,7 +120,7 @@ impl Limiter {
     }
 }
 
-/// How old the ledger's word on what is left may be where a client is told of it, in milliseconds.
+/// The greatest age of the ledger's report that a client is told, in milliseconds.
 const FRESH: u64 = 1_000;
 
 /// How many counters of messages and bytes a level can have.
@@ -168,7 +168,7 @@ impl Tier {
         self.connections.as_ref()
     }
 
-    /// The name of the count of open sessions.
+    /// The key of the gauge of open sessions.
     #[must_use]
     pub fn seat(&self) -> GaugeKey {
         GaugeKey {
@@ -177,13 +177,13 @@ impl Tier {
         }
     }
 
-    /// The count of open sessions.
+    /// The gauge of open sessions.
     #[must_use]
     pub const fn sessions(&self) -> Option<&Arc<Gauge>> {
         self.sessions.as_ref()
     }
 
-    /// The counters that a message needs something of.
+    /// The counters that a message is charged to.
     pub fn needed(&self) -> impl Iterator<Item = &Arc<Bucket>> {
         self.messages.iter().chain([&self.bytes]).flatten()
     }
@@ -195,7 +195,7 @@ impl Tier {
         }
     }
 
-    /// What is left of the message limit of which the least is left.
+    /// What is left of the tightest message limit.
     #[must_use]
     pub fn tightest(&self) -> Option<(Window, View)> {
         let limits = &self.rule.limits;
@@ -205,7 +205,7 @@ impl Tier {
         views.min_by_key(|(_, view)| view.remaining)
     }
 
-    /// Takes from each counter, up to the first that refuses; gives its place, too.
+    /// Charges each counter up to the first that refuses; returns its position as well.
     fn take(&self, bytes: u64, now: Tick) -> Result<(), (usize, &Arc<Bucket>, Take)> {
         for (place, bucket) in self.messages.iter().enumerate() {
             if let Some(bucket) = bucket {
@@ -216,7 +216,7 @@ impl Tier {
             }
         }
         if let Some(bucket) = &self.bytes {
-            // Where nothing is left, a message that begins with an empty frame does not pass either.
+            // With nothing left, a message that begins with an empty frame does not pass either.
             let asked = bytes.max(1);
             match bucket.take(asked, now) {
                 Take::Taken if bytes == 0 => bucket.refund(asked, now),
@@ -227,7 +227,7 @@ impl Tier {
         Ok(())
     }
 
-    /// Gives back what was taken from the first `places` counters.
+    /// Refunds what the first `places` counters were charged.
     fn refund(&self, bytes: u64, places: usize, taken: Tick) {
         let amounts = [1, 1, bytes];
         let counters = self.messages.iter().chain([&self.bytes]);
