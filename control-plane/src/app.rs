@@ -91,7 +91,7 @@ pub async fn build(config: Config) -> anyhow::Result<Bound> {
         rotation.clone(),
         key_manager.clone(),
     );
-    let nowhere = portal.nowhere();
+    let nowhere = portal.not_found();
     let management_routes = people::routes(
         admin
             .routes()

@@ -1,22 +1,23 @@
 //! The portals: pages for people, made on the server, over the same use cases as the admin API. A page decides nothing:
-//! who may do what and what is valid is said by `service`. Built by `app`, served by `http` at the people's door.
+//! who may do what and what is valid is said by `service`. Built by `app`, served by `http` on the management listener.
 //!
 //! # For those who write pages
 //!
-//! Each portal is a [`Room`]: a file with its `PLACES` (the side navigation), its `routes()` and its pages, and a folder
-//! of templates of the same name. What rooms share is here.
+//! Each portal is a file with its side navigation (`NAV`) and its `routes()`, a folder of pages, and a folder of templates
+//! of the same name. A page owns its path and its route. What the portals share is here. Files import those above them in
+//! the list of modules below, never one another in a circle.
 //!
-//! **A page.** A handler takes the [`Portal`] as state and [`SignedIn`] (or [`Visitor`], where strangers may come in),
-//! calls use cases as `signed_in.actor`, and shows a template. Errors of use cases become pages by `?`:
+//! **A page.** A handler takes the [`Portal`] as state and `SignedIn` (or `RequestContext`, where anonymous users may come
+//! in), calls use cases as `signed_in.viewer()`, and shows a template. Errors of use cases become pages by `?`:
 //!
 //! ```ignore
 //! #[derive(Template)]
 //! #[template(path = "publisher/topics.html")]    // extends "frame.html"; it needs the field `frame`
-//! struct Topics { frame: Frame, api: Arc<Api> }
+//! struct TopicsPage { frame: Frame, api: Arc<Api> }
 //!
-//! async fn topics(State(portal): State<Portal>, signed_in: SignedIn, Path(id): Path<Uuid>) -> Answer {
-//!     let api = portal.service.get_api(&signed_in.actor, id.into())?;
-//!     let page = Topics { frame: signed_in.frame("Topics"), api };
+//! async fn show(State(portal): State<Portal>, signed_in: SignedIn, Path(id): Path<ApiId>) -> Answer {
+//!     let api = portal.service.get_api(signed_in.viewer(), id)?;
+//!     let page = TopicsPage { frame: Frame::new(&signed_in, "Topics"), api };
 //!     page.frame.show(&page)
 //! }
 //! ```
@@ -24,99 +25,103 @@
 //! In templates `frame.may(Permission::DesignApis)` says whether to offer something (the use case refuses it anyway),
 //! `frame.when(time)` writes a time, `frame.asset("x.js")` names a file of `static/` (list it in `assets.rs`), and scripts
 //! stand in the block `scripts` as `<script type="module" src=… nonce="{{ frame.nonce }}">`. Styles and handlers in
-//! attributes are refused by the policy. `frame.connecting_to(urls)` lets a page's scripts open connections there.
+//! attributes are refused by the policy. `frame.connecting_to(urls)` lets a page's scripts open connections there. A link
+//! uses the path of the page that it leads to (`{{ super::plans::PATH }}`).
 //!
 //! **A form** is `<form method="post" action="{{ path }}">{{ frame.csrf(path) }}…`: the token is good for that path alone.
-//! Its fields are the macros of `ui.html`, which take a [`Form`]: values, and a fault beside its field. The handler takes
-//! [`Posted`] as its last argument (or [`PostedByAnyone`]), which has checked session and token:
+//! Its inputs are the macros of `ui.html`, which take a `Form`: values, and a fault beside its input. What creates or
+//! changes something is an [`editor::Editor`]; what deletes is a button. A handler of its own takes `AuthenticatedForm` as
+//! its last argument, which has checked session and token, and whose actor is there only when the form is confirmed:
 //!
 //! ```ignore
-//! async fn save(State(portal): State<Portal>, posted: Posted) -> Answer {
-//!     let mut form = posted.form();
-//!     if posted.is_resumed() {                     // signed in again on the way: show it, filled in, and do nothing
-//!         return show(&posted, form);
-//!     }
-//!     match portal.service.create_api(&posted.actor, input(&posted.fields), false).await {
-//!         Ok(api) => See::page(format!("/publisher/apis/{}", api.id)).saying(Notice::done("Created")).answer(),
-//!         Err(error) => {
-//!             form.refuse(error, &[("api.api_name", "name")])?;    // what no form can show becomes a page
-//!             show(&posted, form)                                  // `form.status()` is the status to show it with
-//!         }
-//!     }
+//! async fn deploy(State(portal): State<Portal>, Path(id): Path<ApiId>, submitted: AuthenticatedForm) -> Answer {
+//!     let Some(actor) = submitted.confirmed() else {      // signed in again on the way: nothing is done yet
+//!         return Redirect::press_again(path(id)).answer();
+//!     };
+//!     portal.service.deploy(actor, id).await?;
+//!     Redirect::to(path(id)).success("API deployed").answer()
 //! }
 //! ```
 //!
 //! **A fault** of the field `api.context` belongs to the input `context`: the first segment is the message's. Where an
-//! input has another name, say so in the list given to `refuse`; `form.fault(input, text)` adds one by hand.
+//! input has another name, say so in [`editor::Editor::INPUTS`]; `form.fault(input, text)` adds one by hand.
 //!
-//! **Lost updates.** Put the etag into the form (`Form::edits(etag)`, `form.etag()`); when the use case answers `Aborted`,
-//! `form.conflict` is set: read the object again and give `form.meanwhile(fields, etag)`; both are shown then.
+//! **Lost updates.** A form that changes something carries the etag (`Form::edits`); when the use case answers `Aborted`,
+//! the editor shows both what was typed and what is saved.
 //!
-//! **A notice** outlives one redirect: `See::page(path).saying(Notice::done("Saved"))`. **A list** takes `list::Filter` for
-//! what is typed and `list::Pager` for its foot. **Markdown** goes through `markdown::html`.
+//! **A notice** outlives one redirect. **A list** takes `list::Filter` for what is typed and `list::Pager` for its foot.
+//! **Markdown** goes through `markdown::html`.
 
 pub mod assets;
 pub mod cookie;
 pub mod csrf;
-pub mod notice;
-pub mod room;
-pub mod visitor;
 pub mod fields;
-pub mod posted;
-pub mod form;
 pub mod html;
-pub mod frame;
-pub mod problem;
-pub mod list;
-pub mod moment;
+pub mod format;
+pub mod limits;
 pub mod markdown;
+pub mod list;
+pub mod navigation;
+pub mod route;
+pub mod tab;
+pub mod notice;
+pub mod state;
+pub mod problem;
+pub mod redirect;
+pub mod rejection;
+pub mod form;
+pub mod context;
+pub mod frame;
+pub mod submitted;
+pub mod editor;
 mod nodes;
-mod words;
-mod dress;
-mod entrance;
+mod problem_page;
+mod landing;
+mod sign_in;
 mod account;
 mod publisher;
 mod devportal;
 mod admin;
+mod layout;
 
-use axum::{Router, extract::DefaultBodyLimit, middleware, response::Response, routing::get};
+use axum::{Router, extract::DefaultBodyLimit, middleware, routing::get};
 
+pub use context::{RequestContext, SignedIn};
+pub use editor::Editor;
+pub use fields::Fields;
 pub use form::Form;
 pub use frame::Frame;
-pub use notice::{Notice, See};
-pub use posted::{Posted, PostedByAnyone};
-pub use problem::Problem;
-pub use room::Room;
-pub use visitor::{SignedIn, Visitor};
+pub use navigation::NavItem;
+pub use notice::Notice;
+pub use problem::{Answer, Problem};
+pub use redirect::Redirect;
+pub use state::Portal;
+pub use submitted::{AnonymousForm, AuthenticatedForm};
 
+use self::navigation::Navigation;
 use crate::{
     discovery::fleet::Fleet,
     oauth::{KeyManager, rotation::Rotation},
     service::Service,
 };
 
-/// What every page can reach. A clone is another handle on the same.
-#[derive(Clone)]
-pub struct Portal {
-    /// The use cases.
-    pub service: Service,
-    /// What gateway nodes are doing; ask `Service::may_view_nodes` first.
-    pub fleet: Fleet,
-    /// The rotation of signing keys.
-    pub rotation: Rotation,
-    /// Who issues tokens.
-    pub key_manager: KeyManager,
-}
-
-/// What a handler of a page gives.
-pub type Answer = Result<Response, Problem>;
+/// What the pages say of themselves.
+static NAVIGATION: Navigation = Navigation {
+    publisher: publisher::NAV,
+    devportal: devportal::NAV,
+    admin: admin::NAV,
+    sign_in: sign_in::PATH,
+    sign_out: sign_in::SIGN_OUT,
+    sign_up: devportal::SIGN_UP,
+    account: account::PATH,
+};
 
 // === impl Portal ===
 
 impl Portal {
     /// The portals over the use cases.
     #[must_use]
-    pub const fn new(
+    pub fn new(
         service: Service,
         fleet: Fleet,
         rotation: Rotation,
@@ -127,28 +132,30 @@ impl Portal {
             fleet,
             rotation,
             key_manager,
+            navigation: &NAVIGATION,
         }
     }
 
-    /// The page that says that there is nothing, for every path that no route of the door has.
-    pub fn nowhere(&self) -> Router {
+    /// The page for every path that no route of the listener has.
+    pub fn not_found(&self) -> Router {
         Router::new()
             .fallback(async || Problem::NotFound)
-            .layer(middleware::from_fn_with_state(self.clone(), dress::dress))
+            .layer(middleware::from_fn_with_state(self.clone(), layout::layout))
     }
 
     /// The routes of all pages and of what they load.
     pub fn routes(self) -> Router {
         Router::new()
-            .merge(entrance::routes())
+            .merge(landing::routes())
+            .merge(sign_in::routes())
             .merge(account::routes())
             .merge(publisher::routes())
             .merge(devportal::routes())
             .merge(admin::routes())
-            // `posted` has limits of its own.
+            // `submitted` has limits of its own.
             .layer(DefaultBodyLimit::disable())
-            .layer(middleware::from_fn_with_state(self.clone(), dress::dress))
-            .route("/assets/{version}/{name}", get(assets::serve))
+            .layer(middleware::from_fn_with_state(self.clone(), layout::layout))
+            .route(assets::ROUTE, get(assets::serve))
             .with_state(self)
     }
 }

@@ -5,14 +5,14 @@ const ROWS_MAX = 500;
 const BODY_MAX = 64 * 1024;
 const SHOWN_MAX = 4 * 1024;
 const MARKER = 'tidegate.token';
-// How the gateway tells of a message that it dropped.
+// The notice that the gateway sends when it drops a message.
 const NOTICE = /^Error code: (\d{4}) reason: /;
-// RFC 6455, 7.4.1, and what browsers say where nothing came.
+// RFC 6455, 7.4.1, and the code of browsers for a close without one.
 const STANDARD = {
-  1000: 'a normal end', 1001: 'the other side is going away', 1002: 'a frame broke the protocol',
-  1003: 'a kind of data that is not taken', 1005: 'no code was given', 1007: 'text that is no UTF-8',
-  1008: 'a policy was broken', 1009: 'a message was too big', 1010: 'an extension is missing',
-  1011: 'the server failed', 1012: 'the service restarts', 1013: 'try again later', 1014: 'the backend failed',
+  1000: 'normal closure', 1001: 'the other side is going away', 1002: 'protocol error',
+  1003: 'unsupported data', 1005: 'no status code', 1007: 'invalid UTF-8',
+  1008: 'policy violation', 1009: 'message too big', 1010: 'missing extension',
+  1011: 'internal error', 1012: 'service restart', 1013: 'try again later', 1014: 'bad gateway',
 };
 
 const find = (name) => document.querySelector(`[data-${name}]`);
@@ -79,21 +79,21 @@ function element(name, className, text) {
 }
 
 function row(entry) {
-  const item = element('li', `tape-row ${entry.kind} ${entry.tone ?? ''}`);
-  const head = element('p', 'tape-head');
+  const item = element('li', `message-log-row ${entry.kind} ${entry.tone ?? ''}`);
+  const head = element('p', 'message-log-head');
   const time = element('time', '', entry.at.toTimeString().slice(0, 8) + '.' + String(entry.at.getMilliseconds()).padStart(3, '0'));
   time.dateTime = entry.at.toISOString();
   head.append(time);
   if (entry.kind === 'event') {
-    head.append(element('span', 'tape-text', entry.text));
+    head.append(element('span', 'message-log-text', entry.text));
     item.append(head);
     return item;
   }
-  head.append(element('span', 'tape-way', entry.kind === 'sent' ? '↑ Sent' : '↓ Received'));
+  head.append(element('span', 'message-log-way', entry.kind === 'sent' ? '↑ Sent' : '↓ Received'));
   head.append(element('span', 'muted', `${entry.type}, ${plural(entry.size, 'byte')}`));
   if (entry.notice) head.append(element('span', 'badge warn', entry.notice));
   const cut = entry.text.length > SHOWN_MAX;
-  item.append(head, element('pre', 'tape-body', cut ? `${entry.text.slice(0, SHOWN_MAX)}…` : entry.text));
+  item.append(head, element('pre', 'message-log-body', cut ? `${entry.text.slice(0, SHOWN_MAX)}…` : entry.text));
   return item;
 }
 
@@ -131,7 +131,7 @@ function showAll() {
 let frozen = 0;
 function count() {
   const kept = plural(entries.length, 'row');
-  const older = dropped ? `, ${plural(dropped, 'older one')} dropped` : '';
+  const older = dropped ? `, ${plural(dropped, 'older row')} dropped` : '';
   const waiting = paused ? `, ${entries.length + dropped - frozen} while paused` : '';
   page.count.textContent = entries.length ? kept + older + waiting : '';
   page.empty.hidden = entries.length > 0;
@@ -156,19 +156,19 @@ const isLoopback = (host) => host === 'localhost' || host === '[::1]' || /^127(\
 /** Where to connect to, or why not. */
 function target() {
   const base = page.address.selectedOptions[0]?.dataset.url;
-  if (!base) return { fault: 'There is no address that this page may open.' };
+  if (!base) return { fault: 'This page can\'t open any of the addresses.' };
   const topic = page.topic.value.trim();
   const path = topic && !/^[/?]/.test(topic) ? `/${topic}` : topic;
   let url;
   try {
     url = new URL(base + path);
   } catch {
-    return { fault: 'The topic does not make an address.' };
+    return { fault: 'The topic is not a valid path.' };
   }
-  if (!url.href.startsWith(base)) return { fault: 'The topic leads out of the API.' };
-  if (url.hash) return { fault: 'A topic has no #.' };
+  if (!url.href.startsWith(base)) return { fault: 'The topic is outside of the API.' };
+  if (url.hash) return { fault: 'A topic can\'t contain #.' };
   if (location.protocol === 'https:' && url.protocol === 'ws:' && !isLoopback(url.hostname)) {
-    return { fault: 'Browsers let a page that came over TLS open only wss:// addresses on other machines.' };
+    return { fault: 'This page was loaded over TLS, so the browser only allows wss:// addresses on other machines.' };
   }
   return { url };
 }
@@ -178,7 +178,7 @@ function connect() {
   const { url, fault } = target();
   const token = page.token.value.trim();
   if (fault || !token) {
-    status(fault ?? 'An access token is missing: get one, or paste it.', 'bad');
+    status(fault ?? 'Get or paste an access token first.', 'bad');
     if (!fault) page.token.focus();
     return;
   }
@@ -186,8 +186,8 @@ function connect() {
   try {
     socket = new WebSocket(url, [MARKER, token, ...more]);
   } catch (error) {
-    status('The browser refuses to connect.', 'bad');
-    event(error instanceof DOMException ? 'The token or a subprotocol has characters that do not belong in one.' : String(error), 'bad');
+    status('The browser refused to connect.', 'bad');
+    event(error instanceof DOMException ? 'The token or a subprotocol contains invalid characters.' : String(error), 'bad');
     return;
   }
   opened = false;
@@ -205,7 +205,7 @@ function onOpen() {
   opened = true;
   const { protocol } = socket;
   status('Connected', 'good');
-  event(protocol && protocol !== MARKER ? `Connected; the backend speaks ${protocol}` : 'Connected', 'good');
+  event(protocol && protocol !== MARKER ? `Connected with the subprotocol ${protocol}` : 'Connected', 'good');
   buttons();
   page.message.focus();
 }
@@ -226,14 +226,14 @@ function onClose({ code, reason, wasClean }) {
   buttons();
   if (!opened) {
     const secure = page.address.selectedOptions[0]?.dataset.url.startsWith('wss:');
-    status('Not connected: the gateway refused, or cannot be reached', 'bad');
-    event('The gateway refused the connection, or cannot be reached; browsers do not say which. Is the token valid, of an application '
-      + `that is subscribed? Does the topic exist? Does the gateway run?${secure ? ' Does this browser trust its certificate?' : ''}`, 'bad');
+    status('Not connected: the gateway refused the connection or is unreachable', 'bad');
+    event('The gateway refused the connection or is unreachable; the browser doesn\'t say which. Check that the token is valid, that its '
+      + `application is subscribed, that the topic exists and that the gateway is running.${secure ? ' Check also that this browser trusts its certificate.' : ''}`, 'bad');
     return;
   }
   if (code === 1006 || (!wasClean && !leaving)) {
-    status('Connection lost: the gateway went away', 'bad');
-    event('Connection lost without a close frame (1006): the gateway or the network between went away.', 'bad');
+    status('Connection lost', 'bad');
+    event('Connection lost without a close frame (1006): the gateway or the network failed.', 'bad');
     return;
   }
   const means = meaning(code, reason);
@@ -256,13 +256,13 @@ function bytesOf(kind, text) {
   const packed = text.replace(/\s+/g, '');
   if (kind === 'hex') {
     const digits = packed.replace(/^0x/i, '');
-    if (digits.length % 2 || /[^0-9a-f]/i.test(digits)) throw new Error('Hex is pairs of the digits 0 to 9 and a to f');
+    if (digits.length % 2 || /[^0-9a-f]/i.test(digits)) throw new Error('Hex must be pairs of the digits 0-9 and a-f');
     return Uint8Array.from(digits.match(/../g) ?? [], (pair) => parseInt(pair, 16));
   }
   try {
     return Uint8Array.from(atob(packed.replaceAll('-', '+').replaceAll('_', '/')), (char) => char.charCodeAt(0));
   } catch {
-    throw new Error('This is no Base64');
+    throw new Error('This is not valid Base64');
   }
 }
 
@@ -310,7 +310,7 @@ function pause() {
   paused = !paused;
   frozen = entries.length + dropped;
   page.pause.setAttribute('aria-pressed', String(paused));
-  page.pause.textContent = paused ? 'Go on' : 'Pause';
+  page.pause.textContent = paused ? 'Resume' : 'Pause';
   if (paused) count();
   else showAll();
 }

@@ -1,4 +1,4 @@
-//! One's own account, for everybody who is signed in: the password, and the way out of all sessions at once.
+//! The user's own account: the password, and the end of all sessions at once.
 
 use askama::Template;
 use axum::{
@@ -8,70 +8,75 @@ use axum::{
 };
 use tidegate_kit::secret::Secret;
 
-use super::{Answer, Form, Frame, Notice, Portal, Posted, See, SignedIn, cookie};
+use super::{
+    context::SignedIn, form::Form, frame::Frame, problem::Answer, redirect::Redirect, sign_in,
+    state::Portal, submitted::AuthenticatedForm,
+};
 use crate::service::users::PasswordChange;
 
 #[derive(Template)]
 #[template(path = "account.html")]
-struct Account {
+struct AccountPage {
     frame: Frame,
     form: Form,
 }
 
-/// Where it is.
+/// The page.
 pub(super) const PATH: &str = "/account";
+/// Where its forms are sent.
+const PASSWORD: &str = "/account/password";
+const SIGN_OUT: &str = "/account/sign-out-everywhere";
 
 pub(super) fn routes() -> Router<Portal> {
     Router::new()
-        .route(PATH, get(open))
-        .route("/account/password", post(change_password))
-        .route("/account/sign-out-everywhere", post(sign_out_everywhere))
+        .route(PATH, get(show))
+        .route(PASSWORD, post(change_password))
+        .route(SIGN_OUT, post(sign_out_everywhere))
 }
 
-async fn open(signed_in: SignedIn) -> Answer {
-    show(signed_in.frame("Your account"), Form::new())
+async fn show(signed_in: SignedIn) -> Answer {
+    page(&signed_in, Form::new())
 }
 
-async fn change_password(State(portal): State<Portal>, posted: Posted) -> Answer {
-    let mut form = posted.form();
-    let text = |name| posted.fields.text(name).to_owned();
-    // What is typed twice so that no slip of the keyboard locks anybody out.
-    if !posted.is_resumed() && text("new_password") != text("repeated_password") {
-        form.fault("repeated_password", "differs from the new password");
-    } else if !posted.is_resumed() {
+async fn change_password(State(portal): State<Portal>, submitted: AuthenticatedForm) -> Answer {
+    let mut form = submitted.form();
+    if let Some(actor) = submitted.confirmed() {
+        let text = |name| submitted.fields.text(name).to_owned();
+        // The repetition protects against a slip of the keyboard.
+        if text("new_password") != text("repeated_password") {
+            form.fault("repeated_password", "must match the new password");
+            return page(submitted.signed_in(), form);
+        }
         let change = PasswordChange {
-            name: posted.actor.name.to_string(),
+            name: actor.name.to_string(),
             old: Some(Secret::new(text("old_password"))),
             new: Secret::new(text("new_password")),
-            keep: posted.session().cloned(),
+            keep: submitted.signed_in().session().cloned(),
         };
-        match portal.service.change_password(&posted.actor, change).await {
+        match portal.service.change_password(actor, change).await {
             Ok(()) => {
-                let text = "Your password is changed. You are signed out everywhere but here.";
-                return See::page(PATH).saying(Notice::done(text)).answer();
+                let text = "Password changed. You're signed out everywhere else.";
+                return Redirect::to(PATH).success(text).answer();
             }
             Err(error) => form.refuse(error, &[])?,
         }
     }
-    show(posted.frame("Your account"), form)
+    page(submitted.signed_in(), form)
 }
 
-async fn sign_out_everywhere(State(portal): State<Portal>, posted: Posted) -> Answer {
-    if posted.is_resumed() {
-        return See::press_again(PATH).answer();
-    }
-    let name = posted.actor.name.to_string();
-    portal
-        .service
-        .sign_out_everywhere(&posted.actor, &name)
-        .await?;
-    let done = Notice::done("You are signed out everywhere.");
-    let mut response = See::page("/").saying(done).response();
-    cookie::clear(response.headers_mut(), cookie::SESSION);
-    Ok(response)
+async fn sign_out_everywhere(State(portal): State<Portal>, submitted: AuthenticatedForm) -> Answer {
+    let Some(actor) = submitted.confirmed() else {
+        return Redirect::press_again(PATH).answer();
+    };
+    let service = &portal.service;
+    service.sign_out_everywhere(actor, &actor.name).await?;
+    Ok(sign_in::signed_out("You're signed out everywhere."))
 }
 
-fn show(frame: Frame, form: Form) -> Answer {
-    let page = Account { frame, form };
+fn page(signed_in: &SignedIn, form: Form) -> Answer {
+    let page = AccountPage {
+        frame: Frame::new(signed_in, "Your account"),
+        form,
+    };
     page.frame.show_with(page.form.status(), &page)
 }

@@ -55,11 +55,15 @@ static VERSION: LazyLock<String> = LazyLock::new(|| {
         .collect()
 });
 
+/// The route of all of them.
+pub(super) const ROUTE: &str = "/assets/{version}/{name}";
+
 /// The address of a file of `static/`.
 #[must_use]
 pub fn url(name: &str) -> String {
     debug_assert!(ASSETS.iter().any(|asset| asset.name == name), "{name}");
-    format!("/assets/{}/{name}", &*VERSION)
+    let versioned = ROUTE.replace("{version}", &VERSION);
+    versioned.replace("{name}", name)
 }
 
 /// Answers a file, when it is asked for by what is in it now.
@@ -78,6 +82,6 @@ pub(super) async fn serve(Path((version, name)): Path<(String, String)>) -> Resp
             asset.content,
         )
             .into_response(),
-        None => (StatusCode::NOT_FOUND, "there is nothing here\n").into_response(),
+        None => (StatusCode::NOT_FOUND, "not found\n").into_response(),
     }
 }

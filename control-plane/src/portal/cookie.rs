@@ -6,8 +6,8 @@ use http::{HeaderMap, HeaderValue, header};
 /// Who is signed in: the token that the admin API's sign-in gives. It lives as long as the browser is open; the session
 /// ends by itself at the server. That it is sent for longer proves whose form it was that came too late.
 pub const SESSION: &str = "__Host-tidegate-session";
-/// Tells apart strangers who look at a form, so that nobody else can post it for them.
-pub const STRANGER: &str = "__Host-tidegate-stranger";
+/// Tells anonymous users who look at a form apart, so that nobody else can submit it for them.
+pub const ANONYMOUS: &str = "__Host-tidegate-anonymous";
 /// What the next page says first.
 pub const NOTICE: &str = "__Host-tidegate-notice";
 

@@ -3,7 +3,11 @@
 
 use http::StatusCode;
 
-use super::{Problem, fields::Fields};
+use super::{
+    fields::Fields,
+    format::{capitalized, sentence},
+    problem::Problem,
+};
 use crate::service::error::ServiceError;
 
 /// Values and faults.
@@ -14,7 +18,7 @@ pub struct Form {
     etag: String,
     faults: Vec<Fault>,
     above: Vec<String>,
-    /// Whether somebody else has changed the object since the form was opened; call [`Form::meanwhile`] then.
+    /// Whether somebody else has changed the object since the form was opened; call [`Form::merge`] then.
     pub conflict: bool,
 }
 
@@ -87,7 +91,7 @@ impl Form {
     #[must_use]
     pub fn fault_of(&self, name: &str) -> Option<String> {
         let mut faults = self.faults.iter().filter(|fault| fault.field == name);
-        let first = capitalised(&faults.next()?.text);
+        let first = capitalized(&faults.next()?.text);
         Some(faults.fold(first, |text, more| format!("{text}; {}", more.text)))
     }
 
@@ -165,17 +169,17 @@ impl Form {
     pub fn refuse_deletion(&mut self, error: ServiceError) -> Result<(), Problem> {
         if let ServiceError::Aborted(_) = error {
             self.complain(
-                "Somebody else changed this meanwhile. Look at it again before you delete it.",
+                "Somebody else changed this in the meantime. Review it before you delete it.",
             );
             return Ok(());
         }
         self.refuse(error, &[])
     }
 
-    /// After a conflict: what the object is now. Both are shown; sending the form again is deliberate then.
-    pub fn meanwhile(&mut self, fields: Fields, etag: impl ToString) {
-        self.theirs = Some(fields);
-        self.etag = etag.to_string();
+    /// After a conflict: the form of the object as it is now. Both are shown; submitting again overwrites it on purpose.
+    pub fn merge(&mut self, latest: Self) {
+        self.theirs = Some(latest.mine);
+        self.etag = latest.etag;
     }
 
     /// The status of a page that shows it.
@@ -198,7 +202,7 @@ impl Fault {
     #[must_use]
     pub fn sentence(&self) -> String {
         let places: Vec<_> = self.field.split('.').map(words).collect();
-        capitalised(&format!("{} {}", places.join(", "), self.text))
+        capitalized(&format!("{} {}", places.join(", "), self.text))
     }
 }
 
@@ -215,33 +219,37 @@ fn words(segment: &str) -> String {
     }
 }
 
+/// Moves the faults of single items (`api.tags[3]`) to the inputs that hold all items of a list.
+#[must_use]
+pub fn at_list_inputs(error: ServiceError, inputs: &[&str]) -> ServiceError {
+    let ServiceError::Invalid(mut invalid) = error else {
+        return error;
+    };
+    for violation in &mut invalid.violations {
+        let Some((list, index)) = violation.field.split_once('[') else {
+            continue;
+        };
+        if inputs.contains(&input_of(list)) {
+            let index: usize = index.trim_end_matches(']').parse().unwrap_or_default();
+            violation.description = format!("item {}: {}", index + 1, violation.description);
+            violation.field = list.to_owned();
+        }
+    }
+    invalid.into()
+}
+
 /// The input of a field's path: what follows the message's name.
 fn input_of(path: &str) -> &str {
     path.split_once('.').map_or(path, |(_, rest)| rest)
 }
 
-/// With a capital and a full stop.
-pub(super) fn sentence(text: &str) -> String {
-    let text = capitalised(text);
-    if text.ends_with(['.', '!', '?']) {
-        text
-    } else {
-        format!("{text}.")
-    }
-}
-
-fn capitalised(text: &str) -> String {
-    let mut chars = text.chars();
-    match chars.next() {
-        Some(first) => first.to_uppercase().chain(chars).collect(),
-        None => String::new(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Fields, Form};
-    use crate::{domain::invalid::Invalid, service::error::ServiceError};
+    use super::{Fields, Form, at_list_inputs};
+    use crate::{
+        domain::invalid::{Invalid, reason},
+        service::error::ServiceError,
+    };
 
     #[test]
     fn a_fault_comes_to_its_input_and_all_of_them_are_listed() {
@@ -275,7 +283,8 @@ mod tests {
         form.refuse(ServiceError::Aborted("apis/x".to_owned()), &[])
             .unwrap();
         assert!(form.conflict);
-        form.meanwhile(Fields::new().with("a", "theirs").with("b", "same"), 2);
+        let latest = Fields::new().with("a", "theirs").with("b", "same");
+        form.merge(Form::edits(latest, 2));
         assert_eq!(form.value("a"), "mine");
         assert_eq!(form.theirs("a").as_deref(), Some("theirs"));
         assert_eq!(form.theirs("b"), None);
@@ -293,6 +302,21 @@ mod tests {
             form.fault(field, "must be short");
             assert_eq!(form.faults()[0].sentence(), told);
         }
+    }
+
+    #[test]
+    fn the_fault_of_an_item_is_the_fault_of_its_input() {
+        let fault = |field| Invalid::one(field, reason::TOO_LONG, "is too long").into();
+        let ServiceError::Invalid(moved) = at_list_inputs(fault("api.tags[3]"), &["tags"]) else {
+            panic!("it stays invalid");
+        };
+        assert_eq!(moved.violations[0].field, "api.tags");
+        assert_eq!(moved.violations[0].description, "item 4: is too long");
+        let left = at_list_inputs(fault("api.topics[0].mapping"), &["tags"]);
+        let ServiceError::Invalid(left) = left else {
+            panic!("it stays invalid");
+        };
+        assert_eq!(left.violations[0].field, "api.topics[0].mapping");
     }
 
     #[test]

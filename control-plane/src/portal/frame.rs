@@ -1,44 +1,49 @@
-//! What stands around every page: title, doors, places, who is signed in, notices; and the policy that a page is shown
-//! under. Templates extend `frame.html` and read it as `frame`.
+//! What stands around every page: title, portals, side navigation, who is signed in, notices; and the policy that a page
+//! is shown under. Templates extend `frame.html` and read it as `frame`.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use askama::Template;
-use axum::response::{Html as Page, IntoResponse as _};
+use axum::response::{Html as HtmlBody, IntoResponse as _};
 use http::{HeaderValue, StatusCode, header};
 
 use super::{
-    Answer, Notice, Room, Visitor, assets, cookie, csrf,
+    assets,
+    context::RequestContext,
+    cookie, csrf, format,
     html::{Html, escape, random},
-    moment,
-    room::Place,
+    navigation::{NavItem, Navigation, PortalKind, is_at_or_below},
+    notice::Notice,
+    problem::Answer,
 };
 use crate::domain::{actor::Actor, time::Timestamp, user::Permission};
 
 /// The frame of one page.
 #[derive(Debug)]
 pub struct Frame {
-    /// What the page is called.
+    /// The page's title.
     pub title: String,
     /// What scripts of this page carry.
     pub nonce: String,
-    visitor: Visitor,
+    context: RequestContext,
     connect: Vec<String>,
-    /// Whether a form was written whose token is bound to a stranger's cookie that must be set.
+    /// Whether a form was written whose token is bound to a cookie of an anonymous user that must be set.
     needs_cookie: AtomicBool,
 }
 
-/// How long a stranger may look at a form before posting it.
-const STRANGER_SECONDS: u32 = 4 * 3600;
+/// How long an anonymous user may look at a form before submitting it.
+const ANONYMOUS_SECONDS: u32 = 4 * 3600;
 
 // === impl Frame ===
 
 impl Frame {
-    pub(super) fn new(visitor: Visitor, title: String) -> Self {
+    /// The frame of a page with this title.
+    #[must_use]
+    pub fn new(context: &RequestContext, title: impl Into<String>) -> Self {
         Self {
-            title,
+            title: title.into(),
             nonce: random(),
-            visitor,
+            context: context.clone(),
             connect: Vec::new(),
             needs_cookie: AtomicBool::new(false),
         }
@@ -69,15 +74,15 @@ impl Frame {
     /// # Errors
     /// When the template cannot be rendered.
     pub fn show_with(&self, status: StatusCode, page: &impl Template) -> Answer {
-        let mut response = (status, Page(page.render()?)).into_response();
+        let mut response = (status, HtmlBody(page.render()?)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_SECURITY_POLICY, self.policy());
-        if self.visitor.notice().is_some() {
+        if self.context.notice().is_some() {
             cookie::clear(headers, cookie::NOTICE);
         }
         if self.needs_cookie.load(Ordering::Relaxed) {
-            let fresh = self.visitor.fresh().expose();
-            cookie::write(headers, cookie::STRANGER, fresh, Some(STRANGER_SECONDS));
+            let fresh = self.context.new_anonymous().expose();
+            cookie::write(headers, cookie::ANONYMOUS, fresh, Some(ANONYMOUS_SECONDS));
         }
         Ok(response)
     }
@@ -96,9 +101,9 @@ impl Frame {
 
     /// The hidden field that proves that a form to this path is ours.
     #[must_use]
-    pub fn csrf(&self, path: &str) -> Html {
-        let path = path.split('?').next().unwrap_or_default();
-        let (token, needs_cookie) = self.visitor.csrf(path);
+    pub fn csrf(&self, path: impl AsRef<str>) -> Html {
+        let path = path.as_ref().split('?').next().unwrap_or_default();
+        let (token, needs_cookie) = self.context.csrf(path);
         if needs_cookie {
             self.needs_cookie.store(true, Ordering::Relaxed);
         }
@@ -114,83 +119,82 @@ impl Frame {
         assets::url(name)
     }
 
-    /// A time: how long ago, with the exact time on hover.
+    /// A time: how long ago, with the exact time in a tooltip.
     #[must_use]
     pub fn when(&self, at: &Timestamp) -> Html {
-        moment::element(*at, self.visitor.now())
+        format::time_element(*at, self.now())
     }
 
-    /// When the page was asked for.
+    /// When the page was requested.
     #[must_use]
     pub fn now(&self) -> Timestamp {
-        self.visitor.now()
+        self.context.now()
     }
 
     /// Who is signed in.
     #[must_use]
     pub fn actor(&self) -> Option<&Actor> {
-        self.visitor.actor()
+        self.context.actor()
     }
 
-    /// Whether somebody is signed in who may do that. The use case decides; this says whether to offer it.
+    /// Whether a user is signed in who has a permission. The use case decides; this says whether to offer it.
     #[must_use]
     pub fn may(&self, permission: Permission) -> bool {
-        self.visitor.may(permission)
+        self.context.may(permission)
     }
 
-    /// The room that the page is in.
+    /// The portal that the page is in.
     #[must_use]
-    pub fn room(&self) -> Option<Room> {
-        self.visitor.room()
+    pub fn kind(&self) -> Option<PortalKind> {
+        self.context.kind()
     }
 
-    /// Whether the page is in this room.
+    /// The pages that every page links to.
     #[must_use]
-    pub fn is_in(&self, room: &Room) -> bool {
-        self.room() == Some(*room)
+    pub fn links(&self) -> &'static Navigation {
+        self.context.navigation()
     }
 
-    /// The rooms that are open to whoever looks.
+    /// The portals that the viewer may enter.
     #[must_use]
-    pub fn rooms(&self) -> Vec<Room> {
-        let actor = self.actor();
-        let open = Room::ALL.into_iter().filter(|room| room.is_open_to(actor));
-        open.collect()
+    pub fn portals(&self) -> Vec<PortalKind> {
+        let open = |kind: &PortalKind| self.links().is_open(*kind, self.actor());
+        PortalKind::ALL.into_iter().filter(open).collect()
     }
 
-    /// The places of this room that are of use to whoever looks.
+    /// The entries of the side navigation that the viewer may open.
     #[must_use]
-    pub fn places(&self) -> Vec<&'static Place> {
-        let room = self.room();
-        room.map_or_else(Vec::new, |room| room.places_of(self.actor()).collect())
+    pub fn nav_items(&self) -> Vec<&'static NavItem> {
+        let items = |kind| self.links().items_for(kind, self.actor()).collect();
+        self.kind().map_or_else(Vec::new, items)
     }
 
-    /// Whether the page is at this place or below it.
+    /// Whether the page is at a path or below it.
     #[must_use]
     pub fn is_at(&self, path: &str) -> bool {
-        let at = self.visitor.path().strip_prefix(path);
-        at.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        is_at_or_below(self.context.path(), path)
     }
 
-    /// The room to go back to, if whoever looks may be in it.
+    /// The portal to go back to, if the viewer may enter it.
     #[must_use]
-    pub fn way_back(&self) -> Option<Room> {
-        self.room().filter(|room| room.is_open_to(self.actor()))
+    pub fn way_back(&self) -> Option<PortalKind> {
+        let open = |kind: &PortalKind| self.links().is_open(*kind, self.actor());
+        self.kind().filter(open)
     }
 
-    /// Where to come back to after signing in.
+    /// The page to sign in, which comes back to this one.
     #[must_use]
     pub fn sign_in_path(&self) -> String {
-        super::entrance::sign_in_path(&self.visitor)
+        self.context.sign_in_path()
     }
 
     /// What the page says first.
     #[must_use]
     pub fn notice(&self) -> Option<&Notice> {
-        self.visitor.notice()
+        self.context.notice()
     }
 
-    /// The roles of whoever is signed in, in words.
+    /// The roles of the user who is signed in, separated by commas.
     #[must_use]
     pub fn roles(&self) -> String {
         let roles = self.actor().map(|actor| actor.roles).unwrap_or_default();

@@ -3,7 +3,10 @@
 use std::fmt::Write as _;
 
 use super::fields::Fields;
-use crate::{domain::time::Timestamp, service::listing::Page};
+use crate::{
+    domain::time::Timestamp,
+    service::listing::{ListQuery, Page},
+};
 
 /// A filter of the admin API's lists, made of what somebody typed or chose; empty parts are left out.
 #[derive(Clone, Debug, Default)]
@@ -23,6 +26,62 @@ pub struct Pager {
 /// The name of the query parameter with the page's token.
 pub const PAGE: &str = "page";
 
+/// A page of a list, as a template shows it.
+#[derive(Clone, Debug)]
+pub struct ListView<T> {
+    /// The path of the list.
+    pub path: &'static str,
+    /// The parameters that it was requested with.
+    pub query: Fields,
+    /// What is on the page.
+    pub items: Vec<T>,
+    /// The links below it.
+    pub pager: Pager,
+}
+
+/// The name of the query parameter with the text to search for.
+pub const SEARCH: &str = "q";
+
+// === impl ListView ===
+
+impl<T> ListView<T> {
+    /// The page of the list at `path`, which was requested with `query`.
+    #[must_use]
+    pub fn new(path: &'static str, query: Fields, page: Page<T>) -> Self {
+        Self {
+            path,
+            pager: Pager::new(path, &query, &page),
+            items: page.items,
+            query,
+        }
+    }
+
+    /// The same page with its items made into something else.
+    #[must_use]
+    pub fn map<U>(self, item: impl FnMut(T) -> U) -> ListView<U> {
+        ListView {
+            path: self.path,
+            query: self.query,
+            items: self.items.into_iter().map(item).collect(),
+            pager: self.pager,
+        }
+    }
+
+    /// The text that was searched for.
+    #[must_use]
+    pub fn search(&self) -> &str {
+        self.query.text(SEARCH)
+    }
+
+    /// Whether the list shows only what passes a filter, by one of these parameters.
+    #[must_use]
+    pub fn is_filtered(&self, parameters: &[&str]) -> bool {
+        parameters
+            .iter()
+            .any(|name| !self.query.text(name).is_empty())
+    }
+}
+
 // === impl Filter ===
 
 impl Filter {
@@ -30,6 +89,12 @@ impl Filter {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Those whose name contains the text that is searched for.
+    #[must_use]
+    pub fn named(query: &Fields) -> Self {
+        Self::new().contains("name", query.text(SEARCH))
     }
 
     /// Those whose field contains the text, letter case aside.
@@ -56,10 +121,21 @@ impl Filter {
         self.compare(field, "<", &at.to_string())
     }
 
-    /// The filter, as lists take it.
+    /// The page of a list that `query` asks for, of those that pass the filter.
     #[must_use]
-    pub fn text(self) -> String {
-        self.0
+    pub fn page(self, query: &Fields, page_size: i32) -> ListQuery {
+        ListQuery {
+            page_size,
+            page_token: query.text(PAGE).to_owned(),
+            filter: self.0,
+            ..ListQuery::default()
+        }
+    }
+
+    /// The first page of a list, of those that pass the filter.
+    #[must_use]
+    pub fn first(self, page_size: i32) -> ListQuery {
+        self.page(&Fields::new(), page_size)
     }
 
     fn compare(mut self, field: &str, operator: &str, text: &str) -> Self {
@@ -115,7 +191,8 @@ mod tests {
             .contains("api_name", r#"a" OR \"#)
             .is("state", "")
             .is("tags", "x")
-            .text();
+            .first(1)
+            .filter;
         assert_eq!(filter, r#"api_name : "a\" OR \\" AND tags = "x""#);
     }
 

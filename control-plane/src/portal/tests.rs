@@ -1,5 +1,5 @@
-//! The portals as browsers meet them: the people's door in this process, over a store in memory. No browser; what these
-//! look at is status, headers and text.
+//! The portals as browsers meet them: the management listener in this process, over a store in memory. No browser; what
+//! these look at is status, headers and text.
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
@@ -10,9 +10,9 @@ use tower::ServiceExt as _;
 
 mod devportal;
 mod admin;
-mod entrance;
 mod forms;
 mod pages;
+mod sign_in;
 mod many;
 mod publisher;
 
@@ -77,7 +77,7 @@ impl Stage {
         let fleet = Fleet::new(clock.clone(), Duration::from_secs(3600));
         let portal = Portal::new(service.clone(), fleet.clone(), rotation, key_manager);
         let peer = Peer(IpAddr::from([192, 0, 2, 7]));
-        let nowhere = portal.nowhere();
+        let nowhere = portal.not_found();
         let limit = Duration::from_secs(30);
         let door = people::routes(portal.routes(), nowhere, limit).layer(Extension(peer));
         Self {

@@ -123,7 +123,7 @@ pub(super) const SHOTS: &[Shot] = &[
         &[
             Do::Follow("Harbour-Traffic"),
             Do::Follow("Topics"),
-            Do::Follow("Change topic 3"),
+            Do::Follow("Edit topic 3"),
         ],
     ),
     shot(
@@ -173,7 +173,7 @@ pub(super) const SHOTS: &[Shot] = &[
         &[
             Do::Follow("Tides"),
             Do::Follow("Documents"),
-            Do::Follow("Add a document"),
+            Do::Follow("Add document"),
         ],
     ),
     shot(
@@ -303,7 +303,7 @@ pub(super) const SHOTS: &[Shot] = &[
             Do::Follow("Ship-Positions"),
             Do::Follow("Subscriptions"),
             Do::Follow("Usage and plan of Dashboard"),
-            Do::Follow("Leave"),
+            Do::Follow("Unsubscribe"),
         ],
     ),
     shot(
@@ -357,7 +357,7 @@ pub(super) const SHOTS: &[Shot] = &[
         "admin-api-policy-new",
         ADMIN,
         "/admin/api-policies/create",
-        &[Do::Follow("Add a group")],
+        &[Do::Follow("Add group")],
     ),
     shot(
         "admin-deny-policy",

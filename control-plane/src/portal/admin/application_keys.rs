@@ -1,129 +1,83 @@
-//! The keys of everybody's applications, and the scopes that each is allowed.
+//! The keys of all applications, and the scopes that each key may request.
 
 use std::sync::Arc;
 
 use askama::Template;
-use axum::extract::{Path, State};
-use tidegate_proto::claims::KeyType;
+use axum::{Router, extract::State, routing::get};
+use tidegate_proto::ids::ApplicationId;
 
 use crate::{
     domain::{
+        actor::Actor,
         application::{Application, ApplicationKey},
         scope,
+        user::Permission,
     },
     portal::{
-        Answer, Form, Frame, Notice, Portal, Posted, Problem, See, SignedIn,
-        fields::Fields,
-        list::{Filter, PAGE, Pager},
+        Answer, Editor, Fields, Form, Frame, NavItem, Portal, Problem, Redirect, SignedIn,
+        editor::{self, Saved},
+        form::at_list_inputs,
+        format,
+        list::{Filter, ListView, SEARCH},
+        route::link,
     },
-    service::{application_keys::KeyUpdate, error::ServiceError, listing::ListQuery},
+    service::{application_keys::KeyUpdate, error::ServiceError},
 };
 
 #[derive(Template)]
 #[template(path = "admin/application_keys.html")]
-struct ApplicationKeys {
+struct ApplicationKeyList {
     frame: Frame,
-    query: Fields,
-    applications: Vec<(Arc<Application>, Vec<Arc<ApplicationKey>>)>,
-    pager: Pager,
+    list: ListView<Arc<Application>>,
+    /// The keys of each application.
+    keys: Vec<Vec<Arc<ApplicationKey>>>,
 }
 
 #[derive(Template)]
 #[template(path = "admin/application_key.html")]
-struct KeyPage {
+struct ScopesPage {
     frame: Frame,
     form: Form,
     application: Arc<Application>,
     key: Arc<ApplicationKey>,
 }
 
-const LIST: &str = "/admin/application-keys";
+struct ScopesEditor;
+
+/// The entry of the side navigation.
+pub(super) const NAV: NavItem = NavItem::new(
+    "Application keys",
+    "/admin/application-keys",
+    Permission::ManagePolicies,
+);
+/// The page with the scopes of a key.
+const EDIT: &str = "/admin/application-keys/edit/{application}/{client_id}";
 /// How many applications stand on a page.
 const PAGE_SIZE: i32 = 30;
+/// An application has at most a few.
+const KEYS_MAX: i32 = 500;
 /// The input with the scopes.
 const SCOPES: &str = "scopes";
 
-pub(super) async fn list(State(portal): State<Portal>, signed_in: SignedIn) -> Answer {
+pub(super) fn routes() -> Router<Portal> {
+    editor::route::<ScopesEditor>(EDIT).route(NAV.path, get(list))
+}
+
+async fn list(State(portal): State<Portal>, signed_in: SignedIn) -> Answer {
     let query = signed_in.query();
-    let listed = ListQuery {
-        page_size: PAGE_SIZE,
-        page_token: query.text(PAGE).to_owned(),
-        filter: Filter::new()
-            .contains("display_name", query.text("q"))
-            .text(),
-        ..ListQuery::default()
-    };
+    let filter = Filter::new().contains("display_name", query.text(SEARCH));
+    let listed = filter.page(&query, PAGE_SIZE);
     let page = portal
         .service
-        .list_applications(&signed_in.actor, &listed)?;
-    let applications = page.items.iter().map(|application| {
-        let keys = keys_of(&portal, &signed_in, application)?;
-        Ok((application.clone(), keys))
-    });
-    let page = ApplicationKeys {
-        frame: signed_in.frame("Application keys"),
-        applications: applications.collect::<Result<_, ServiceError>>()?,
-        pager: Pager::new(LIST, &query, &page),
-        query,
+        .list_applications(signed_in.viewer(), &listed)?;
+    let keys = page.items.iter();
+    let keys = keys.map(|application| keys_of(&portal, &signed_in, application));
+    let page = ApplicationKeyList {
+        frame: Frame::new(&signed_in, NAV.name),
+        keys: keys.collect::<Result<_, _>>()?,
+        list: ListView::new(NAV.path, query, page),
     };
     page.frame.show(&page)
-}
-
-pub(super) async fn open(
-    State(portal): State<Portal>,
-    signed_in: SignedIn,
-    Path((application, client_id)): Path<(String, String)>,
-) -> Answer {
-    let (application, key) = find(&portal, &signed_in, &application, &client_id)?;
-    let form = Form::of(Fields::new().with(SCOPES, scope::joined(key.scopes.iter())));
-    show(&signed_in, form, application, key)
-}
-
-pub(super) async fn save(
-    State(portal): State<Portal>,
-    Path((application, client_id)): Path<(String, String)>,
-    posted: Posted,
-) -> Answer {
-    let signed_in = posted.signed_in();
-    let (application, key) = find(&portal, signed_in, &application, &client_id)?;
-    let mut form = posted.form();
-    if !posted.is_resumed() {
-        let typed = form.value(SCOPES).split_whitespace();
-        let update = KeyUpdate {
-            scopes: typed.map(str::to_owned).collect(),
-            mask: vec![SCOPES.to_owned()],
-            ..KeyUpdate::default()
-        };
-        let saved = portal
-            .service
-            .update_key(&posted.actor, application.id, &client_id, update);
-        match saved.await {
-            Ok(_) => {
-                let done = Notice::done(format!(
-                    "The scopes of a key of {} are saved. Tokens that it has got keep theirs until they expire.",
-                    application.name
-                ));
-                return See::page(LIST).saying(done).answer();
-            }
-            Err(error) => form.refuse(gathered(error), &[])?,
-        }
-    }
-    show(signed_in, form, application, key)
-}
-
-fn show(
-    signed_in: &SignedIn,
-    form: Form,
-    application: Arc<Application>,
-    key: Arc<ApplicationKey>,
-) -> Answer {
-    let page = KeyPage {
-        frame: signed_in.frame("Scopes of a key"),
-        form,
-        application,
-        key,
-    };
-    page.frame.show_with(page.form.status(), &page)
 }
 
 fn keys_of(
@@ -131,82 +85,80 @@ fn keys_of(
     signed_in: &SignedIn,
     application: &Application,
 ) -> Result<Vec<Arc<ApplicationKey>>, ServiceError> {
-    let all = ListQuery {
-        page_size: 500,
-        ..ListQuery::default()
-    };
+    let all = Filter::new().first(KEYS_MAX);
     let keys = portal
         .service
-        .list_keys(&signed_in.actor, application.id, &all)?;
+        .list_keys(signed_in.viewer(), application.id, &all)?;
     Ok(keys.items)
 }
 
-/// An application and one of its keys.
-fn find(
-    portal: &Portal,
-    signed_in: &SignedIn,
-    application: &str,
-    client_id: &str,
-) -> Result<(Arc<Application>, Arc<ApplicationKey>), Problem> {
-    let id = application.parse().map_err(|_| Problem::NotFound)?;
-    let application = portal.service.get_application(&signed_in.actor, id)?;
-    let keys = keys_of(portal, signed_in, &application)?;
-    let key = keys
-        .into_iter()
-        .find(|key| key.client_id.as_str() == client_id);
-    Ok((application, key.ok_or(Problem::NotFound)?))
+fn edit_path(key: &ApplicationKey) -> String {
+    link(EDIT, &[&key.application, &key.client_id])
 }
 
-/// Puts the fault of each scope (`application_key.scopes[3]`) under the one input that holds all of them.
-fn gathered(error: ServiceError) -> ServiceError {
-    let ServiceError::Invalid(mut invalid) = error else {
-        return error;
-    };
-    for violation in &mut invalid.violations {
-        if let Some((field, place)) = violation.field.split_once('[') {
-            let place: usize = place.trim_end_matches(']').parse().unwrap_or_default();
-            violation.description = format!("number {}: {}", place + 1, violation.description);
-            violation.field = field.to_owned();
-        }
-    }
-    invalid.into()
+fn scopes(key: &ApplicationKey) -> String {
+    scope::joined(key.scopes.iter())
 }
 
-const fn type_of(key: &ApplicationKey) -> &'static str {
-    match key.key_type {
-        KeyType::Production => "Production",
-        KeyType::Sandbox => "Sandbox",
-    }
-}
+// === impl ScopesEditor ===
 
-// === impl ApplicationKeys ===
+impl Editor for ScopesEditor {
+    type Key = (ApplicationId, String);
+    type Subject = (Arc<Application>, Arc<ApplicationKey>);
 
-impl ApplicationKeys {
-    fn key_type(&self, key: &ApplicationKey) -> &'static str {
-        type_of(key)
-    }
+    const NEEDS: &'static [Permission] = &[Permission::ManagePolicies];
 
-    fn scopes(&self, key: &ApplicationKey) -> String {
-        scope::joined(key.scopes.iter())
-    }
-
-    fn place(&self, key: &ApplicationKey) -> String {
-        place(key)
-    }
-}
-
-// === impl KeyPage ===
-
-impl KeyPage {
-    fn key_type(&self) -> &'static str {
-        type_of(&self.key)
+    fn load(
+        portal: &Portal,
+        signed_in: &SignedIn,
+        (application, client_id): &Self::Key,
+    ) -> Result<Self::Subject, Problem> {
+        let viewer = signed_in.viewer();
+        let application = portal.service.get_application(viewer, *application)?;
+        let keys = keys_of(portal, signed_in, &application)?;
+        let mut keys = keys.into_iter();
+        let key = keys.find(|key| key.client_id.as_str() == client_id);
+        Ok((application, key.ok_or(Problem::NotFound)?))
     }
 
-    fn place(&self) -> String {
-        place(&self.key)
+    fn form((_, key): &Self::Subject) -> Form {
+        Form::of(Fields::new().with(SCOPES, scopes(key)))
     }
-}
 
-fn place(key: &ApplicationKey) -> String {
-    format!("{LIST}/edit/{}/{}", key.application, key.client_id)
+    async fn save(
+        portal: &Portal,
+        actor: &Actor,
+        (application, client_id): &Self::Key,
+        form: &Form,
+    ) -> Saved {
+        let scopes = form.value(SCOPES).split_whitespace();
+        let update = KeyUpdate {
+            scopes: scopes.map(str::to_owned).collect(),
+            mask: vec![SCOPES.to_owned()],
+            ..KeyUpdate::default()
+        };
+        let updated = portal
+            .service
+            .update_key(actor, *application, client_id, update);
+        updated
+            .await
+            .map_err(|error| at_list_inputs(error, &[SCOPES]))?;
+        let text = "Allowed scopes updated. Tokens that were issued before keep their scopes until they expire.";
+        Ok(Redirect::to(NAV.path).success(text))
+    }
+
+    fn page(
+        _: &Portal,
+        signed_in: &SignedIn,
+        (application, key): Self::Subject,
+        form: Form,
+    ) -> Answer {
+        let page = ScopesPage {
+            frame: Frame::new(signed_in, "Allowed scopes"),
+            form,
+            application,
+            key,
+        };
+        page.frame.show_with(page.form.status(), &page)
+    }
 }

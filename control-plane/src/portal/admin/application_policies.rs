@@ -1,189 +1,98 @@
-//! Application policies: listed, made, changed, deleted.
+//! Application policies: what an application may use over all of its subscriptions.
 
-use std::sync::Arc;
-
-use askama::Template;
-use axum::extract::{Path, State};
-
-use super::limits;
+use super::{
+    limit_fields,
+    limited::{Checkbox, Facets, Limited, Listed, Texts},
+    resource::{Found, UseCases, every_field},
+};
 use crate::{
-    domain::policy::ApplicationPolicy,
-    portal::{
-        Answer, Form, Frame, Notice, Portal, Posted, See, SignedIn,
-        fields::Fields,
-        list::{Filter, PAGE, Pager},
+    domain::{actor::Actor, policy::ApplicationPolicy, user::Permission},
+    portal::{Fields, Form, NavItem},
+    service::{
+        Service, application_policies::ApplicationPolicyInput, error::ServiceError,
+        listing::ListQuery,
     },
-    service::{application_policies::ApplicationPolicyInput, listing::ListQuery},
 };
 
-#[derive(Template)]
-#[template(path = "admin/application_policies.html")]
-struct Policies {
-    frame: Frame,
-    query: Fields,
-    policies: Vec<Arc<ApplicationPolicy>>,
-    pager: Pager,
-}
+/// The resource.
+pub(super) struct ApplicationPolicies;
 
-#[derive(Template)]
-#[template(path = "admin/application_policy.html")]
-struct PolicyPage {
-    frame: Frame,
-    form: Form,
-    /// The policy that is changed; `None` for one that is made.
-    policy: Option<Arc<ApplicationPolicy>>,
-    action: String,
-}
-
-const LIST: &str = "/admin/application-policies";
-const CREATE: &str = "/admin/application-policies/create";
-/// How many stand on a page.
-const PAGE_SIZE: i32 = 30;
-
-pub(super) async fn list(State(portal): State<Portal>, signed_in: SignedIn) -> Answer {
-    let query = signed_in.query();
-    let listed = ListQuery {
-        page_size: PAGE_SIZE,
-        page_token: query.text(PAGE).to_owned(),
-        filter: Filter::new().contains("name", query.text("q")).text(),
-        ..ListQuery::default()
+impl Limited for ApplicationPolicies {
+    const NAV: NavItem = NavItem::new(
+        "Application policies",
+        "/admin/application-policies",
+        Permission::ManagePolicies,
+    );
+    const NEEDS: &'static [Permission] = &[Permission::ManagePolicies];
+    const INPUTS: &'static [(&'static str, &'static str)] = &[("application_policy_id", "name")];
+    const TEXTS: Texts = Texts {
+        noun: "application policy",
+        plural: "application policies",
+        lead: "An application policy limits what an application may use over all of its subscriptions, or what each of its tokens may use.",
+        limits: "An application may use",
+        deletion: "You can't delete a policy that an application uses.",
+        checkbox: Some(Checkbox {
+            field: "per_token",
+            label: "Count each token separately instead of all tokens of an application together",
+            column: "Counted for",
+            yes: "each token",
+            no: "all tokens together",
+        }),
     };
-    let page = portal
-        .service
-        .list_application_policies(&signed_in.actor, &listed)?;
-    let page = Policies {
-        frame: signed_in.frame("Application policies"),
-        pager: Pager::new(LIST, &query, &page),
-        policies: page.items,
-        query,
-    };
-    page.frame.show(&page)
-}
 
-pub(super) async fn ask(signed_in: SignedIn) -> Answer {
-    let form = Form::of(limits::fresh(Fields::new(), "limits"));
-    show(signed_in.frame("New application policy"), form, None)
-}
-
-pub(super) async fn create(State(portal): State<Portal>, posted: Posted) -> Answer {
-    let mut form = posted.form();
-    if !posted.is_resumed() {
-        let input = input(&posted.fields, posted.fields.text("name").trim());
-        let made = portal
-            .service
-            .create_application_policy(&posted.actor, input);
-        match made.await {
-            Ok(policy) => {
-                let done = Notice::done(format!("The policy {} is there.", policy.name));
-                return See::page(LIST).saying(done).answer();
-            }
-            Err(error) => form.refuse(error, &[("application_policy_id", "name")])?,
+    fn facets(policy: &ApplicationPolicy) -> Facets<'_> {
+        Facets {
+            name: policy.name.as_str(),
+            display_name: &policy.display_name,
+            description: &policy.description,
+            limits: &policy.limits,
+            is_checked: policy.per_token,
+            updated_at: policy.updated_at,
+            etag: policy.etag,
         }
     }
-    show(posted.frame("New application policy"), form, None)
-}
 
-pub(super) async fn open(
-    State(portal): State<Portal>,
-    signed_in: SignedIn,
-    Path(name): Path<String>,
-) -> Answer {
-    let policy = portal
-        .service
-        .get_application_policy(&signed_in.actor, &name)?;
-    let form = Form::edits(fields(&policy), policy.etag);
-    show(signed_in.frame(policy.name.to_string()), form, Some(policy))
-}
-
-pub(super) async fn save(
-    State(portal): State<Portal>,
-    Path(name): Path<String>,
-    posted: Posted,
-) -> Answer {
-    let mut form = posted.form();
-    if !posted.is_resumed() {
-        let (input, etag) = (input(&posted.fields, &name), form.etag());
-        let mask = vec!["*".to_owned()];
-        let saved = portal
-            .service
-            .update_application_policy(&posted.actor, input, mask, etag);
-        match saved.await {
-            Ok(policy) => {
-                let done = Notice::done(format!("The policy {} is saved.", policy.name));
-                return See::page(LIST).saying(done).answer();
-            }
-            Err(error) => form.refuse(error, &[])?,
-        }
-    }
-    let policy = portal
-        .service
-        .get_application_policy(&posted.actor, &name)?;
-    if form.conflict {
-        form.meanwhile(fields(&policy), policy.etag);
-    }
-    show(posted.frame(policy.name.to_string()), form, Some(policy))
-}
-
-pub(super) async fn delete(
-    State(portal): State<Portal>,
-    Path(name): Path<String>,
-    posted: Posted,
-) -> Answer {
-    if posted.is_resumed() {
-        return See::press_again(edit_path(&name)).answer();
-    }
-    let etag = posted.form().etag().to_owned();
-    let deleted = portal
-        .service
-        .delete_application_policy(&posted.actor, &name, &etag);
-    match deleted.await {
-        Ok(()) => {
-            let done = Notice::done(format!("The policy {name} is deleted."));
-            See::page(LIST).saying(done).answer()
-        }
-        Err(error) => {
-            let policy = portal
-                .service
-                .get_application_policy(&posted.actor, &name)?;
-            let mut form = Form::edits(fields(&policy), policy.etag);
-            form.refuse_deletion(error)?;
-            show(posted.frame(policy.name.to_string()), form, Some(policy))
-        }
+    fn list(service: &Service, viewer: &Actor, query: &ListQuery) -> Listed<Self> {
+        service.list_application_policies(viewer, query)
     }
 }
 
-fn show(frame: Frame, form: Form, policy: Option<Arc<ApplicationPolicy>>) -> Answer {
-    let action = match &policy {
-        Some(policy) => edit_path(policy.name.as_str()),
-        None => CREATE.to_owned(),
-    };
-    let page = PolicyPage {
-        frame,
-        form,
-        policy,
-        action,
-    };
-    page.frame.show_with(page.form.status(), &page)
+impl UseCases for ApplicationPolicies {
+    type Key = String;
+    type Object = ApplicationPolicy;
+
+    fn get(service: &Service, viewer: &Actor, name: &String) -> Found<Self> {
+        service.get_application_policy(viewer, name)
+    }
+
+    async fn create(service: &Service, actor: &Actor, fields: &Fields) -> Found<Self> {
+        let input = input(fields.text("name").trim(), fields);
+        service.create_application_policy(actor, input).await
+    }
+
+    async fn update(service: &Service, actor: &Actor, name: &String, form: &Form) -> Found<Self> {
+        let input = input(name, form.fields());
+        service
+            .update_application_policy(actor, input, every_field(), form.etag())
+            .await
+    }
+
+    async fn delete(
+        service: &Service,
+        actor: &Actor,
+        name: &String,
+        etag: &str,
+    ) -> Result<(), ServiceError> {
+        service.delete_application_policy(actor, name, etag).await
+    }
 }
 
-fn edit_path(name: &str) -> String {
-    format!("{LIST}/edit/{name}")
-}
-
-fn input(fields: &Fields, name: &str) -> ApplicationPolicyInput {
+fn input(name: &str, fields: &Fields) -> ApplicationPolicyInput {
     ApplicationPolicyInput {
         name: name.to_owned(),
         display_name: fields.text("display_name").to_owned(),
         description: fields.text("description").to_owned(),
         per_token: fields.has("per_token"),
-        limits: Some(limits::read(fields, "limits")),
+        limits: Some(limit_fields::read(fields, "limits")),
     }
-}
-
-fn fields(policy: &ApplicationPolicy) -> Fields {
-    let fields = Fields::new()
-        .with("display_name", policy.display_name.as_str())
-        .with("description", policy.description.as_str())
-        .with_all("per_token", policy.per_token.then_some("1"));
-    limits::write(fields, "limits", &policy.limits)
 }

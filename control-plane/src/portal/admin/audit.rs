@@ -1,28 +1,27 @@
-//! The audit log: who changed what, filtered and in pages, with what each change changed.
+//! The audit log: who changed what, filtered and in pages, with the values that each change changed.
 
 use askama::Template;
-use axum::extract::State;
+use axum::{Router, extract::State, routing::get};
 use serde_json::Value;
 
-use super::civil;
+use super::local_time;
 use crate::{
-    domain::audit::AuditEntry,
+    domain::{audit::AuditEntry, user::Permission},
     portal::{
-        Answer, Form, Frame, Portal, SignedIn,
-        fields::Fields,
-        list::{Filter, PAGE, Pager},
+        Answer, Form, Frame, NavItem, Portal, SignedIn,
+        list::{Filter, Pager},
     },
-    service::listing::{ListQuery, Page},
+    service::listing::Page,
 };
 
 #[derive(Template)]
 #[template(path = "admin/audit.html")]
-struct Audit {
+struct AuditLog {
     frame: Frame,
     /// The filters, and what is wrong with them.
     form: Form,
     entries: Vec<(AuditEntry, Vec<Difference>)>,
-    /// How many entries there are, whatever the filter; not known when the filter does not read.
+    /// How many entries there are, whatever the filter; zero when the filter can't be read.
     total: usize,
     pager: Pager,
 }
@@ -36,18 +35,23 @@ struct Difference {
     after: String,
 }
 
-const LIST: &str = "/admin/audit";
+/// The entry of the side navigation.
+pub(super) const NAV: NavItem = NavItem::new("Audit log", "/admin/audit", Permission::ReadAudit);
 /// How many stand on a page, so that it stays small with all that they changed.
 const PAGE_SIZE: i32 = 25;
 /// How many values of an entry are shown, and how much of each.
 const DIFFERENCES_MAX: usize = 12;
 const VALUE_CHARS: usize = 120;
-/// What each change of anything changes; the entry has the time.
-const KEPT_BY_ITSELF: [&str; 3] = ["created_at", "updated_at", "etag"];
+/// What every change changes; the entry has the time.
+const AUTOMATIC: [&str; 3] = ["created_at", "updated_at", "etag"];
 /// The filters.
 const FILTERS: [&str; 5] = ["actor", "action", "resource", "from", "until"];
 
-pub(super) async fn list(State(portal): State<Portal>, signed_in: SignedIn) -> Answer {
+pub(super) fn routes() -> Router<Portal> {
+    Router::new().route(NAV.path, get(list))
+}
+
+async fn list(State(portal): State<Portal>, signed_in: SignedIn) -> Answer {
     let query = signed_in.query();
     let mut form = Form::of(query.only(|name| FILTERS.contains(&name)));
     let mut filter = Filter::new()
@@ -55,7 +59,7 @@ pub(super) async fn list(State(portal): State<Portal>, signed_in: SignedIn) -> A
         .contains("action", query.text("action"))
         .contains("resource", query.text("resource"));
     for (name, earliest) in [("from", true), ("until", false)] {
-        match civil::read(query.text(name)) {
+        match local_time::read(query.text(name)) {
             Some(Ok(at)) if earliest => filter = filter.not_before("time", at),
             Some(Ok(at)) => filter = filter.before("time", at),
             Some(Err(rule)) => form.fault(name, rule.description),
@@ -64,21 +68,19 @@ pub(super) async fn list(State(portal): State<Portal>, signed_in: SignedIn) -> A
     }
     let mut page = Page::empty();
     if !form.is_refused() {
-        let listed = ListQuery {
-            page_size: PAGE_SIZE,
-            page_token: query.text(PAGE).to_owned(),
-            filter: filter.text(),
-            ..ListQuery::default()
-        };
-        page = portal.service.list_audit(&signed_in.actor, &listed).await?;
+        let listed = filter.page(&query, PAGE_SIZE);
+        page = portal
+            .service
+            .list_audit(signed_in.viewer(), &listed)
+            .await?;
     }
-    let pager = Pager::new(LIST, &query, &page);
+    let pager = Pager::new(NAV.path, &query, &page);
     let entries = page.items.into_iter().map(|entry| {
         let differences = differences(&entry);
         (entry, differences)
     });
-    let page = Audit {
-        frame: signed_in.frame("Audit log"),
+    let page = AuditLog {
+        frame: Frame::new(&signed_in, NAV.name),
         entries: entries.collect(),
         total: page.total_size,
         pager,
@@ -87,13 +89,13 @@ pub(super) async fn list(State(portal): State<Portal>, signed_in: SignedIn) -> A
     page.frame.show_with(page.form.status(), &page)
 }
 
-/// What an entry changed, value by value; what was nothing and is nothing is left out, and so is what changes each time.
+/// What an entry changed, value by value, without what was nothing and is nothing, and what changes every time.
 fn differences(entry: &AuditEntry) -> Vec<Difference> {
     let mut found = Vec::new();
     compare("", entry.before.as_ref(), entry.after.as_ref(), &mut found);
     found.retain(|it| {
-        let says_nothing = it.before.is_empty() && it.after.is_empty();
-        !says_nothing && !KEPT_BY_ITSELF.contains(&it.path.as_str())
+        let is_nothing = it.before.is_empty() && it.after.is_empty();
+        !is_nothing && !AUTOMATIC.contains(&it.path.as_str())
     });
     found
 }
@@ -138,12 +140,11 @@ fn text(value: Option<&Value>) -> String {
     format!("{kept}…")
 }
 
-// === impl Audit ===
+// === impl AuditLog ===
 
-impl Audit {
+impl AuditLog {
     fn is_filtered(&self) -> bool {
-        let fields: &Fields = self.form.fields();
-        FILTERS.iter().any(|name| !fields.text(name).is_empty())
+        FILTERS.iter().any(|name| !self.form.value(name).is_empty())
     }
 
     /// As many of the differences as are shown.
@@ -164,21 +165,21 @@ mod tests {
     use super::{Difference, compare};
 
     #[test]
-    fn only_what_changed_is_told_down_to_single_values() {
+    fn only_what_changed_is_shown_down_to_single_values() {
         let before = json!({"a": 1, "b": {"c": "x", "d": [1]}, "gone": true});
         let after = json!({"a": 1, "b": {"c": "y", "d": [1, 2]}, "new": null});
         let mut found = Vec::new();
         compare("", Some(&before), Some(&after), &mut found);
-        let told = |path: &str, before: &str, after: &str| Difference {
+        let difference = |path: &str, before: &str, after: &str| Difference {
             path: path.to_owned(),
             before: before.to_owned(),
             after: after.to_owned(),
         };
         let expected = [
-            told("b.c", "x", "y"),
-            told("b.d", "[1]", "[1,2]"),
-            told("gone", "true", ""),
-            told("new", "", ""),
+            difference("b.c", "x", "y"),
+            difference("b.d", "[1]", "[1,2]"),
+            difference("gone", "true", ""),
+            difference("new", "", ""),
         ];
         assert_eq!(found, expected);
     }

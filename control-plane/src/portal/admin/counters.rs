@@ -1,113 +1,120 @@
-//! Counters of quotas, begun anew: those of an API, of an application, of a subscription.
+//! Quota counters, and their reset: those of an API, of an application, of a subscription.
 
-use std::sync::Arc;
+use std::{str::FromStr, sync::Arc};
 
 use askama::Template;
-use axum::extract::{Path, State};
+use axum::{
+    Router,
+    extract::{Path, State},
+    routing::{get, post},
+};
 
 use crate::{
-    domain::{api::Api, application::Application, subscription::Subscription},
+    domain::{api::Api, application::Application, subscription::Subscription, user::Permission},
     portal::{
-        Answer, Frame, Notice, Portal, Posted, Problem, See, SignedIn,
-        fields::Fields,
-        list::{Filter, PAGE, Pager},
+        Answer, AuthenticatedForm, Fields, Frame, NavItem, Portal, Problem, Redirect, SignedIn,
+        list::{Filter, ListView, SEARCH},
+        route::link,
     },
-    service::listing::ListQuery,
+    service::listing::Page,
 };
 
 #[derive(Template)]
 #[template(path = "admin/counters.html")]
-struct Counters {
+struct CounterList {
     frame: Frame,
-    query: Fields,
-    kind: &'static str,
-    rows: Vec<Row>,
-    pager: Pager,
+    kind: &'static Kind,
+    list: ListView<CounterRow>,
 }
 
 /// Something that has counters.
-struct Row {
+struct CounterRow {
     name: String,
-    more: String,
+    detail: String,
     /// The plan or policy that limits it; empty for none.
-    under: String,
-    /// Where its counters are begun anew.
+    limited_by: String,
+    /// Where its counters are reset.
     action: String,
 }
 
-const LIST: &str = "/admin/counters";
+/// A kind of what has counters.
+struct Kind {
+    /// What the address says.
+    id: &'static str,
+    /// The label of several.
+    label: &'static str,
+    /// One in a sentence.
+    noun: &'static str,
+}
+
+/// The entry of the side navigation.
+pub(super) const NAV: NavItem =
+    NavItem::new("Counters", "/admin/counters", Permission::ManagePolicies);
+/// Where counters are reset.
+const RESET: &str = "/admin/counters/{kind}/{id}";
 /// How many stand on a page.
 const PAGE_SIZE: i32 = 30;
-/// What has counters: what the address says, and what people read.
-const KINDS: [(&str, &str); 3] = [
-    ("subscriptions", "Subscriptions"),
-    ("applications", "Applications"),
-    ("apis", "APIs"),
-];
+const SUBSCRIPTIONS: Kind = Kind {
+    id: "subscriptions",
+    label: "Subscriptions",
+    noun: "subscription",
+};
+const APPLICATIONS: Kind = Kind {
+    id: "applications",
+    label: "Applications",
+    noun: "application",
+};
+const APIS: Kind = Kind {
+    id: "apis",
+    label: "APIs",
+    noun: "API",
+};
+static KINDS: [Kind; 3] = [SUBSCRIPTIONS, APPLICATIONS, APIS];
 
-pub(super) async fn list(State(portal): State<Portal>, signed_in: SignedIn) -> Answer {
-    let (service, actor, query) = (&portal.service, &signed_in.actor, signed_in.query());
-    let kind = KINDS.iter().find(|(kind, _)| *kind == query.text("kind"));
-    let kind = kind.unwrap_or(&KINDS[0]).0;
-    let text = query.text("q");
-    let filter = match kind {
-        "apis" => Filter::new().contains("api_name", text),
-        "applications" => Filter::new().contains("display_name", text),
-        _ => Filter::new().contains("plan", text),
+pub(super) fn routes() -> Router<Portal> {
+    Router::new()
+        .route(NAV.path, get(list))
+        .route(RESET, post(reset))
+}
+
+async fn list(State(portal): State<Portal>, signed_in: SignedIn) -> Answer {
+    let (service, viewer, query) = (&portal.service, signed_in.viewer(), signed_in.query());
+    let kind = KINDS.iter().find(|kind| kind.id == query.text("kind"));
+    let kind = kind.unwrap_or(&KINDS[0]);
+    let listed = |field| {
+        let filter = Filter::new().contains(field, query.text(SEARCH));
+        filter.page(&query, PAGE_SIZE)
     };
-    let listed = ListQuery {
-        page_size: PAGE_SIZE,
-        page_token: query.text(PAGE).to_owned(),
-        filter: filter.text(),
-        ..ListQuery::default()
-    };
-    let (rows, pager) = match kind {
-        "apis" => {
-            let page = service.list_apis(actor, &listed)?;
-            let rows = page.items.iter().map(of_api).collect();
-            (rows, Pager::new(LIST, &query, &page))
-        }
+    let list = match kind.id {
+        "apis" => view(&query, service.list_apis(viewer, &listed("api_name"))?).map(of_api),
         "applications" => {
-            let page = service.list_applications(actor, &listed)?;
-            let rows = page.items.iter().map(of_application).collect();
-            (rows, Pager::new(LIST, &query, &page))
+            let page = service.list_applications(viewer, &listed("display_name"))?;
+            view(&query, page).map(of_application)
         }
         _ => {
-            let page = service.list_subscriptions(actor, &listed)?;
-            let rows = page
-                .items
-                .iter()
-                .map(|it| of_subscription(&portal, &signed_in, it));
-            (rows.collect(), Pager::new(LIST, &query, &page))
+            let page = service.list_subscriptions(viewer, &listed("plan"))?;
+            view(&query, page).map(|it| of_subscription(&portal, &signed_in, it))
         }
     };
-    let page = Counters {
-        frame: signed_in.frame("Counters"),
-        query,
+    let page = CounterList {
+        frame: Frame::new(&signed_in, NAV.name),
         kind,
-        rows,
-        pager,
+        list,
     };
     page.frame.show(&page)
 }
 
-pub(super) async fn reset(
+async fn reset(
     State(portal): State<Portal>,
     Path((kind, id)): Path<(String, String)>,
-    posted: Posted,
+    submitted: AuthenticatedForm,
 ) -> Answer {
-    let back = format!(
-        "{LIST}?kind={}",
-        if kind == "apis" || kind == "applications" {
-            &kind
-        } else {
-            "subscriptions"
-        }
-    );
-    if posted.is_resumed() {
-        return See::press_again(back).answer();
-    }
-    let (service, actor) = (&portal.service, &posted.actor);
+    let known = KINDS.iter().find(|known| known.id == kind);
+    let page = known.ok_or(Problem::NotFound)?.path();
+    let Some(actor) = submitted.confirmed() else {
+        return Redirect::press_again(page).answer();
+    };
+    let service = &portal.service;
     let what = match kind.as_str() {
         "apis" => {
             let api = service.reset_api_quota(actor, parse(&id)?).await?;
@@ -117,67 +124,74 @@ pub(super) async fn reset(
             let application = service.reset_application_quota(actor, parse(&id)?).await?;
             application.name.to_string()
         }
-        "subscriptions" => {
+        _ => {
             service.reset_subscription_quota(actor, parse(&id)?).await?;
             "the subscription".to_owned()
         }
-        _ => return Err(Problem::NotFound),
     };
-    let done = Notice::done(format!("The counters of {what} begin anew."));
-    See::page(back).saying(done).answer()
+    let text = format!("Counters of {what} reset");
+    Redirect::to(page).success(text).answer()
 }
 
-fn parse<T: std::str::FromStr>(id: &str) -> Result<T, Problem> {
+fn view<T>(query: &Fields, page: Page<T>) -> ListView<T> {
+    ListView::new(NAV.path, query.clone(), page)
+}
+
+fn parse<T: FromStr>(id: &str) -> Result<T, Problem> {
     id.parse().map_err(|_| Problem::NotFound)
 }
 
-fn of_api(api: &Arc<Api>) -> Row {
+fn of_api(api: Arc<Api>) -> CounterRow {
     let policy = api.policy.as_ref();
-    Row {
+    CounterRow {
         name: format!("{} {}", api.name, api.version),
-        more: api.base_path(),
-        under: policy.map(ToString::to_string).unwrap_or_default(),
-        action: format!("{LIST}/apis/{}", api.id),
+        detail: api.base_path(),
+        limited_by: policy.map(ToString::to_string).unwrap_or_default(),
+        action: APIS.reset_path(&api.id),
     }
 }
 
-fn of_application(application: &Arc<Application>) -> Row {
+fn of_application(application: Arc<Application>) -> CounterRow {
     let policy = application.policy.as_ref();
-    Row {
+    CounterRow {
         name: application.name.to_string(),
-        more: format!("of {}", application.owner_name),
-        under: policy.map(ToString::to_string).unwrap_or_default(),
-        action: format!("{LIST}/applications/{}", application.id),
+        detail: format!("of {}", application.owner_name),
+        limited_by: policy.map(ToString::to_string).unwrap_or_default(),
+        action: APPLICATIONS.reset_path(&application.id),
     }
 }
 
-fn of_subscription(portal: &Portal, by: &SignedIn, subscription: &Arc<Subscription>) -> Row {
-    let api = portal.service.get_api(&by.actor, subscription.api);
+fn of_subscription(
+    portal: &Portal,
+    signed_in: &SignedIn,
+    subscription: Arc<Subscription>,
+) -> CounterRow {
+    let (service, viewer) = (&portal.service, signed_in.viewer());
+    let api = service.get_api(viewer, subscription.api);
     let api = api.map(|api| format!("{} {}", api.name, api.version));
-    let application = portal
-        .service
-        .get_application(&by.actor, subscription.application);
+    let application = service.get_application(viewer, subscription.application);
     let application = application.map(|it| format!("{} of {}", it.name, it.owner_name));
-    Row {
+    CounterRow {
         name: application.unwrap_or_else(|_| subscription.application.to_string()),
-        more: format!(
+        detail: format!(
             "on {}",
             api.unwrap_or_else(|_| subscription.api.to_string())
         ),
-        under: subscription.plan.to_string(),
-        action: format!("{LIST}/subscriptions/{}", subscription.id),
+        limited_by: subscription.plan.to_string(),
+        action: SUBSCRIPTIONS.reset_path(&subscription.id),
     }
 }
 
-// === impl Counters ===
+// === impl Kind ===
 
-impl Counters {
-    /// What one of them is called.
-    fn noun(&self) -> &'static str {
-        match self.kind {
-            "apis" => "API",
-            "applications" => "application",
-            _ => "subscription",
-        }
+impl Kind {
+    /// The list of this kind.
+    fn path(&self) -> String {
+        let query = Fields::new().with("kind", self.id).encode();
+        format!("{}?{query}", NAV.path)
+    }
+
+    fn reset_path(&self, id: &dyn std::fmt::Display) -> String {
+        link(RESET, &[&self.id, id])
     }
 }

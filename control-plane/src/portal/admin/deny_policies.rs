@@ -1,13 +1,16 @@
-//! Deny policies: who is kept out, until when. Whom one is about is chosen first, by a link, so that the form has the
-//! right field without scripts.
+//! Deny policies: who is refused at every gateway, and until when. The kind of target is chosen first, by a link, so that
+//! the form has the right input without scripts.
 
-use std::sync::Arc;
+use std::{str::FromStr, sync::Arc};
 
 use askama::Template;
-use axum::extract::{Path, State};
+use axum::{Router, extract::State, routing::get};
 use tidegate_proto::ids::DenyPolicyId;
 
-use super::civil;
+use super::{
+    local_time,
+    resource::{self, AdminResource, Found, UseCases},
+};
 use crate::{
     domain::{
         actor::Actor,
@@ -17,59 +20,65 @@ use crate::{
         name::UserName,
         policy::{DenyPolicy, DenyTarget},
         time::Timestamp,
-        user::User,
+        user::{Permission, User},
     },
     portal::{
-        Answer, Form, Frame, Notice, Portal, Posted, Problem, See, SignedIn, Visitor,
-        fields::Fields,
-        list::{Filter, PAGE, Pager},
+        Answer, Fields, Form, Frame, NavItem, Portal, SignedIn,
+        list::{Filter, ListView, SEARCH},
     },
     service::{
+        Service,
         deny_policies::{DenyPolicyInput, TargetInput},
+        error::ServiceError,
         listing::ListQuery,
     },
 };
 
+/// The resource.
+struct DenyPolicies;
+
 #[derive(Template)]
 #[template(path = "admin/deny_policies.html")]
-struct Policies {
+struct DenyPolicyList {
     frame: Frame,
-    query: Fields,
-    policies: Vec<(Arc<DenyPolicy>, Told)>,
-    pager: Pager,
+    list: ListView<Arc<DenyPolicy>>,
+    /// The targets of those on the page.
+    targets: Vec<Target>,
 }
 
 #[derive(Template)]
 #[template(path = "admin/deny_policy.html")]
-struct PolicyPage {
+struct DenyPolicyEditor {
     frame: Frame,
     form: Form,
-    /// The policy that is changed; `None` for one that is made.
-    policy: Option<(Arc<DenyPolicy>, Told)>,
-    /// What one that is made is about.
+    /// The policy that is changed; `None` for a new one.
+    policy: Option<Arc<DenyPolicy>>,
+    /// The kind of target of a new one.
     kind: &'static str,
-    /// What may be chosen: values and labels.
+    /// The targets to choose from: values and labels.
     options: Vec<(String, String)>,
     /// How many more there are to choose from, found by name.
     more: usize,
     action: String,
 }
 
-/// Whom a policy is about, for people.
-struct Told {
+/// The target of a policy, for people.
+struct Target {
     kind: &'static str,
-    who: String,
+    name: String,
 }
 
-const LIST: &str = "/admin/deny-policies";
-const CREATE: &str = "/admin/deny-policies/create";
+/// The entry of the side navigation.
+pub(super) const NAV: NavItem = NavItem::new(
+    "Deny policies",
+    "/admin/deny-policies",
+    Permission::ManagePolicies,
+);
 /// How many stand on a page.
 const PAGE_SIZE: i32 = 30;
-/// How many are offered for choice at once.
+/// How many targets are offered for choice at once.
 const CHOICES: i32 = 200;
-/// What those that are offered have in their names.
-const SEARCH: &str = "q";
-/// Kinds of targets: what the address says, and what people read.
+/// The kinds of targets: what the address says, and what people read.
 const KINDS: [(&str, &str); 4] = [
     ("address", "Addresses"),
     ("user", "User"),
@@ -77,153 +86,42 @@ const KINDS: [(&str, &str); 4] = [
     ("api", "API"),
 ];
 
-pub(super) async fn list(State(portal): State<Portal>, signed_in: SignedIn) -> Answer {
+pub(super) fn routes() -> Router<Portal> {
+    resource::routes::<DenyPolicies>().route(NAV.path, get(list))
+}
+
+async fn list(State(portal): State<Portal>, signed_in: SignedIn) -> Answer {
     let query = signed_in.query();
+    let filter = Filter::new().contains("description", query.text(SEARCH));
     let listed = ListQuery {
-        page_size: PAGE_SIZE,
-        page_token: query.text(PAGE).to_owned(),
-        filter: Filter::new()
-            .contains("description", query.text("q"))
-            .text(),
         order_by: "create_time desc".to_owned(),
+        ..filter.page(&query, PAGE_SIZE)
     };
-    let page = portal
-        .service
-        .list_deny_policies(&signed_in.actor, &listed)?;
-    let pager = Pager::new(LIST, &query, &page);
-    let policies = page.items.into_iter().map(|policy| {
-        let told = told(&portal, &signed_in.actor, &policy);
-        (policy, told)
-    });
-    let page = Policies {
-        frame: signed_in.frame("Deny policies"),
-        policies: policies.collect(),
-        pager,
-        query,
+    let viewer = signed_in.viewer();
+    let page = portal.service.list_deny_policies(viewer, &listed)?;
+    let targets = page.items.iter();
+    let targets = targets.map(|policy| describe(&portal, viewer, policy));
+    let page = DenyPolicyList {
+        frame: Frame::new(&signed_in, NAV.name),
+        targets: targets.collect(),
+        list: ListView::new(NAV.path, query, page),
     };
     page.frame.show(&page)
 }
 
-pub(super) async fn ask(State(portal): State<Portal>, signed_in: SignedIn) -> Answer {
-    let query = signed_in.query();
-    let kind = kind_of(query.text("kind"));
-    let fields = Fields::new().with("kind", kind);
-    let given = query.only(|name| name == kind || name == SEARCH);
-    let fields = given
-        .iter()
-        .fold(fields, |it, (name, value)| it.with(name, value));
-    let form = Form::of(fields);
-    new(&portal, &signed_in.actor, signed_in.frame(NEW), form)
-}
-
-pub(super) async fn create(State(portal): State<Portal>, posted: Posted) -> Answer {
-    let mut form = posted.form();
-    if !posted.is_resumed() {
-        let input = DenyPolicyInput {
-            target: target(&posted.fields),
-            invert: posted.fields.has("invert"),
-            ..input(&posted.fields)
-        };
-        match portal
-            .service
-            .create_deny_policy(&posted.actor, input)
-            .await
-        {
-            Ok(_) => {
-                let done =
-                    Notice::done("The policy is in force, and open sessions that it is about end.");
-                return See::page(LIST).saying(done).answer();
-            }
-            Err(error) => form.refuse(error, &[("deny_policy", "kind")])?,
-        }
-    }
-    new(&portal, &posted.actor, posted.frame(NEW), form)
-}
-
-pub(super) async fn open(
-    State(portal): State<Portal>,
-    signed_in: SignedIn,
-    Path(id): Path<String>,
-) -> Answer {
-    let policy = portal
-        .service
-        .get_deny_policy(&signed_in.actor, parse(&id)?)?;
-    let form = Form::edits(fields(&policy), policy.etag);
-    existing(&portal, (&signed_in.actor, &signed_in), form, policy)
-}
-
-pub(super) async fn save(
-    State(portal): State<Portal>,
-    Path(id): Path<String>,
-    posted: Posted,
-) -> Answer {
-    let id = parse(&id)?;
-    let mut form = posted.form();
-    if !posted.is_resumed() {
-        let mask = ["description", "expire_time", "disabled"].map(str::to_owned);
-        let saved = portal.service.update_deny_policy(
-            &posted.actor,
-            id,
-            input(&posted.fields),
-            mask.to_vec(),
-            form.etag(),
-        );
-        match saved.await {
-            Ok(_) => {
-                let done = Notice::done("The policy is saved.");
-                return See::page(LIST).saying(done).answer();
-            }
-            Err(error) => form.refuse(error, &[])?,
-        }
-    }
-    let policy = portal.service.get_deny_policy(&posted.actor, id)?;
-    if form.conflict {
-        form.meanwhile(fields(&policy), policy.etag);
-    }
-    existing(&portal, (&posted.actor, &posted), form, policy)
-}
-
-pub(super) async fn delete(
-    State(portal): State<Portal>,
-    Path(id): Path<String>,
-    posted: Posted,
-) -> Answer {
-    let id = parse(&id)?;
-    if posted.is_resumed() {
-        return See::press_again(edit_path(id)).answer();
-    }
-    let etag = posted.form().etag().to_owned();
-    match portal
-        .service
-        .delete_deny_policy(&posted.actor, id, &etag)
-        .await
-    {
-        Ok(()) => {
-            let done = Notice::done("The policy is deleted, and keeps nobody out any more.");
-            See::page(LIST).saying(done).answer()
-        }
-        Err(error) => {
-            let policy = portal.service.get_deny_policy(&posted.actor, id)?;
-            let mut form = Form::edits(fields(&policy), policy.etag);
-            form.refuse_deletion(error)?;
-            existing(&portal, (&posted.actor, &posted), form, policy)
-        }
-    }
-}
-
-const NEW: &str = "New deny policy";
-
-/// Shows the form of one that is made.
-fn new(portal: &Portal, actor: &Actor, frame: Frame, form: Form) -> Answer {
-    let kind = kind_of(form.value("kind"));
-    let named = |field| ListQuery {
-        page_size: CHOICES,
-        filter: Filter::new().contains(field, form.value(SEARCH)).text(),
-        ..ListQuery::default()
-    };
+/// What may be chosen as the target of a new policy, and how many more there are.
+fn options(
+    portal: &Portal,
+    viewer: &Actor,
+    kind: &str,
+    search: &str,
+) -> Result<(Vec<(String, String)>, usize), ServiceError> {
+    let (service, named) = (&portal.service, |field| {
+        Filter::new().contains(field, search).first(CHOICES)
+    });
     let (options, total): (Vec<_>, _) = match kind {
         "api" => {
-            let page = portal.service.list_apis(actor, &named("api_name"))?;
+            let page = service.list_apis(viewer, &named("api_name"))?;
             let option = |api: &Arc<Api>| {
                 let label = format!("{} {} · {}", api.name, api.version, api.base_path());
                 (api.id.to_string(), label)
@@ -231,8 +129,7 @@ fn new(portal: &Portal, actor: &Actor, frame: Frame, form: Form) -> Answer {
             (page.items.iter().map(option).collect(), page.total_size)
         }
         "application" => {
-            let named = named("display_name");
-            let page = portal.service.list_applications(actor, &named)?;
+            let page = service.list_applications(viewer, &named("display_name"))?;
             let option = |it: &Arc<Application>| {
                 let label = format!("{} · {}", it.name, it.owner_name);
                 (it.id.to_string(), label)
@@ -240,52 +137,14 @@ fn new(portal: &Portal, actor: &Actor, frame: Frame, form: Form) -> Answer {
             (page.items.iter().map(option).collect(), page.total_size)
         }
         "user" => {
-            let page = portal.service.list_users(actor, &named("name"))?;
+            let page = service.list_users(viewer, &named("name"))?;
             let option = |user: &Arc<User>| (user.name.to_string(), user.name.to_string());
             (page.items.iter().map(option).collect(), page.total_size)
         }
         _ => (Vec::new(), 0),
     };
-    show(PolicyPage {
-        frame,
-        form,
-        policy: None,
-        kind,
-        more: total - options.len(),
-        options,
-        action: CREATE.to_owned(),
-    })
-}
-
-/// Shows the form of one that is changed.
-fn existing(
-    portal: &Portal,
-    (actor, visitor): (&Actor, &Visitor),
-    form: Form,
-    policy: Arc<DenyPolicy>,
-) -> Answer {
-    let told = told(portal, actor, &policy);
-    show(PolicyPage {
-        frame: visitor.frame(format!("{}: {}", told.kind, told.who)),
-        form,
-        action: edit_path(policy.id),
-        kind: "",
-        options: Vec::new(),
-        more: 0,
-        policy: Some((policy, told)),
-    })
-}
-
-fn show(page: PolicyPage) -> Answer {
-    page.frame.show_with(page.form.status(), &page)
-}
-
-fn edit_path(id: DenyPolicyId) -> String {
-    format!("{LIST}/edit/{id}")
-}
-
-fn parse(id: &str) -> Result<DenyPolicyId, Problem> {
-    id.parse().map_err(|_| Problem::NotFound)
+    let more = total - options.len();
+    Ok((options, more))
 }
 
 fn kind_of(text: &str) -> &'static str {
@@ -304,7 +163,7 @@ fn target(fields: &Fields) -> Option<TargetInput> {
     }
 }
 
-fn chosen<T: std::str::FromStr>(text: &str) -> Result<T, Rule> {
+fn chosen<T: FromStr>(text: &str) -> Result<T, Rule> {
     let rule = || Rule::new(reason::REQUIRED, "must be chosen");
     text.parse().map_err(|_| rule())
 }
@@ -312,51 +171,151 @@ fn chosen<T: std::str::FromStr>(text: &str) -> Result<T, Rule> {
 fn input(fields: &Fields) -> DenyPolicyInput {
     DenyPolicyInput {
         description: fields.text("description").to_owned(),
-        expires_at: civil::read(fields.text("expire_time")),
+        expires_at: local_time::read(fields.text("expire_time")),
         disabled: fields.has("disabled"),
         ..DenyPolicyInput::default()
     }
 }
 
-fn fields(policy: &DenyPolicy) -> Fields {
-    let end = policy.expires_at.map(civil::write);
-    Fields::new()
-        .with("description", policy.description.as_str())
-        .with("expire_time", end.unwrap_or_default())
-        .with_all("disabled", policy.disabled.then_some("1"))
-}
-
-fn told(portal: &Portal, actor: &Actor, policy: &DenyPolicy) -> Told {
-    let (kind, who) = match &policy.target {
+fn describe(portal: &Portal, viewer: &Actor, policy: &DenyPolicy) -> Target {
+    let (kind, name) = match &policy.target {
         DenyTarget::Api(id) => {
-            let api = portal.service.get_api(actor, *id);
+            let api = portal.service.get_api(viewer, *id);
             let name = api.map(|api| format!("{} {}", api.name, api.version));
             ("API", name.unwrap_or_else(|_| id.to_string()))
         }
         DenyTarget::Application(id) => {
-            let application = portal.service.get_application(actor, *id);
+            let application = portal.service.get_application(viewer, *id);
             let name = application.map(|it| format!("{} of {}", it.name, it.owner_name));
             ("Application", name.unwrap_or_else(|_| id.to_string()))
         }
         DenyTarget::User(name) => ("User", name.to_string()),
         DenyTarget::Address(range) => ("Addresses", range.to_string()),
-        DenyTarget::AddressesBut(range) => ("All addresses but", range.to_string()),
+        DenyTarget::AddressesBut(range) => ("All addresses except", range.to_string()),
     };
-    Told { kind, who }
+    Target { kind, name }
 }
 
-// === impl Policies ===
+// === impl DenyPolicies ===
 
-impl Policies {
-    /// Whether it keeps anybody out now: a badge's class and its text.
-    fn force(&self, policy: &DenyPolicy) -> (&'static str, &'static str) {
+impl UseCases for DenyPolicies {
+    type Key = DenyPolicyId;
+    type Object = DenyPolicy;
+
+    fn get(service: &Service, viewer: &Actor, id: &DenyPolicyId) -> Found<Self> {
+        service.get_deny_policy(viewer, *id)
+    }
+
+    async fn create(service: &Service, actor: &Actor, fields: &Fields) -> Found<Self> {
+        let input = DenyPolicyInput {
+            target: target(fields),
+            invert: fields.has("invert"),
+            ..input(fields)
+        };
+        service.create_deny_policy(actor, input).await
+    }
+
+    async fn update(
+        service: &Service,
+        actor: &Actor,
+        id: &DenyPolicyId,
+        form: &Form,
+    ) -> Found<Self> {
+        let mask = ["description", "expire_time", "disabled"].map(str::to_owned);
+        let input = input(form.fields());
+        service
+            .update_deny_policy(actor, *id, input, mask.to_vec(), form.etag())
+            .await
+    }
+
+    async fn delete(
+        service: &Service,
+        actor: &Actor,
+        id: &DenyPolicyId,
+        etag: &str,
+    ) -> Result<(), ServiceError> {
+        service.delete_deny_policy(actor, *id, etag).await
+    }
+}
+
+impl AdminResource for DenyPolicies {
+    const NAV: NavItem = NAV;
+    const NEEDS: &'static [Permission] = &[Permission::ManagePolicies];
+    const NOUN: &'static str = "deny policy";
+    const INPUTS: &'static [(&'static str, &'static str)] = &[("deny_policy", "kind")];
+
+    fn key(policy: &DenyPolicy) -> DenyPolicyId {
+        policy.id
+    }
+
+    fn blank(query: &Fields) -> Fields {
+        let kind = kind_of(query.text("kind"));
+        let given = query.only(|name| name == kind || name == SEARCH);
+        given
+            .iter()
+            .fold(Fields::new().with("kind", kind), |fields, (name, value)| {
+                fields.with(name, value)
+            })
+    }
+
+    fn form(policy: &DenyPolicy) -> Form {
+        let end = policy.expires_at.map(local_time::write);
+        let fields = Fields::new()
+            .with("description", policy.description.as_str())
+            .with("expire_time", end.unwrap_or_default())
+            .with_all("disabled", policy.disabled.then_some("1"));
+        Form::edits(fields, policy.etag)
+    }
+
+    fn page(
+        portal: &Portal,
+        signed_in: &SignedIn,
+        policy: Option<Arc<DenyPolicy>>,
+        form: Form,
+    ) -> Answer {
+        let viewer = signed_in.viewer();
+        let (title, kind) = match &policy {
+            Some(policy) => {
+                let target = describe(portal, viewer, policy);
+                (format!("{}: {}", target.kind, target.name), "")
+            }
+            None => (Self::title(None), kind_of(form.value("kind"))),
+        };
+        let (options, more) = options(portal, viewer, kind, form.value(SEARCH))?;
+        let page = DenyPolicyEditor {
+            frame: Frame::new(signed_in, title),
+            form,
+            kind,
+            more,
+            options,
+            action: Self::action(policy.as_deref()),
+            policy,
+        };
+        page.frame.show_with(page.form.status(), &page)
+    }
+
+    fn notice(_: &DenyPolicyId, done: &str) -> String {
+        let text = match done {
+            "created" => "Deny policy created. Sessions that match it are closed.",
+            "updated" => "Deny policy updated",
+            _ => "Deny policy deleted",
+        };
+        text.to_owned()
+    }
+}
+
+// === impl DenyPolicyList ===
+
+impl DenyPolicyList {
+    /// Whether a policy applies now: a badge's class and its text.
+    fn status(&self, policy: &DenyPolicy) -> (&'static str, &'static str) {
         let over = |end: Timestamp| end <= self.frame.now();
         if policy.disabled {
-            ("off", "Switched off")
+            ("off", "Disabled")
         } else if policy.expires_at.is_some_and(over) {
-            ("off", "Over")
+            ("off", "Expired")
         } else {
-            ("bad", "In force")
+            ("bad", "Active")
         }
     }
 }

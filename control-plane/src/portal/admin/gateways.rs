@@ -1,36 +1,41 @@
 //! Gateways: each environment with its addresses, and its nodes with how far they are behind, what they rejected, when
-//! they last said anything, and how they count quotas.
+//! they were last seen, and how they count quotas.
 
 use std::{sync::Arc, time::Duration};
 
 use askama::Template;
-use axum::extract::{Path, State};
+use axum::{
+    Router,
+    extract::{Path, State},
+    routing::get,
+};
 use tidegate_proto::revision::RevisionNumber;
 
+use super::{
+    environments::{Environments, NAV},
+    resource::AdminResource as _,
+};
 use crate::{
     discovery::fleet::{NodeView, RejectionView},
     domain::{environment::Environment, time::Timestamp, user::Permission},
     portal::{
         Answer, Frame, Portal, Problem, SignedIn,
-        fields::Fields,
-        list::{PAGE, Pager},
+        list::{Filter, ListView, SEARCH},
         nodes,
+        route::link,
     },
-    service::listing::ListQuery,
 };
 
 #[derive(Template)]
 #[template(path = "admin/gateways.html")]
-struct Gateways {
+struct GatewayList {
     frame: Frame,
-    query: Fields,
-    places: Vec<Place>,
+    list: ListView<EnvironmentNodes>,
     number: RevisionNumber,
-    pager: Pager,
 }
 
 /// An environment and its nodes.
-struct Place {
+struct EnvironmentNodes {
     environment: Arc<Environment>,
     nodes: Vec<NodeView>,
     /// How many nodes are not shown.
@@ -39,15 +44,17 @@ struct Place {
 
 #[derive(Template)]
 #[template(path = "admin/node.html")]
-struct Node {
+struct NodePage {
     frame: Frame,
     environment: Arc<Environment>,
     node: NodeView,
     number: RevisionNumber,
 }
 
-/// A node that said nothing for so long is not known to be well; it speaks every few seconds.
-const OLD: Duration = Duration::from_secs(30);
+/// The page of one node.
+const NODE: &str = "/admin/gateways/node/{environment}/{name}";
+/// The state of a node that sent no report for so long is unknown; it reports every few seconds.
+const STALE: Duration = Duration::from_secs(30);
 /// How many environments stand on a page.
 const PAGE_SIZE: i32 = 20;
 /// How many rejections stand with a node in the list, and on its own page.
@@ -56,51 +63,50 @@ const REJECTIONS_SHOWN: usize = 100;
 /// How much of a rejection's reason stands in the list.
 const REASON_CHARS: usize = 300;
 
-pub(super) async fn list(State(portal): State<Portal>, signed_in: SignedIn) -> Answer {
-    let actor = &signed_in.actor;
-    portal.service.may_view_nodes(actor, None)?;
+pub(super) fn routes() -> Router<Portal> {
+    Router::new()
+        .route(NAV.path, get(list))
+        .route(NODE, get(node))
+}
+
+async fn list(State(portal): State<Portal>, signed_in: SignedIn) -> Answer {
+    let viewer = signed_in.viewer();
+    portal.service.may_view_nodes(viewer, None)?;
     let query = signed_in.query();
-    let listed = ListQuery {
-        page_size: PAGE_SIZE,
-        page_token: query.text(PAGE).to_owned(),
-        ..ListQuery::default()
-    };
-    let page = portal.service.list_environments(actor, &listed)?;
-    let pager = Pager::new("/admin/gateways", &query, &page);
+    let listed = Filter::new().page(&query, PAGE_SIZE);
+    let page = portal.service.list_environments(viewer, &listed)?;
     let (number, now) = (portal.service.state().number(), signed_in.now());
     let most = nodes::share(page.items.len());
-    let places = page.items.into_iter().map(|environment| {
+    let list = ListView::new(NAV.path, query.clone(), page).map(|environment| {
         let mut found = portal.fleet.nodes(Some(&environment.name));
-        found.retain(|node| node.name.contains(query.text("q").trim()));
+        found.retain(|node| node.name.contains(query.text(SEARCH).trim()));
         let tone = |node: &NodeView| health(node, number, now).0;
         let (nodes, more) = nodes::worst_first(found, most, tone);
-        Place {
+        EnvironmentNodes {
             environment,
             nodes,
             more,
         }
     });
-    let page = Gateways {
-        frame: signed_in.frame("Gateways"),
-        places: places.collect(),
-        query,
+    let page = GatewayList {
+        frame: Frame::new(&signed_in, NAV.name),
+        list,
         number,
-        pager,
     };
     page.frame.show(&page)
 }
 
-pub(super) async fn node(
+async fn node(
     State(portal): State<Portal>,
     signed_in: SignedIn,
     Path((environment, name)): Path<(String, String)>,
 ) -> Answer {
-    let actor = &signed_in.actor;
-    portal.service.may_view_nodes(actor, Some(&environment))?;
-    let environment = portal.service.get_environment(actor, &environment)?;
+    let viewer = signed_in.viewer();
+    portal.service.may_view_nodes(viewer, Some(&environment))?;
+    let environment = portal.service.get_environment(viewer, &environment)?;
     let node = portal.fleet.node(&environment.name, &name);
-    let page = Node {
-        frame: signed_in.frame(name),
+    let page = NodePage {
+        frame: Frame::new(&signed_in, name),
         node: node.ok_or(Problem::NotFound)?,
         number: portal.service.state().number(),
         environment,
@@ -108,14 +114,21 @@ pub(super) async fn node(
     page.frame.show(&page)
 }
 
-/// How a node is, in one word: a badge's class and its text.
+/// The health of a node: a badge's class and its text.
 fn health(node: &NodeView, number: RevisionNumber, now: Timestamp) -> (&'static str, &'static str) {
     if let Some(away) = node.away {
-        ("off", if away.stopped { "Stopped" } else { "Away" })
-    } else if now.since(node.last_word) >= OLD {
+        (
+            "off",
+            if away.stopped {
+                "Stopped"
+            } else {
+                "Disconnected"
+            },
+        )
+    } else if now.since(node.last_word) >= STALE {
         ("warn", "Unknown")
     } else if !node.rejections.is_empty() {
-        ("bad", "Rejects")
+        ("bad", "Rejected configuration")
     } else if node.lag(number) > 0 {
         ("warn", "Behind")
     } else {
@@ -123,16 +136,16 @@ fn health(node: &NodeView, number: RevisionNumber, now: Timestamp) -> (&'static 
     }
 }
 
-// === impl Gateways ===
+// === impl GatewayList ===
 
-impl Gateways {
+impl GatewayList {
     fn health(&self, node: &NodeView) -> (&'static str, &'static str) {
         health(node, self.number, self.frame.now())
     }
 
-    /// Whether one looks for nodes by name: where not all stand here, and where one has.
+    /// Whether to offer a search for nodes by name: where not all are shown, and where one was made.
     fn is_searched(&self) -> bool {
-        !self.query.text("q").is_empty() || self.places.iter().any(|place| place.more > 0)
+        !self.list.search().is_empty() || self.list.items.iter().any(|it| it.more > 0)
     }
 
     /// As many of a node's rejections as stand in the list.
@@ -149,17 +162,15 @@ impl Gateways {
         reason
     }
 
-    /// Where one node is told about.
+    /// The page of one node.
     fn path(&self, node: &NodeView) -> String {
-        let name: String = form_urlencoded::byte_serialize(node.name.as_bytes()).collect();
-        let name = name.replace('+', "%20");
-        format!("/admin/gateways/node/{}/{name}", node.environment)
+        link(NODE, &[&node.environment, &node.name])
     }
 }
 
-// === impl Node ===
+// === impl NodePage ===
 
-impl Node {
+impl NodePage {
     /// As many of its rejections as are shown.
     fn rejections(&self) -> &[RejectionView] {
         &self.node.rejections[..self.node.rejections.len().min(REJECTIONS_SHOWN)]

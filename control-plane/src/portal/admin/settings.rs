@@ -1,12 +1,19 @@
-//! What holds for the whole installation, as far as admins change it while it runs.
+//! Settings of the whole installation that admins change while it runs.
 
 use askama::Template;
-use axum::extract::State;
+use axum::Router;
 
 use crate::{
-    domain::settings::Settings,
-    portal::{Answer, Form, Frame, Notice, Portal, Posted, See, SignedIn, fields::Fields},
+    domain::{actor::Actor, settings::Settings, user::Permission},
+    portal::{
+        Answer, Editor, Fields, Form, Frame, NavItem, Portal, Problem, Redirect, SignedIn,
+        editor::{self, Saved},
+    },
 };
+
+/// The entry of the side navigation.
+pub(super) const NAV: NavItem =
+    NavItem::new("Settings", "/admin/settings", Permission::ManageSettings);
 
 #[derive(Template)]
 #[template(path = "admin/settings.html")]
@@ -16,46 +23,46 @@ struct SettingsPage {
     settings: Settings,
 }
 
-const PATH: &str = "/admin/settings";
+struct SettingsEditor;
 
-pub(super) async fn open(State(portal): State<Portal>, signed_in: SignedIn) -> Answer {
-    let settings = portal.service.get_settings(&signed_in.actor)?;
-    let form = Form::edits(fields(&settings), settings.etag);
-    show(signed_in.frame("Settings"), form, settings)
+pub(super) fn routes() -> Router<Portal> {
+    editor::route::<SettingsEditor>(NAV.path)
 }
 
-pub(super) async fn save(State(portal): State<Portal>, posted: Posted) -> Answer {
-    let mut form = posted.form();
-    if !posted.is_resumed() {
-        let allowed = posted.fields.has("sign_up_allowed");
+impl Editor for SettingsEditor {
+    type Key = ();
+    type Subject = Settings;
+
+    const NEEDS: &'static [Permission] = &[Permission::ManageSettings];
+
+    fn load(portal: &Portal, signed_in: &SignedIn, (): &()) -> Result<Settings, Problem> {
+        Ok(portal.service.get_settings(signed_in.viewer())?)
+    }
+
+    fn form(settings: &Settings) -> Form {
+        let allowed = settings.sign_up_allowed.then_some("1");
+        Form::edits(
+            Fields::new().with_all("sign_up_allowed", allowed),
+            settings.etag,
+        )
+    }
+
+    async fn save(portal: &Portal, actor: &Actor, (): &(), form: &Form) -> Saved {
+        let allowed = form.fields().has("sign_up_allowed");
         let mask = ["sign_up_allowed".to_owned()];
-        let saved = portal
-            .service
-            .update_settings(&posted.actor, allowed, &mask, form.etag());
-        match saved.await {
-            Ok(_) => {
-                let done = Notice::done("The settings are saved.");
-                return See::page(PATH).saying(done).answer();
-            }
-            Err(error) => form.refuse(error, &[])?,
-        }
+        let service = &portal.service;
+        service
+            .update_settings(actor, allowed, &mask, form.etag())
+            .await?;
+        Ok(Redirect::to(NAV.path).success("Settings updated"))
     }
-    let settings = portal.service.get_settings(&posted.actor)?;
-    if form.conflict {
-        form.meanwhile(fields(&settings), settings.etag);
+
+    fn page(_: &Portal, signed_in: &SignedIn, settings: Settings, form: Form) -> Answer {
+        let page = SettingsPage {
+            frame: Frame::new(signed_in, NAV.name),
+            form,
+            settings,
+        };
+        page.frame.show_with(page.form.status(), &page)
     }
-    show(posted.frame("Settings"), form, settings)
-}
-
-fn show(frame: Frame, form: Form, settings: Settings) -> Answer {
-    let page = SettingsPage {
-        frame,
-        form,
-        settings,
-    };
-    page.frame.show_with(page.form.status(), &page)
-}
-
-fn fields(settings: &Settings) -> Fields {
-    Fields::new().with_all("sign_up_allowed", settings.sign_up_allowed.then_some("1"))
 }

@@ -1,33 +1,42 @@
-//! Users: listed, made, given roles and passwords, signed out everywhere, deleted.
+//! Users: listed, created, given roles and passwords, signed out everywhere, deleted.
 
 use std::sync::Arc;
 
 use askama::Template;
-use axum::extract::{Path, State};
+use axum::{
+    Router,
+    extract::{Path, State},
+    routing::{get, post},
+};
 use tidegate_kit::secret::Secret;
 
+use super::resource::{self, AdminResource, Found, UseCases};
 use crate::{
-    domain::user::{Role, Roles, User},
-    portal::{
-        Answer, Form, Frame, Notice, Portal, Posted, See, SignedIn,
-        fields::Fields,
-        list::{Filter, PAGE, Pager},
+    domain::{
+        actor::Actor,
+        user::{Permission, Role, Roles, User},
     },
-    service::{listing::ListQuery, users::PasswordChange},
+    portal::{
+        Answer, AuthenticatedForm, Fields, Form, Frame, NavItem, Portal, Redirect, SignedIn,
+        list::{Filter, ListView},
+        route::link,
+    },
+    service::{Service, error::ServiceError, users::PasswordChange},
 };
+
+/// The resource.
+struct Users;
 
 #[derive(Template)]
 #[template(path = "admin/users.html")]
-struct Users {
+struct UserList {
     frame: Frame,
-    query: Fields,
-    users: Vec<Arc<User>>,
-    pager: Pager,
+    list: ListView<Arc<User>>,
 }
 
 #[derive(Template)]
 #[template(path = "admin/user_new.html")]
-struct NewUser {
+struct NewUserPage {
     frame: Frame,
     form: Form,
 }
@@ -41,230 +50,99 @@ struct UserPage {
     /// A new password.
     password: Form,
     user: Arc<User>,
-    /// Whether it is whoever looks.
-    own: bool,
 }
 
-const LIST: &str = "/admin/users";
-const NEW: &str = "New user";
+/// The entry of the side navigation.
+pub(super) const NAV: NavItem = NavItem::new("Users", "/admin/users", Permission::ManageUsers);
+/// Where a new password is sent, and the button that signs a user out.
+const PASSWORD: &str = "/admin/users/password/{name}";
+const SIGN_OUT: &str = "/admin/users/sign-out/{name}";
 /// How many stand on a page.
 const PAGE_SIZE: i32 = 50;
-/// Roles, and what they are for.
+/// The roles, and what they are for.
 const ROLES: [(&str, &str); 4] = [
-    ("admin", "Admin: everything"),
+    ("admin", "Admin: full access"),
     ("creator", "Creator: designs and deploys APIs"),
-    ("publisher", "Publisher: publishes APIs, assigns plans"),
+    ("publisher", "Publisher: publishes APIs and assigns plans"),
     (
         "subscriber",
-        "Subscriber: registers applications, subscribes",
+        "Subscriber: registers applications and subscribes to APIs",
     ),
 ];
 
-pub(super) async fn list(State(portal): State<Portal>, signed_in: SignedIn) -> Answer {
+pub(super) fn routes() -> Router<Portal> {
+    resource::routes::<Users>()
+        .route(NAV.path, get(list))
+        .route(PASSWORD, post(set_password))
+        .route(SIGN_OUT, post(sign_out))
+}
+
+async fn list(State(portal): State<Portal>, signed_in: SignedIn) -> Answer {
     let query = signed_in.query();
-    let filter = Filter::new()
-        .contains("name", query.text("q"))
-        .is("role", query.text("role"));
-    let listed = ListQuery {
-        page_size: PAGE_SIZE,
-        page_token: query.text(PAGE).to_owned(),
-        filter: filter.text(),
-        ..ListQuery::default()
-    };
-    let page = portal.service.list_users(&signed_in.actor, &listed)?;
-    let page = Users {
-        frame: signed_in.frame("Users"),
-        pager: Pager::new(LIST, &query, &page),
-        users: page.items,
-        query,
+    let filter = Filter::named(&query).is("role", query.text("role"));
+    let listed = filter.page(&query, PAGE_SIZE);
+    let page = portal.service.list_users(signed_in.viewer(), &listed)?;
+    let page = UserList {
+        frame: Frame::new(&signed_in, NAV.name),
+        list: ListView::new(NAV.path, query, page),
     };
     page.frame.show(&page)
 }
 
-pub(super) async fn ask(signed_in: SignedIn) -> Answer {
-    let form = Form::of(Fields::new().with("roles", "subscriber"));
-    show_new(signed_in.frame(NEW), form)
-}
-
-pub(super) async fn create(State(portal): State<Portal>, posted: Posted) -> Answer {
-    let mut form = posted.form();
-    if !posted.is_resumed() {
-        let name = posted.fields.text("name").trim();
-        let password = Secret::new(posted.fields.text("password").to_owned());
-        let roles = roles(&posted.fields);
-        let made = portal
-            .service
-            .create_user(&posted.actor, name, &password, roles);
-        match made.await {
-            Ok(user) => {
-                let done = Notice::done(format!("{} can sign in now.", user.name));
-                return See::page(LIST).saying(done).answer();
-            }
-            Err(error) => form.refuse(error, &[("user_id", "name")])?,
-        }
-    }
-    show_new(posted.frame(NEW), form)
-}
-
-pub(super) async fn open(
-    State(portal): State<Portal>,
-    signed_in: SignedIn,
-    Path(name): Path<String>,
-) -> Answer {
-    let user = portal.service.get_user(&signed_in.actor, &name)?;
-    let form = Form::edits(fields(&user), user.etag);
-    let own = signed_in.actor.is(user.id);
-    show(
-        signed_in.frame(user.name.to_string()),
-        form,
-        Form::new(),
-        (user, own),
-    )
-}
-
-pub(super) async fn save(
-    State(portal): State<Portal>,
-    Path(name): Path<String>,
-    posted: Posted,
-) -> Answer {
-    let mut form = posted.form();
-    if !posted.is_resumed() {
-        let mask = vec!["roles".to_owned()];
-        let roles = roles(&posted.fields);
-        let saved = portal
-            .service
-            .update_user(&posted.actor, &name, roles, mask, form.etag());
-        match saved.await {
-            Ok(user) => {
-                let done = Notice::done(format!("The roles of {} are saved.", user.name));
-                // Whoever gave up being admin has no business in the list any more.
-                let list = !posted.actor.is(user.id) || user.roles.contains(Role::Admin);
-                let next = if list { LIST } else { "/" };
-                return See::page(next).saying(done).answer();
-            }
-            Err(error) => form.refuse(error, &[])?,
-        }
-    }
-    let user = portal.service.get_user(&posted.actor, &name)?;
-    if form.conflict {
-        form.meanwhile(fields(&user), user.etag);
-    }
-    let own = posted.actor.is(user.id);
-    show(
-        posted.frame(user.name.to_string()),
-        form,
-        Form::new(),
-        (user, own),
-    )
-}
-
 /// Sets the password of somebody else, who is signed out by it.
-pub(super) async fn set_password(
+async fn set_password(
     State(portal): State<Portal>,
     Path(name): Path<String>,
-    posted: Posted,
+    submitted: AuthenticatedForm,
 ) -> Answer {
     let mut password = Form::new();
-    if !posted.is_resumed() {
+    if let Some(actor) = submitted.confirmed() {
         let change = PasswordChange {
             name: name.clone(),
             old: None,
-            new: Secret::new(posted.fields.text("new_password").to_owned()),
+            new: Secret::new(submitted.fields.text("new_password").to_owned()),
             keep: None,
         };
-        match portal.service.change_password(&posted.actor, change).await {
+        match portal.service.change_password(actor, change).await {
             Ok(()) => {
-                let done = Notice::done(format!(
-                    "{name} has a new password, and is signed out everywhere."
-                ));
-                return See::page(edit_path(&name)).saying(done).answer();
+                let text = format!("Password of {name} changed. All of their sessions have ended.");
+                return Redirect::to(Users::edit_path(&name)).success(text).answer();
             }
             Err(error) => password.refuse(error, &[])?,
         }
     }
-    let user = portal.service.get_user(&posted.actor, &name)?;
-    let form = Form::edits(fields(&user), user.etag);
-    let own = posted.actor.is(user.id);
-    show(
-        posted.frame(user.name.to_string()),
-        form,
-        password,
-        (user, own),
-    )
+    let signed_in = submitted.signed_in();
+    let user = portal.service.get_user(signed_in.viewer(), &name)?;
+    show(signed_in, user, None, password)
 }
 
-pub(super) async fn sign_out(
+async fn sign_out(
     State(portal): State<Portal>,
     Path(name): Path<String>,
-    posted: Posted,
+    submitted: AuthenticatedForm,
 ) -> Answer {
-    if posted.is_resumed() {
-        return See::press_again(edit_path(&name)).answer();
-    }
-    portal
-        .service
-        .sign_out_everywhere(&posted.actor, &name)
-        .await?;
-    let done = Notice::done(format!("{name} is signed out everywhere."));
-    See::page(edit_path(&name)).saying(done).answer()
-}
-
-pub(super) async fn delete(
-    State(portal): State<Portal>,
-    Path(name): Path<String>,
-    posted: Posted,
-) -> Answer {
-    if posted.is_resumed() {
-        return See::press_again(edit_path(&name)).answer();
-    }
-    let etag = posted.form().etag().to_owned();
-    match portal
-        .service
-        .delete_user(&posted.actor, &name, &etag)
-        .await
-    {
-        Ok(()) => {
-            let done = Notice::done(format!("The user {name} is deleted."));
-            See::page(LIST).saying(done).answer()
-        }
-        Err(error) => {
-            let user = portal.service.get_user(&posted.actor, &name)?;
-            let mut form = Form::edits(fields(&user), user.etag);
-            form.refuse_deletion(error)?;
-            let own = posted.actor.is(user.id);
-            show(
-                posted.frame(user.name.to_string()),
-                form,
-                Form::new(),
-                (user, own),
-            )
-        }
-    }
-}
-
-fn show_new(frame: Frame, form: Form) -> Answer {
-    let page = NewUser { frame, form };
-    page.frame.show_with(page.form.status(), &page)
-}
-
-fn show(frame: Frame, form: Form, password: Form, (user, own): (Arc<User>, bool)) -> Answer {
-    let status = if password.is_refused() {
-        password.status()
-    } else {
-        form.status()
+    let page = Users::edit_path(&name);
+    let Some(actor) = submitted.confirmed() else {
+        return Redirect::press_again(page).answer();
     };
+    portal.service.sign_out_everywhere(actor, &name).await?;
+    let text = format!("{name} is signed out everywhere.");
+    Redirect::to(page).success(text).answer()
+}
+
+/// Shows a user, with the form of the roles as it was submitted, if it was.
+fn show(signed_in: &SignedIn, user: Arc<User>, roles: Option<Form>, password: Form) -> Answer {
     let page = UserPage {
-        frame,
-        form,
+        frame: Frame::new(signed_in, user.name.to_string()),
+        form: roles.unwrap_or_else(|| Users::form(&user)),
         password,
         user,
-        own,
     };
+    let refused = [&page.password, &page.form]
+        .into_iter()
+        .find(|it| it.is_refused());
+    let status = refused.unwrap_or(&page.form).status();
     page.frame.show_with(status, &page)
-}
-
-fn edit_path(name: &str) -> String {
-    format!("{LIST}/edit/{name}")
 }
 
 fn roles(fields: &Fields) -> Roles {
@@ -274,17 +152,90 @@ fn roles(fields: &Fields) -> Roles {
     known.collect()
 }
 
-fn fields(user: &User) -> Fields {
-    let roles = user.roles.iter().map(Role::as_str);
-    Fields::new().with_all("roles", roles)
-}
-
 // === impl Users ===
 
-impl Users {
-    fn is_filtered(&self) -> bool {
-        ["q", "role"]
-            .into_iter()
-            .any(|name| !self.query.text(name).is_empty())
+impl UseCases for Users {
+    type Key = String;
+    type Object = User;
+
+    fn get(service: &Service, viewer: &Actor, name: &String) -> Found<Self> {
+        service.get_user(viewer, name)
+    }
+
+    async fn create(service: &Service, actor: &Actor, fields: &Fields) -> Found<Self> {
+        let name = fields.text("name").trim();
+        let password = Secret::new(fields.text("password").to_owned());
+        let roles = roles(fields);
+        service.create_user(actor, name, &password, roles).await
+    }
+
+    async fn update(service: &Service, actor: &Actor, name: &String, form: &Form) -> Found<Self> {
+        let (roles, mask) = (roles(form.fields()), vec!["roles".to_owned()]);
+        service
+            .update_user(actor, name, roles, mask, form.etag())
+            .await
+    }
+
+    async fn delete(
+        service: &Service,
+        actor: &Actor,
+        name: &String,
+        etag: &str,
+    ) -> Result<(), ServiceError> {
+        service.delete_user(actor, name, etag).await
+    }
+}
+
+impl AdminResource for Users {
+    const NAV: NavItem = NAV;
+    const NEEDS: &'static [Permission] = &[Permission::ManageUsers];
+    const NOUN: &'static str = "user";
+    const INPUTS: &'static [(&'static str, &'static str)] = &[("user_id", "name")];
+
+    fn key(user: &User) -> String {
+        user.name.to_string()
+    }
+
+    fn blank(_: &Fields) -> Fields {
+        Fields::new().with("roles", Role::Subscriber.as_str())
+    }
+
+    fn form(user: &User) -> Form {
+        let roles = user.roles.iter().map(Role::as_str);
+        Form::edits(Fields::new().with_all("roles", roles), user.etag)
+    }
+
+    fn page(_: &Portal, signed_in: &SignedIn, user: Option<Arc<User>>, form: Form) -> Answer {
+        match user {
+            Some(user) => show(signed_in, user, Some(form), Form::new()),
+            None => {
+                let frame = Frame::new(signed_in, Self::title(None));
+                let page = NewUserPage { frame, form };
+                page.frame.show_with(page.form.status(), &page)
+            }
+        }
+    }
+
+    fn after_update(actor: &Actor, user: &User) -> &'static str {
+        // Who gave up being an admin can't open the list any more.
+        if actor.is(user.id) && !user.roles.contains(Role::Admin) {
+            "/"
+        } else {
+            NAV.path
+        }
+    }
+}
+
+// === impl UserPage ===
+
+impl UserPage {
+    fn path(&self, route: &str) -> String {
+        link(route, &[&self.user.name])
+    }
+
+    /// Whether the user is the viewer.
+    fn is_viewer(&self) -> bool {
+        let actor = self.frame.actor();
+        actor.is_some_and(|actor| actor.is(self.user.id))
     }
 }

@@ -1,49 +1,61 @@
-//! The overview of an API: what it is for, where it is, its topics and its plans; and its picture.
+//! The overview of an API: its description, addresses, topics and plans; and its thumbnail.
 
 use askama::Template;
 use axum::{
+    Router,
     extract::{Path, State},
     response::IntoResponse as _,
+    routing::get,
 };
 use http::header;
+use tidegate_proto::ids::ApiId;
 
-use super::{id, limits};
+use super::{
+    catalogue,
+    header::{CONSOLE, OVERVIEW, SUBSCRIPTIONS, THUMBNAIL},
+};
 use crate::{
     domain::user::Permission,
-    portal::{Answer, Frame, Portal, Visitor, fields::Fields, html::Html, markdown},
+    portal::{
+        Answer, Fields, Frame, Portal, RequestContext, html::Html, limits, markdown, tab::Tab,
+    },
     service::catalog::{GatewayUrls, Listing},
 };
 
 #[derive(Template)]
 #[template(path = "devportal/overview.html")]
-struct Overview {
+struct CatalogueApi {
     frame: Frame,
-    tab: &'static str,
+    tab: &'static Tab,
     api: Listing,
 }
 
-pub(super) async fn overview(
+pub(super) fn routes() -> Router<Portal> {
+    Router::new()
+        .route(OVERVIEW.route, get(overview))
+        .route(THUMBNAIL, get(thumbnail))
+}
+
+async fn overview(
     State(portal): State<Portal>,
-    visitor: Visitor,
-    Path(api): Path<String>,
+    context: RequestContext,
+    Path(id): Path<ApiId>,
 ) -> Answer {
-    let api = portal
-        .service
-        .get_from_catalog(&visitor.reader(), id(&api)?)?;
-    let page = Overview {
-        frame: visitor.frame(&api.display_name),
-        tab: "overview",
+    let api = portal.service.get_from_catalog(&context.visitor(), id)?;
+    let page = CatalogueApi {
+        frame: Frame::new(&context, &api.display_name),
+        tab: &OVERVIEW,
         api,
     };
     page.frame.show(&page)
 }
 
-pub(super) async fn thumbnail(
+async fn thumbnail(
     State(portal): State<Portal>,
-    visitor: Visitor,
-    Path(api): Path<String>,
+    context: RequestContext,
+    Path(id): Path<ApiId>,
 ) -> Answer {
-    let picture = portal.service.get_thumbnail(&visitor.reader(), id(&api)?)?;
+    let picture = portal.service.get_thumbnail(&context.visitor(), id)?;
     let headers = [
         (header::CONTENT_TYPE, picture.format.content_type()),
         // Its address changes with it; who may see the API may change, so no cache between shares it.
@@ -52,15 +64,15 @@ pub(super) async fn thumbnail(
     Ok((headers, picture.image.clone()).into_response())
 }
 
-// === impl Overview ===
+// === impl CatalogueApi ===
 
-impl Overview {
+impl CatalogueApi {
     fn description(&self) -> Html {
         markdown::html(&self.api.description)
     }
 
     fn limits(&self, of: &tidegate_proto::quota::Limits) -> Vec<String> {
-        limits::words(of)
+        limits::terms(of)
     }
 
     fn urls(&self, of: &GatewayUrls) -> Vec<String> {
@@ -75,7 +87,7 @@ impl Overview {
     /// Where the catalogue shows what has a tag.
     fn tagged(&self, tag: &str) -> String {
         let query = Fields::new().with("tag", tag).encode();
-        format!("/devportal/apis?{query}")
+        format!("{}?{query}", catalogue::NAV.path)
     }
 
     fn may_subscribe(&self) -> bool {

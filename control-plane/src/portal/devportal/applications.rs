@@ -1,39 +1,53 @@
-//! One's applications: the list, one of them with its subscriptions and keys, and the forms that make, change and delete
-//! one.
+//! The viewer's applications: the list, one of them with its subscriptions and keys, and the forms that create, change and
+//! delete one.
 
 use std::sync::Arc;
 
 use askama::Template;
-use axum::extract::{Path, State};
+use axum::{
+    Router,
+    extract::{Path, State},
+    routing::get,
+};
+use tidegate_proto::ids::ApplicationId;
 
-use super::{id, own, owner};
+use super::{
+    confirm::Confirmation,
+    header::OVERVIEW,
+    links::{self, APPLICATION, APPLICATIONS, KEYS, NEW_APPLICATION},
+    my_applications::own,
+};
 use crate::{
     domain::{
+        actor::Actor,
         application::{Application, ApplicationKey},
         scope,
         subscription::Subscription,
         user::Permission,
     },
     portal::{
-        Answer, Form, Frame, Notice, Portal, Posted, See, SignedIn,
-        fields::Fields,
-        list::{Filter, PAGE, Pager},
+        Answer, AuthenticatedForm, Editor, Fields, Form, Frame, NavItem, Portal, Problem, Redirect,
+        SignedIn,
+        context::NEXT,
+        editor::{self, Saved},
+        format,
+        list::{Filter, ListView, Pager, SEARCH},
+        route::link,
     },
     service::{applications::ApplicationUpdate, listing::ListQuery, subscriptions::Parties},
 };
 
 #[derive(Template)]
 #[template(path = "devportal/applications.html")]
-struct List {
+struct ApplicationList {
     frame: Frame,
-    applications: Vec<(Arc<Application>, usize)>,
-    query: Fields,
-    pager: Pager,
+    /// Each with how many subscriptions it has.
+    list: ListView<(Arc<Application>, usize)>,
 }
 
 #[derive(Template)]
 #[template(path = "devportal/application_form.html")]
-struct Edit {
+struct ApplicationForm {
     frame: Frame,
     form: Form,
     path: String,
@@ -43,274 +57,240 @@ struct Edit {
 
 #[derive(Template)]
 #[template(path = "devportal/application.html")]
-struct Show {
+struct ApplicationPage {
     frame: Frame,
     application: Arc<Application>,
     subscriptions: Vec<(Arc<Subscription>, Parties)>,
     pager: Pager,
     keys: Vec<Arc<ApplicationKey>>,
+    keys_path: String,
 }
 
-#[derive(Template)]
-#[template(path = "devportal/confirm.html")]
-pub(super) struct Confirm {
-    pub(super) frame: Frame,
-    pub(super) path: String,
-    pub(super) back: String,
-    pub(super) etag: String,
-    pub(super) question: String,
-    pub(super) lost: Vec<String>,
-    pub(super) button: &'static str,
-}
+/// The form of a new application.
+struct NewApplication;
+/// The form of an existing application.
+struct ApplicationEditor;
 
+/// The entry of the side navigation.
+pub(super) const NAV: NavItem = NavItem::new("Applications", APPLICATIONS, Permission::Subscribe);
+const EDIT: &str = "/devportal/applications/{application}/edit";
+const DELETE: &str = "/devportal/applications/{application}/delete";
 const PAGE_SIZE: i32 = 20;
 /// How many subscriptions stand on a page of an application.
 const SUBSCRIPTIONS: i32 = 50;
-const LIST: &str = "/devportal/applications";
-const NEW: &str = "/devportal/applications/new";
-/// Where to go after making one.
-const NEXT: &str = "next";
+/// An application has at most a few keys.
+const KEYS_MAX: i32 = 50;
 /// The admin API's name of the input `name`.
-const NAMES: [(&str, &str); 1] = [("application.display_name", "name")];
+const INPUTS: &[(&str, &str)] = &[("application.display_name", "name")];
 
-pub(super) async fn list(State(portal): State<Portal>, signed_in: SignedIn) -> Answer {
-    let query = signed_in.query();
-    let filter = Filter::new()
-        .is("owner", &owner(&signed_in))
-        .contains("display_name", query.text("q"));
+pub(super) fn routes() -> Router<Portal> {
+    Router::new()
+        .route(NAV.path, get(list))
+        .route(NEW_APPLICATION, editor::page::<NewApplication>())
+        .route(APPLICATION, get(show))
+        .route(EDIT, editor::page::<ApplicationEditor>())
+        .route(DELETE, get(ask_to_delete).post(delete))
+}
+
+async fn list(State(portal): State<Portal>, signed_in: SignedIn) -> Answer {
+    let (service, viewer, query) = (&portal.service, signed_in.viewer(), signed_in.query());
+    let filter = own(&signed_in).contains("display_name", query.text(SEARCH));
     let listed = ListQuery {
-        page_size: PAGE_SIZE,
-        page_token: query.text(PAGE).to_owned(),
-        filter: filter.text(),
         order_by: "display_name".to_owned(),
+        ..filter.page(&query, PAGE_SIZE)
     };
-    let actor = &signed_in.actor;
-    let page = portal.service.list_applications(actor, &listed)?;
-    let pager = Pager::new(LIST, &query, &page);
-    let mut applications = Vec::new();
-    for application in page.items {
-        let of = ListQuery {
-            page_size: 1,
-            filter: Filter::new()
-                .is("application", &application.resource())
-                .text(),
-            ..ListQuery::default()
-        };
-        let subscriptions = portal.service.list_subscriptions(actor, &of)?;
-        applications.push((application, subscriptions.total_size));
+    let page = service.list_applications(viewer, &listed)?;
+    let mut counts = Vec::new();
+    for application in &page.items {
+        let filter = Filter::new().is("application", &application.resource());
+        let subscriptions = service.list_subscriptions(viewer, &filter.first(1))?;
+        counts.push(subscriptions.total_size);
     }
-    let page = List {
-        frame: signed_in.frame("Applications"),
-        applications,
-        query,
-        pager,
+    let mut counts = counts.into_iter();
+    let page = ApplicationList {
+        frame: Frame::new(&signed_in, NAV.name),
+        list: ListView::new(NAV.path, query, page)
+            .map(|application| (application, counts.next().unwrap_or_default())),
     };
     page.frame.show(&page)
 }
 
-pub(super) async fn ask(signed_in: SignedIn) -> Answer {
-    signed_in.demands(Permission::Subscribe)?;
-    let next = signed_in.query().only(|name| name == NEXT);
-    show_new(signed_in.frame("Create application"), Form::of(next))
-}
-
-pub(super) async fn create(State(portal): State<Portal>, posted: Posted) -> Answer {
-    let mut form = posted.form();
-    if posted.is_resumed() {
-        return show_new(posted.frame("Create application"), form);
-    }
-    let (name, description) = (form.value("name"), form.value("description"));
-    let made = portal
-        .service
-        .create_application(&posted.actor, name, description, "");
-    match made.await {
-        Ok(application) => {
-            let notice = Notice::done(format!("The application {} is there.", application.name));
-            let path = match form.value(NEXT) {
-                "" => format!("{LIST}/{}", application.id),
-                next => next.to_owned(),
-            };
-            See::page(path).saying(notice).answer()
-        }
-        Err(error) => {
-            form.refuse(error, &NAMES)?;
-            show_new(posted.frame("Create application"), form)
-        }
-    }
-}
-
-fn show_new(frame: Frame, form: Form) -> Answer {
-    let page = Edit {
-        frame,
-        form,
-        path: NEW.to_owned(),
-        back: LIST.to_owned(),
-        button: "Create application",
-    };
-    page.frame.show_with(page.form.status(), &page)
-}
-
-pub(super) async fn show(
+async fn show(
     State(portal): State<Portal>,
     signed_in: SignedIn,
-    Path(application): Path<String>,
+    Path(id): Path<ApplicationId>,
 ) -> Answer {
-    let actor = &signed_in.actor;
-    let application = portal.service.get_application(actor, id(&application)?)?;
-    let query = signed_in.query();
-    let of = ListQuery {
-        page_size: SUBSCRIPTIONS,
-        page_token: query.text(PAGE).to_owned(),
-        filter: Filter::new()
-            .is("application", &application.resource())
-            .text(),
-        ..ListQuery::default()
-    };
-    let subscriptions = portal.service.list_subscriptions(actor, &of)?;
-    let here = format!("{LIST}/{}", application.id);
-    let pager = Pager::new(&here, &query, &subscriptions);
+    let (service, viewer, query) = (&portal.service, signed_in.viewer(), signed_in.query());
+    let application = service.get_application(viewer, id)?;
+    let filter = Filter::new().is("application", &application.resource());
+    let subscriptions = service.list_subscriptions(viewer, &filter.page(&query, SUBSCRIPTIONS))?;
+    let pager = Pager::new(&links::application(id), &query, &subscriptions);
     let subscriptions = subscriptions.items.into_iter().filter_map(|subscription| {
-        let parties = portal.service.parties(&subscription)?;
+        let parties = service.parties(&subscription)?;
         Some((subscription, parties))
     });
-    // There are at most a few of each type.
-    let all = ListQuery::default();
-    let keys = portal.service.list_keys(actor, application.id, &all)?;
-    let page = Show {
-        frame: signed_in.frame(application.name.to_string()),
+    let keys = service.list_keys(viewer, id, &Filter::new().first(KEYS_MAX))?;
+    let page = ApplicationPage {
+        frame: Frame::new(&signed_in, application.name.to_string()),
         subscriptions: subscriptions.collect(),
         pager,
         keys: keys.items,
+        keys_path: link(KEYS, &[&id]),
         application,
     };
     page.frame.show(&page)
 }
 
-pub(super) async fn edit(
+async fn ask_to_delete(
     State(portal): State<Portal>,
     signed_in: SignedIn,
-    Path(application): Path<String>,
+    Path(id): Path<ApplicationId>,
 ) -> Answer {
-    let application = portal
-        .service
-        .get_application(&signed_in.actor, id(&application)?)?;
-    let form = Form::edits(fields(&application), application.etag);
-    show_edit(signed_in.frame("Edit application"), form, &application)
-}
-
-pub(super) async fn save(
-    State(portal): State<Portal>,
-    Path(application): Path<String>,
-    posted: Posted,
-) -> Answer {
-    let actor = &posted.actor;
-    let application = portal.service.get_application(actor, id(&application)?)?;
-    let mut form = posted.form();
-    if posted.is_resumed() {
-        return show_edit(posted.frame("Edit application"), form, &application);
-    }
-    let update = ApplicationUpdate {
-        id: application.id,
-        name: form.value("name").to_owned(),
-        description: form.value("description").to_owned(),
-        policy: String::new(),
-        owner: String::new(),
-        mask: vec!["display_name".to_owned(), "description".to_owned()],
-        etag: form.etag().to_owned(),
-    };
-    match portal.service.update_application(actor, update).await {
-        Ok(saved) => See::page(format!("{LIST}/{}", saved.id))
-            .saying(Notice::done("Saved."))
-            .answer(),
-        Err(error) => {
-            form.refuse(error, &NAMES)?;
-            if form.conflict {
-                let now = portal.service.get_application(actor, application.id)?;
-                form.meanwhile(fields(&now), now.etag);
-            }
-            show_edit(posted.frame("Edit application"), form, &application)
-        }
-    }
-}
-
-fn show_edit(frame: Frame, form: Form, application: &Application) -> Answer {
-    let page = Edit {
-        frame,
-        form,
-        path: format!("{LIST}/{}/edit", application.id),
-        back: format!("{LIST}/{}", application.id),
-        button: "Save",
-    };
-    page.frame.show_with(page.form.status(), &page)
-}
-
-fn fields(application: &Application) -> Fields {
-    Fields::new()
-        .with("name", application.name.as_str())
-        .with("description", &application.description)
-}
-
-pub(super) async fn ask_to_delete(
-    State(portal): State<Portal>,
-    signed_in: SignedIn,
-    Path(application): Path<String>,
-) -> Answer {
-    let actor = &signed_in.actor;
-    let application = portal.service.get_application(actor, id(&application)?)?;
-    let page = Confirm {
-        frame: signed_in.frame(format!("Delete {}?", application.name)),
-        path: format!("{LIST}/{}/delete", application.id),
-        back: format!("{LIST}/{}", application.id),
+    let application = portal.service.get_application(signed_in.viewer(), id)?;
+    let page = Confirmation {
+        frame: Frame::new(&signed_in, format!("Delete {}?", application.name)),
+        path: link(DELETE, &[&id]),
+        back: links::application(id),
         etag: application.etag.to_string(),
-        question: "This cannot be undone. With the application go:".to_owned(),
-        lost: vec![
-            "its keys: clients that use them are refused from then on, and their open sessions end"
-                .to_owned(),
-            "its subscriptions and what they have used of their plans".to_owned(),
+        question: "This can't be undone.".to_owned(),
+        consequences: &[
+            "The application's keys are deleted: clients that use them are refused, and their open sessions are closed.",
+            "Its subscriptions are deleted, with the usage of their plans.",
         ],
         button: "Delete application",
     };
-    page.frame.show(&page)
+    page.answer()
 }
 
-pub(super) async fn delete(
+async fn delete(
     State(portal): State<Portal>,
-    Path(application): Path<String>,
-    posted: Posted,
+    Path(id): Path<ApplicationId>,
+    submitted: AuthenticatedForm,
 ) -> Answer {
-    let path = format!("{LIST}/{application}");
-    if posted.is_resumed() {
-        return See::press_again(format!("{path}/delete")).answer();
-    }
-    let actor = &posted.actor;
-    let application = portal.service.get_application(actor, id(&application)?)?;
-    portal
-        .service
-        .delete_application(actor, application.id, posted.form().etag())
-        .await?;
-    let notice = Notice::done(format!("The application {} is deleted.", application.name));
-    See::page(LIST).saying(notice).answer()
+    let Some(actor) = submitted.confirmed() else {
+        return Redirect::press_again(link(DELETE, &[&id])).answer();
+    };
+    let service = &portal.service;
+    let application = service.get_application(actor, id)?;
+    let etag = submitted.form().etag().to_owned();
+    service.delete_application(actor, id, &etag).await?;
+    let text = format!("Application {} deleted", application.name);
+    Redirect::to(NAV.path).success(text).answer()
 }
 
-// === impl Show ===
+// === impl NewApplication ===
 
-impl Show {
-    fn state(&self, of: &Subscription) -> (&'static str, &'static str) {
-        own::state(of.state)
+impl Editor for NewApplication {
+    type Key = ();
+    /// Where to go after creating one.
+    type Subject = Fields;
+
+    const NEEDS: &'static [Permission] = &[Permission::Subscribe];
+    const INPUTS: &'static [(&'static str, &'static str)] = INPUTS;
+
+    fn load(_: &Portal, signed_in: &SignedIn, (): &()) -> Result<Fields, Problem> {
+        Ok(signed_in.query().only(|name| name == NEXT))
     }
 
-    fn key_type(&self, of: &ApplicationKey) -> &'static str {
-        own::key_type(of.key_type)
+    fn form(next: &Fields) -> Form {
+        Form::of(next.clone())
     }
 
-    fn scopes(&self, of: &ApplicationKey) -> String {
-        scope::joined(of.scopes.iter())
+    async fn save(portal: &Portal, actor: &Actor, (): &(), form: &Form) -> Saved {
+        let (name, description) = (form.value("name"), form.value("description"));
+        let service = &portal.service;
+        let created = service.create_application(actor, name, description, "");
+        let application = created.await?;
+        let next = match form.value(NEXT) {
+            "" => links::application(application.id),
+            next => next.to_owned(),
+        };
+        let text = format!("Application {} created", application.name);
+        Ok(Redirect::to(next).success(text))
     }
 
-    /// Whether the one who looks may get tokens, who must be the owner.
-    fn is_own(&self) -> bool {
+    fn page(_: &Portal, signed_in: &SignedIn, _: Fields, form: Form) -> Answer {
+        let page = ApplicationForm {
+            frame: Frame::new(signed_in, "Create application"),
+            form,
+            path: NEW_APPLICATION.to_owned(),
+            back: NAV.path.to_owned(),
+            button: "Create application",
+        };
+        page.frame.show_with(page.form.status(), &page)
+    }
+}
+
+// === impl ApplicationEditor ===
+
+impl Editor for ApplicationEditor {
+    type Key = ApplicationId;
+    type Subject = Arc<Application>;
+
+    const NEEDS: &'static [Permission] = &[Permission::Subscribe];
+    const INPUTS: &'static [(&'static str, &'static str)] = INPUTS;
+
+    fn load(
+        portal: &Portal,
+        signed_in: &SignedIn,
+        id: &ApplicationId,
+    ) -> Result<Arc<Application>, Problem> {
+        Ok(portal.service.get_application(signed_in.viewer(), *id)?)
+    }
+
+    fn form(application: &Arc<Application>) -> Form {
+        let fields = Fields::new()
+            .with("name", application.name.as_str())
+            .with("description", &application.description);
+        Form::edits(fields, application.etag)
+    }
+
+    async fn save(portal: &Portal, actor: &Actor, id: &ApplicationId, form: &Form) -> Saved {
+        let update = ApplicationUpdate {
+            id: *id,
+            name: form.value("name").to_owned(),
+            description: form.value("description").to_owned(),
+            policy: String::new(),
+            owner: String::new(),
+            mask: vec!["display_name".to_owned(), "description".to_owned()],
+            etag: form.etag().to_owned(),
+        };
+        let updated = portal.service.update_application(actor, update).await?;
+        let text = format!("Application {} updated", updated.name);
+        Ok(Redirect::to(links::application(*id)).success(text))
+    }
+
+    fn page(_: &Portal, signed_in: &SignedIn, application: Arc<Application>, form: Form) -> Answer {
+        let page = ApplicationForm {
+            frame: Frame::new(signed_in, "Edit application"),
+            form,
+            path: link(EDIT, &[&application.id]),
+            back: links::application(application.id),
+            button: "Save",
+        };
+        page.frame.show_with(page.form.status(), &page)
+    }
+}
+
+// === impl ApplicationPage ===
+
+impl ApplicationPage {
+    /// Whether the viewer may get tokens, who must be the owner.
+    fn is_owner(&self) -> bool {
         let actor = self.frame.actor();
         actor.is_some_and(|actor| actor.is(self.application.owner))
+    }
+
+    fn edit_path(&self) -> String {
+        link(EDIT, &[&self.application.id])
+    }
+
+    fn delete_path(&self) -> String {
+        link(DELETE, &[&self.application.id])
+    }
+
+    fn key_path(&self, route: &str, key: &ApplicationKey) -> String {
+        links::of_key(route, self.application.id, &key.client_id)
     }
 
     fn api_name(&self, of: &Parties) -> String {
@@ -318,5 +298,9 @@ impl Show {
             "" => of.api.name.to_string(),
             name => name.to_owned(),
         }
+    }
+
+    fn scopes(&self, of: &ApplicationKey) -> String {
+        scope::joined(of.scopes.iter())
     }
 }

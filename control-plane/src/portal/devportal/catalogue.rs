@@ -1,16 +1,17 @@
-//! The catalogue: what is offered to whoever looks, signed in or not.
+//! The catalogue: the APIs that the viewer may see, signed in or not.
 
 use std::collections::BTreeSet;
 
 use askama::Template;
-use axum::extract::State;
+use axum::{Router, extract::State, routing::get};
+
+use super::header::OVERVIEW;
 
 use crate::{
     domain::lifecycle::Lifecycle,
     portal::{
-        Answer, Frame, Portal, Visitor,
-        fields::Fields,
-        list::{Filter, PAGE, Pager},
+        Answer, Frame, NavItem, Portal, RequestContext,
+        list::{Filter, ListView, SEARCH},
         markdown,
     },
     service::{catalog::Listing, listing::ListQuery},
@@ -20,36 +21,36 @@ use crate::{
 #[template(path = "devportal/catalogue.html")]
 struct Catalogue {
     frame: Frame,
-    query: Fields,
-    apis: Vec<Listing>,
+    list: ListView<Listing>,
     tags: BTreeSet<String>,
-    pager: Pager,
     may_sign_up: bool,
 }
 
+/// The entry of the side navigation.
+pub(super) const NAV: NavItem = NavItem::public("APIs", "/devportal/apis");
 /// How many stand on a page: whole rows of two or three cards.
 const PAGE_SIZE: i32 = 24;
 
-pub(super) async fn list(State(portal): State<Portal>, visitor: Visitor) -> Answer {
-    let query = visitor.query();
+pub(super) fn routes() -> Router<Portal> {
+    Router::new().route(NAV.path, get(list))
+}
+
+async fn list(State(portal): State<Portal>, context: RequestContext) -> Answer {
+    let query = context.query();
     let filter = Filter::new()
-        .contains("text", query.text("q"))
+        .contains("text", query.text(SEARCH))
         .is("tags", query.text("tag"));
     let listed = ListQuery {
-        page_size: PAGE_SIZE,
-        page_token: query.text(PAGE).to_owned(),
-        filter: filter.text(),
         order_by: "display_name, version".to_owned(),
+        ..filter.page(&query, PAGE_SIZE)
     };
-    let page = portal.service.list_catalog(&visitor.reader(), &listed)?;
+    let page = portal.service.list_catalog(&context.visitor(), &listed)?;
     let chosen = Some(query.text("tag")).filter(|tag| !tag.is_empty());
     let tags = page.items.iter().flat_map(|api| &api.tags);
     let page = Catalogue {
-        frame: visitor.frame("APIs"),
+        frame: Frame::new(&context, NAV.name),
         tags: tags.cloned().chain(chosen.map(str::to_owned)).collect(),
-        pager: Pager::new("/devportal/apis", &query, &page),
-        apis: page.items,
-        query,
+        list: ListView::new(NAV.path, query, page),
         may_sign_up: portal.service.is_sign_up_allowed(),
     };
     page.frame.show(&page)
@@ -58,13 +59,7 @@ pub(super) async fn list(State(portal): State<Portal>, visitor: Visitor) -> Answ
 // === impl Catalogue ===
 
 impl Catalogue {
-    fn is_filtered(&self) -> bool {
-        ["q", "tag"]
-            .into_iter()
-            .any(|name| !self.query.text(name).is_empty())
-    }
-
-    /// The beginning of a description, without what is Markdown in it.
+    /// The beginning of a description, without its Markdown.
     fn teaser(&self, api: &Listing) -> String {
         markdown::plain(&api.description, 240)
     }

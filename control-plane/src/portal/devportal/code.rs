@@ -1,29 +1,34 @@
-//! Code to paste: how an application gets a token, and how it connects to a topic of the API, in several languages.
+//! Code samples: how an application gets a token, and how it connects to a topic of the API, in several languages.
 
 use askama::Template;
-use axum::extract::{Path, State};
+use axum::{
+    Router,
+    extract::{Path, State},
+    routing::get,
+};
+use tidegate_proto::ids::ApiId;
 
 use super::{
-    address::{self, Door},
-    id,
+    addresses::{self, GatewayAddress},
+    header::{CODE, CONSOLE},
     snippets::{self, PLACEHOLDER, Snippet},
-    tokens::{self, Keys, Token},
+    tokens::{KEY, KeyOptions, Token},
 };
 use crate::{
-    portal::{Answer, Form, Frame, Portal, Posted, Visitor, fields::Fields},
-    service::catalog::Listing,
+    portal::{Answer, AuthenticatedForm, Fields, Form, Frame, Portal, RequestContext, tab::Tab},
+    service::catalog::{ListedTopic, Listing},
 };
 
 #[derive(Template)]
 #[template(path = "devportal/code.html")]
-struct Code {
+struct CodePage {
     frame: Frame,
-    tab: &'static str,
+    tab: &'static Tab,
     form: Form,
-    keys: Keys,
+    keys: KeyOptions,
     token: Option<Token>,
     path: String,
-    doors: Vec<(String, String)>,
+    addresses: Vec<(String, String)>,
     topics: Vec<(String, String)>,
     parameters: Vec<String>,
     curl: String,
@@ -31,83 +36,78 @@ struct Code {
     api: Listing,
 }
 
-const DOOR: &str = "address";
+const ADDRESS: &str = "address";
 const TOPIC: &str = "topic";
 
-pub(super) async fn show(
-    State(portal): State<Portal>,
-    visitor: Visitor,
-    Path(api): Path<String>,
-) -> Answer {
-    let api = portal
-        .service
-        .get_from_catalog(&visitor.reader(), id(&api)?)?;
-    let form = Form::of(visitor.query().only(|name| name == DOOR || name == TOPIC));
-    answer(&portal, &visitor, api, form, None)
+pub(super) fn routes() -> Router<Portal> {
+    Router::new().route(CODE.route, get(show).post(issue))
 }
 
-pub(super) async fn issue(
+async fn show(
     State(portal): State<Portal>,
-    Path(api): Path<String>,
-    posted: Posted,
+    context: RequestContext,
+    Path(id): Path<ApiId>,
 ) -> Answer {
-    let api = portal
-        .service
-        .get_from_catalog(&posted.reader(), id(&api)?)?;
-    let mut form = posted.form();
-    let token = if posted.is_resumed() {
-        None
-    } else {
-        tokens::issue(&portal, &posted, &mut form).await?
-    };
-    answer(&portal, &posted, api, form, token)
+    let form = Form::of(chosen(&context.query()));
+    page(&portal, &context, id, form, None)
 }
 
-fn answer(
+async fn issue(
+    State(portal): State<Portal>,
+    Path(id): Path<ApiId>,
+    submitted: AuthenticatedForm,
+) -> Answer {
+    let mut form = submitted.form();
+    let token = Token::issue_for_key(&portal, &submitted, &mut form).await?;
+    page(&portal, submitted.signed_in(), id, form, token)
+}
+
+/// The address and the topic that the code is for.
+fn chosen(fields: &Fields) -> Fields {
+    fields.only(|name| name == ADDRESS || name == TOPIC)
+}
+
+fn page(
     portal: &Portal,
-    visitor: &Visitor,
-    api: Listing,
+    context: &RequestContext,
+    id: ApiId,
     form: Form,
     token: Option<Token>,
 ) -> Answer {
-    let doors = address::doors(&api);
-    let door = doors.iter().find(|door| form.value(DOOR) == door.key);
-    let door = door.or_else(|| doors.first());
+    let api = portal.service.get_from_catalog(&context.visitor(), id)?;
+    let addresses = addresses::of_api(&api);
+    let address = addresses.iter().find(|it| form.value(ADDRESS) == it.key);
+    let address = address.or_else(|| addresses.first());
     let mut topics = api.topics.iter();
     let topic = topics.find(|topic| form.value(TOPIC) == topic.template.as_str());
     let topic = topic.or_else(|| api.topics.first());
     let text = token.as_ref().map_or(PLACEHOLDER, |token| &token.text);
-    let snippets = match (door, topic) {
-        (Some(door), Some(topic)) => {
-            let path = address::example(&topic.template);
-            snippets::connect(door, &path, text, topic.verbs.publish)
+    let snippets = match (address, topic) {
+        (Some(address), Some(topic)) => {
+            let path = addresses::example(&topic.template);
+            snippets::connect(address, &path, text, topic.verbs.publish)
         }
         _ => Vec::new(),
     };
-    let parameters = topic.map(|topic| address::parameters(&topic.template));
+    let parameters = topic.map(|topic| addresses::parameters(&topic.template));
     let parameters = parameters.unwrap_or_default().into_iter();
-    let client_id = form.value(tokens::KEY).split_once('/');
+    let client_id = form.value(KEY).split_once('/');
     let client_id = client_id.map_or("YOUR_CLIENT_ID", |(_, client_id)| client_id);
     let known = client_id
         .bytes()
         .all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b));
     let client_id = if known { client_id } else { "YOUR_CLIENT_ID" };
-    let label = |door: &Door| {
-        (
-            door.key.clone(),
-            format!("{} ({})", door.url, door.environment),
-        )
-    };
-    let template = |topic: &crate::service::catalog::ListedTopic| {
+    let label = |it: &GatewayAddress| (it.key.clone(), format!("{} ({})", it.url, it.environment));
+    let template = |topic: &ListedTopic| {
         let template = topic.template.to_string();
         (template.clone(), template)
     };
-    let page = Code {
-        frame: visitor.frame(format!("Code for {}", api.display_name)),
-        tab: "code",
-        path: format!("/devportal/apis/{}/code", api.id),
-        keys: Keys::of(portal, visitor, api.id)?,
-        doors: doors.iter().map(label).collect(),
+    let page = CodePage {
+        frame: Frame::new(context, format!("Code for {}", api.display_name)),
+        tab: &CODE,
+        path: CODE.path(id),
+        keys: KeyOptions::of(portal, context, id)?,
+        addresses: addresses.iter().map(label).collect(),
         topics: api.topics.iter().map(template).collect(),
         parameters: parameters.map(str::to_owned).collect(),
         curl: snippets::token(&portal.key_manager.token_endpoint(), client_id, None),
@@ -119,13 +119,11 @@ fn answer(
     page.frame.show_with(page.form.status(), &page)
 }
 
-// === impl Code ===
+// === impl CodePage ===
 
-impl Code {
-    /// The address and the topic that the page is about, for the form that asks for a token.
+impl CodePage {
+    /// The address and the topic that the page is about, for the form that requests a token.
     fn chosen(&self) -> Fields {
-        self.form
-            .fields()
-            .only(|name| name == DOOR || name == TOPIC)
+        chosen(self.form.fields())
     }
 }

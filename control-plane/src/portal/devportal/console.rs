@@ -1,90 +1,88 @@
-//! The live console: a page that connects to a topic through a real gateway. What it does is `static/console.js`; here is
-//! said where it may connect to, what close codes mean, and a token is issued for it.
+//! The live console: a page that connects to a topic through a real gateway. `static/console.js` does it; the page says
+//! where it may connect to and what close codes mean, and issues a token for it.
 
 use askama::Template;
-use axum::extract::{Path, State};
-use tidegate_proto::reason::Reason;
+use axum::{
+    Router,
+    extract::{Path, State},
+    routing::get,
+};
+use tidegate_proto::{ids::ApiId, reason::Reason};
 
 use super::{
-    address::{self, Door},
-    id,
-    tokens::{self, Keys, Token},
+    addresses::{self, GatewayAddress},
+    header::{CODE, CONSOLE},
+    tokens::{KeyOptions, Token},
 };
 use crate::{
-    portal::{Answer, Form, Frame, Portal, Posted, Visitor},
+    portal::{Answer, AuthenticatedForm, Form, Frame, Portal, RequestContext, tab::Tab},
     service::catalog::Listing,
 };
 
 #[derive(Template)]
 #[template(path = "devportal/console.html")]
-struct Console {
+struct ConsolePage {
     frame: Frame,
-    tab: &'static str,
+    tab: &'static Tab,
     form: Form,
-    keys: Keys,
+    keys: KeyOptions,
     token: Option<Token>,
     path: String,
-    doors: Vec<Door>,
+    addresses: Vec<GatewayAddress>,
     topics: Vec<String>,
     codes: Vec<(u16, &'static str, &'static str)>,
     api: Listing,
 }
 
-pub(super) async fn show(
-    State(portal): State<Portal>,
-    visitor: Visitor,
-    Path(api): Path<String>,
-) -> Answer {
-    let api = portal
-        .service
-        .get_from_catalog(&visitor.reader(), id(&api)?)?;
-    answer(&portal, &visitor, api, Form::new(), None)
+pub(super) fn routes() -> Router<Portal> {
+    Router::new().route(CONSOLE.route, get(show).post(issue))
 }
 
-pub(super) async fn issue(
+async fn show(
     State(portal): State<Portal>,
-    Path(api): Path<String>,
-    posted: Posted,
+    context: RequestContext,
+    Path(id): Path<ApiId>,
 ) -> Answer {
-    let api = portal
-        .service
-        .get_from_catalog(&posted.reader(), id(&api)?)?;
-    let mut form = posted.form();
-    let token = if posted.is_resumed() {
-        None
-    } else {
-        tokens::issue(&portal, &posted, &mut form).await?
-    };
-    answer(&portal, &posted, api, form, token)
+    page(&portal, &context, id, Form::new(), None)
 }
 
-fn answer(
+async fn issue(
+    State(portal): State<Portal>,
+    Path(id): Path<ApiId>,
+    submitted: AuthenticatedForm,
+) -> Answer {
+    let mut form = submitted.form();
+    let token = Token::issue_for_key(&portal, &submitted, &mut form).await?;
+    page(&portal, submitted.signed_in(), id, form, token)
+}
+
+fn page(
     portal: &Portal,
-    visitor: &Visitor,
-    api: Listing,
+    context: &RequestContext,
+    id: ApiId,
     form: Form,
     token: Option<Token>,
 ) -> Answer {
-    let doors = address::doors(&api);
-    let open = doors.iter().filter(|door| door.opens_from_page);
-    let origins: Vec<_> = open.map(|door| address::origin(&door.url)).collect();
+    let api = portal.service.get_from_catalog(&context.visitor(), id)?;
+    let addresses = addresses::of_api(&api);
+    let open = addresses.iter().filter(|it| it.opens_from_page);
+    let origins: Vec<_> = open.map(|it| addresses::origin(&it.url)).collect();
     let mut codes: Vec<_> = Reason::ALL
         .iter()
         .filter_map(|reason| Some((reason.close_code()?, reason.label(), reason.message())))
         .collect();
     codes.sort_unstable();
     let topics = api.topics.iter();
-    let page = Console {
-        frame: visitor
-            .frame(format!("Console of {}", api.display_name))
+    let page = ConsolePage {
+        frame: Frame::new(context, format!("Console of {}", api.display_name))
             .connecting_to(origins),
-        tab: "console",
-        path: format!("/devportal/apis/{}/console", api.id),
-        keys: Keys::of(portal, visitor, api.id)?,
+        tab: &CONSOLE,
+        path: CONSOLE.path(id),
+        keys: KeyOptions::of(portal, context, id)?,
         topics: topics
-            .map(|topic| address::example(&topic.template))
+            .map(|topic| addresses::example(&topic.template))
             .collect(),
-        doors,
+        addresses,
         codes,
         token,
         form,
@@ -93,10 +91,10 @@ fn answer(
     page.frame.show_with(page.form.status(), &page)
 }
 
-// === impl Console ===
+// === impl ConsolePage ===
 
-impl Console {
-    /// The path that stands in the form: what was typed, or the first topic's.
+impl ConsolePage {
+    /// The path in the form: what was typed, or the first topic's.
     fn topic(&self) -> &str {
         match self.form.fields().has("topic") {
             true => self.form.value("topic"),
@@ -104,8 +102,8 @@ impl Console {
         }
     }
 
-    /// Whether a page may open none of the addresses.
-    fn is_shut_out(&self) -> bool {
-        self.doors.iter().all(|door| !door.opens_from_page)
+    /// Whether a page can't open any of the addresses.
+    fn is_blocked(&self) -> bool {
+        self.addresses.iter().all(|it| !it.opens_from_page)
     }
 }

@@ -1,77 +1,87 @@
-//! The documents of an API: which there are, and what one says.
+//! The documents of an API: the list, and one of them.
 
 use std::sync::Arc;
 
 use askama::Template;
-use axum::extract::{Path, State};
+use axum::{
+    Router,
+    extract::{Path, State},
+    routing::get,
+};
+use tidegate_proto::ids::{ApiId, DocumentId};
 
-use super::id;
+use super::header::{DOCUMENTS, OVERVIEW};
 use crate::{
     domain::document::{Document, DocumentContent},
-    portal::{Answer, Frame, Portal, Visitor, html::Html, markdown, words::document_kind},
-    service::{catalog::Listing, listing::ListQuery},
+    portal::{
+        Answer, Frame, Portal, RequestContext, format, html::Html, list::Filter, markdown,
+        route::link, tab::Tab,
+    },
+    service::catalog::Listing,
 };
 
 #[derive(Template)]
 #[template(path = "devportal/documents.html")]
-struct Documents {
+struct CatalogueDocuments {
     frame: Frame,
-    tab: &'static str,
+    tab: &'static Tab,
     api: Listing,
     documents: Vec<Arc<Document>>,
 }
 
 #[derive(Template)]
 #[template(path = "devportal/document.html")]
-struct Read {
+struct CatalogueDocument {
     frame: Frame,
-    tab: &'static str,
+    tab: &'static Tab,
     api: Listing,
     document: Arc<Document>,
     text: Html,
 }
 
+const DOCUMENT: &str = "/devportal/apis/{api}/documents/{document}";
 /// As many as an API may have.
 const ALL: i32 = 500;
 
-pub(super) async fn list(
+pub(super) fn routes() -> Router<Portal> {
+    Router::new()
+        .route(DOCUMENTS.route, get(list))
+        .route(DOCUMENT, get(show))
+}
+
+async fn list(
     State(portal): State<Portal>,
-    visitor: Visitor,
-    Path(api): Path<String>,
+    context: RequestContext,
+    Path(id): Path<ApiId>,
 ) -> Answer {
-    let reader = visitor.reader();
-    let api = portal.service.get_from_catalog(&reader, id(&api)?)?;
-    let all = ListQuery {
-        page_size: ALL,
-        ..ListQuery::default()
-    };
-    let documents = portal.service.list_documents(&reader, api.id, &all)?;
-    let page = Documents {
-        frame: visitor.frame(format!("Documents of {}", api.display_name)),
-        tab: "documents",
+    let visitor = context.visitor();
+    let api = portal.service.get_from_catalog(&visitor, id)?;
+    let all = Filter::new().first(ALL);
+    let documents = portal.service.list_documents(&visitor, id, &all)?;
+    let page = CatalogueDocuments {
+        frame: Frame::new(&context, format!("Documents of {}", api.display_name)),
+        tab: &DOCUMENTS,
         documents: documents.items,
         api,
     };
     page.frame.show(&page)
 }
 
-pub(super) async fn read(
+async fn show(
     State(portal): State<Portal>,
-    visitor: Visitor,
-    Path((api, document)): Path<(String, String)>,
+    context: RequestContext,
+    Path((id, document)): Path<(ApiId, DocumentId)>,
 ) -> Answer {
-    let reader = visitor.reader();
-    let api = portal.service.get_from_catalog(&reader, id(&api)?)?;
-    let document = portal
-        .service
-        .get_document(&reader, api.id, id(&document)?)?;
+    let visitor = context.visitor();
+    let api = portal.service.get_from_catalog(&visitor, id)?;
+    let document = portal.service.get_document(&visitor, id, document)?;
     let text = match &document.content {
         DocumentContent::Markdown(text) => markdown::html(text),
         DocumentContent::Link(_) => Html::default(),
     };
-    let page = Read {
-        frame: visitor.frame(document.name.to_string()),
-        tab: "documents",
+    let page = CatalogueDocument {
+        frame: Frame::new(&context, document.name.to_string()),
+        tab: &DOCUMENTS,
         api,
         document,
         text,
@@ -79,34 +89,10 @@ pub(super) async fn read(
     page.frame.show(&page)
 }
 
-/// Where a document that is a link leads.
-fn link(document: &Document) -> Option<&str> {
-    match &document.content {
-        DocumentContent::Link(url) => Some(url),
-        DocumentContent::Markdown(_) => None,
-    }
-}
+// === impl CatalogueDocuments ===
 
-// === impl Documents ===
-
-impl Documents {
-    fn kind(&self, of: &Document) -> &'static str {
-        document_kind(of.kind)
-    }
-
-    fn link<'a>(&self, document: &'a Document) -> Option<&'a str> {
-        link(document)
-    }
-}
-
-// === impl Read ===
-
-impl Read {
-    fn kind(&self) -> &'static str {
-        document_kind(self.document.kind)
-    }
-
-    fn link(&self) -> Option<&str> {
-        link(&self.document)
+impl CatalogueDocuments {
+    fn path(&self, document: &Document) -> String {
+        link(DOCUMENT, &[&self.api.id, &document.id])
     }
 }

@@ -1,13 +1,23 @@
-//! The keys of an application: made, given a new secret, deleted; and tokens got with them. Secrets and tokens stand in
-//! the answer to the form that asked for them, and in no page that can be loaded again.
+//! The keys of an application: created, given a new secret, deleted; and tokens issued with them. Secrets and tokens are in
+//! the response to the form that asked for them, and in no page that can be loaded again.
 
 use std::sync::Arc;
 
 use askama::Template;
-use axum::extract::{Path, State};
-use tidegate_proto::claims::KeyType;
+use axum::{
+    Router,
+    extract::{Path, State},
+    routing::get,
+};
+use tidegate_proto::{claims::KeyType, ids::ApplicationId};
 
-use super::{applications::Confirm, id, own, snippets, tokens::Token};
+use super::{
+    confirm::Confirmation,
+    header::CODE,
+    links::{self, DELETE_KEY, KEYS, SECRET, TOKEN},
+    snippets,
+    tokens::Token,
+};
 use crate::{
     domain::{
         application::{Application, ApplicationKey},
@@ -15,15 +25,15 @@ use crate::{
     },
     oauth::issue::Ask,
     portal::{
-        Answer, Form, Frame, Notice, Portal, Posted, Problem, See, SignedIn, fields::Fields,
-        list::Filter,
+        Answer, AuthenticatedForm, Fields, Form, Frame, Portal, Problem, Redirect, SignedIn,
+        format, list::Filter,
     },
-    service::{application_keys::NewKey, listing::ListQuery},
+    service::application_keys::NewKey,
 };
 
 #[derive(Template)]
 #[template(path = "devportal/key_made.html")]
-struct Made {
+struct NewSecretPage {
     frame: Frame,
     application: Arc<Application>,
     key: Arc<ApplicationKey>,
@@ -33,88 +43,82 @@ struct Made {
 
 #[derive(Template)]
 #[template(path = "devportal/token.html")]
-struct AskForToken {
+struct TokenPage {
     frame: Frame,
     form: Form,
     application: Arc<Application>,
     key: Arc<ApplicationKey>,
     path: String,
     token: Option<Token>,
+    /// The APIs that the token opens: where their code is, and their names.
     apis: Vec<(String, String)>,
-    longest: u64,
+    max_lifetime: u64,
 }
 
-pub(super) async fn list(Path(application): Path<String>) -> Answer {
-    See::page(format!("/devportal/applications/{application}")).answer()
+/// As many keys or subscriptions as an application may have.
+const ALL: i32 = 500;
+
+pub(super) fn routes() -> Router<Portal> {
+    let to_application = async |Path(id): Path<ApplicationId>| Redirect::to(links::application(id));
+    Router::new()
+        .route(KEYS, get(to_application).post(create))
+        .route(SECRET, get(ask_for_secret).post(renew_secret))
+        .route(DELETE_KEY, get(ask_to_delete).post(delete))
+        .route(TOKEN, get(ask_for_token).post(issue))
 }
 
-pub(super) async fn create(
+async fn create(
     State(portal): State<Portal>,
-    Path(application): Path<String>,
-    posted: Posted,
+    Path(id): Path<ApplicationId>,
+    submitted: AuthenticatedForm,
 ) -> Answer {
-    let page = format!("/devportal/applications/{application}");
-    if posted.is_resumed() {
-        return See::press_again(page).answer();
-    }
-    let key_type = match posted.fields.text("key_type") {
+    let Some(actor) = submitted.confirmed() else {
+        return Redirect::press_again(links::application(id)).answer();
+    };
+    let key_type = match submitted.fields.text("key_type") {
         "PRODUCTION" => KeyType::Production,
         "SANDBOX" => KeyType::Sandbox,
         _ => return Err(Problem::Unreadable),
     };
-    let actor = &posted.actor;
-    let application = portal.service.get_application(actor, id(&application)?)?;
-    let made = portal
-        .service
-        .create_key(actor, application.id, key_type, &[])
-        .await?;
-    show_secret(&portal, posted.frame("Your new key"), application, made)
+    let application = portal.service.get_application(actor, id)?;
+    let created = portal.service.create_key(actor, id, key_type, &[]).await?;
+    let frame = Frame::new(submitted.signed_in(), "Key created");
+    show_secret(&portal, frame, application, created)
 }
 
-pub(super) async fn ask_for_secret(
+async fn ask_for_secret(
     State(portal): State<Portal>,
     signed_in: SignedIn,
-    Path((application, key)): Path<(String, String)>,
+    Path((id, key)): Path<(ApplicationId, String)>,
 ) -> Answer {
-    let (application, key) = find(&portal, &signed_in, &application, &key)?;
-    let back = format!("/devportal/applications/{}", application.id);
-    let page = Confirm {
-        frame: signed_in.frame("New client secret?"),
-        path: format!("{back}/keys/{}/secret", key.client_id),
-        back,
+    let (application, key) = find(&portal, &signed_in, id, &key)?;
+    let page = Confirmation {
+        frame: Frame::new(&signed_in, "Generate a new client secret?"),
+        path: links::of_key(SECRET, id, &key.client_id),
+        back: links::application(id),
         etag: String::new(),
-        question: format!(
-            "The {} key {} of {} gets another secret.",
-            own::key_type(key.key_type).to_lowercase(),
-            key.client_id,
-            application.name
-        ),
-        lost: vec![
-            "clients that get tokens with the old secret are refused until they have the new one"
-                .to_owned(),
-            "tokens that they have stay valid until they expire".to_owned(),
+        question: format!("{} gets a new secret.", describe(&application, &key)),
+        consequences: &[
+            "Clients that request tokens with the old secret are refused until they use the new one.",
+            "Tokens that were issued before stay valid until they expire.",
         ],
-        button: "Make a new secret",
+        button: "Generate secret",
     };
-    page.frame.show(&page)
+    page.answer()
 }
 
-pub(super) async fn renew_secret(
+async fn renew_secret(
     State(portal): State<Portal>,
-    Path((application, key)): Path<(String, String)>,
-    posted: Posted,
+    Path((id, key)): Path<(ApplicationId, String)>,
+    submitted: AuthenticatedForm,
 ) -> Answer {
-    if posted.is_resumed() {
-        let path = format!("/devportal/applications/{application}/keys/{key}/secret");
-        return See::press_again(path).answer();
-    }
-    let actor = &posted.actor;
-    let application = portal.service.get_application(actor, id(&application)?)?;
-    let made = portal
-        .service
-        .regenerate_secret(actor, application.id, &key)
-        .await?;
-    show_secret(&portal, posted.frame("Your new secret"), application, made)
+    let Some(actor) = submitted.confirmed() else {
+        return Redirect::press_again(links::of_key(SECRET, id, &key)).answer();
+    };
+    let application = portal.service.get_application(actor, id)?;
+    let renewed = portal.service.regenerate_secret(actor, id, &key).await?;
+    let frame = Frame::new(submitted.signed_in(), "Secret generated");
+    show_secret(&portal, frame, application, renewed)
 }
 
 fn show_secret(
@@ -125,7 +129,7 @@ fn show_secret(
 ) -> Answer {
     let endpoint = portal.key_manager.token_endpoint();
     let secret = made.secret.expose().to_owned();
-    let page = Made {
+    let page = NewSecretPage {
         frame,
         application,
         curl: snippets::token(&endpoint, made.key.client_id.as_str(), Some(&secret)),
@@ -135,70 +139,64 @@ fn show_secret(
     page.frame.show(&page)
 }
 
-pub(super) async fn ask_to_delete(
+async fn ask_to_delete(
     State(portal): State<Portal>,
     signed_in: SignedIn,
-    Path((application, key)): Path<(String, String)>,
+    Path((id, key)): Path<(ApplicationId, String)>,
 ) -> Answer {
-    let (application, key) = find(&portal, &signed_in, &application, &key)?;
-    let back = format!("/devportal/applications/{}", application.id);
-    let page = Confirm {
-        frame: signed_in.frame("Delete the key?"),
-        path: format!("{back}/keys/{}/delete", key.client_id),
-        back,
+    let (application, key) = find(&portal, &signed_in, id, &key)?;
+    let page = Confirmation {
+        frame: Frame::new(&signed_in, "Delete the key?"),
+        path: links::of_key(DELETE_KEY, id, &key.client_id),
+        back: links::application(id),
         etag: String::new(),
         question: format!(
-            "The {} key {} of {} goes for good. With it:",
-            own::key_type(key.key_type).to_lowercase(),
-            key.client_id,
-            application.name
+            "{} is deleted. This can't be undone.",
+            describe(&application, &key)
         ),
-        lost: vec!["every token got with it: it is refused, and open sessions end".to_owned()],
+        consequences: &[
+            "Tokens that were issued with it are refused, and open sessions are closed.",
+        ],
         button: "Delete key",
     };
-    page.frame.show(&page)
+    page.answer()
 }
 
-pub(super) async fn delete(
+async fn delete(
     State(portal): State<Portal>,
-    Path((application, key)): Path<(String, String)>,
-    posted: Posted,
+    Path((id, key)): Path<(ApplicationId, String)>,
+    submitted: AuthenticatedForm,
 ) -> Answer {
-    let back = format!("/devportal/applications/{application}");
-    if posted.is_resumed() {
-        return See::press_again(format!("{back}/keys/{key}/delete")).answer();
-    }
-    portal
-        .service
-        .delete_key(&posted.actor, id(&application)?, &key)
-        .await?;
-    let notice = Notice::done("The key is deleted.");
-    See::page(back).saying(notice).answer()
+    let Some(actor) = submitted.confirmed() else {
+        return Redirect::press_again(links::of_key(DELETE_KEY, id, &key)).answer();
+    };
+    portal.service.delete_key(actor, id, &key).await?;
+    let next = Redirect::to(links::application(id));
+    next.success("Key deleted").answer()
 }
 
-pub(super) async fn ask_for_token(
+async fn ask_for_token(
     State(portal): State<Portal>,
     signed_in: SignedIn,
-    Path((application, key)): Path<(String, String)>,
+    Path((id, key)): Path<(ApplicationId, String)>,
 ) -> Answer {
-    let (application, key) = find(&portal, &signed_in, &application, &key)?;
+    let found = find(&portal, &signed_in, id, &key)?;
     let lifetime = portal.key_manager.lifetime().as_secs();
     let form = Form::of(Fields::new().with("lifetime_seconds", lifetime.to_string()));
-    show_token(&portal, &signed_in, (application, key), form, None)
+    show_token(&portal, &signed_in, found, form, None)
 }
 
-pub(super) async fn issue(
+async fn issue(
     State(portal): State<Portal>,
-    Path((application, key)): Path<(String, String)>,
-    posted: Posted,
+    Path((id, key)): Path<(ApplicationId, String)>,
+    submitted: AuthenticatedForm,
 ) -> Answer {
-    let signed_in = posted.signed_in();
-    let (application, key) = find(&portal, signed_in, &application, &key)?;
-    let mut form = posted.form();
-    let of = (application, key);
-    if posted.is_resumed() {
-        return show_token(&portal, signed_in, of, form, None);
-    }
+    let signed_in = submitted.signed_in();
+    let found = find(&portal, signed_in, id, &key)?;
+    let mut form = submitted.form();
+    let Some(actor) = submitted.confirmed() else {
+        return show_token(&portal, signed_in, found, form, None);
+    };
     let lifetime = form.value("lifetime_seconds").trim();
     let lifetime = if lifetime.is_empty() {
         Ok(0)
@@ -207,27 +205,16 @@ pub(super) async fn issue(
     };
     let Ok(lifetime_seconds) = lifetime else {
         form.fault("lifetime_seconds", "must be a number of seconds");
-        return show_token(&portal, signed_in, of, form, None);
+        return show_token(&portal, signed_in, found, form, None);
     };
     let ask = Ask {
-        application: of.0.id,
-        client_id: of.1.client_id.to_string(),
+        application: id,
+        client_id: key,
         lifetime_seconds,
         scope: form.fields().all("scope").collect::<Vec<_>>().join(" "),
     };
-    let token = match portal.key_manager.issue(&posted.actor, ask).await {
-        Ok(issued) => Some(Token {
-            text: issued.token.expose().to_owned(),
-            expires_at: issued.expires_at,
-            scope: issued.scope,
-        }),
-        Err(error) => {
-            let names = [("lifetime_seconds", "lifetime_seconds"), ("scope", "scope")];
-            form.refuse(error, &names)?;
-            None
-        }
-    };
-    show_token(&portal, signed_in, of, form, token)
+    let token = Token::issue(&portal, actor, ask, &mut form).await?;
+    show_token(&portal, signed_in, found, form, token)
 }
 
 fn show_token(
@@ -237,28 +224,18 @@ fn show_token(
     form: Form,
     token: Option<Token>,
 ) -> Answer {
-    let query = ListQuery {
-        page_size: 500,
-        filter: Filter::new()
-            .is("application", &application.resource())
-            .text(),
-        ..ListQuery::default()
-    };
-    let subscriptions = portal
-        .service
-        .list_subscriptions(&signed_in.actor, &query)?;
+    let filter = Filter::new().is("application", &application.resource());
+    let service = &portal.service;
+    let subscriptions = service.list_subscriptions(signed_in.viewer(), &filter.first(ALL))?;
     let apis = subscriptions.items.iter().filter_map(|subscription| {
-        let api = portal.service.parties(subscription)?.api;
-        Some((api.id.to_string(), format!("{} {}", api.name, api.version)))
+        let api = service.parties(subscription)?.api;
+        Some((CODE.path(api.id), format!("{} {}", api.name, api.version)))
     });
-    let page = AskForToken {
-        frame: signed_in.frame("Access token"),
-        path: format!(
-            "/devportal/applications/{}/keys/{}/token",
-            application.id, key.client_id
-        ),
+    let page = TokenPage {
+        frame: Frame::new(signed_in, "Access token"),
+        path: links::of_key(TOKEN, application.id, &key.client_id),
         apis: apis.collect(),
-        longest: portal.key_manager.lifetime().as_secs(),
+        max_lifetime: portal.key_manager.lifetime().as_secs(),
         application,
         key,
         form,
@@ -271,41 +248,33 @@ fn show_token(
 fn find(
     portal: &Portal,
     signed_in: &SignedIn,
-    application: &str,
+    id: ApplicationId,
     key: &str,
 ) -> Result<(Arc<Application>, Arc<ApplicationKey>), Problem> {
-    let actor = &signed_in.actor;
-    let application = portal.service.get_application(actor, id(application)?)?;
-    let all = ListQuery {
-        page_size: 500,
-        ..ListQuery::default()
-    };
-    let keys = portal.service.list_keys(actor, application.id, &all)?;
-    let found = keys
-        .items
-        .into_iter()
-        .find(|it| it.client_id.as_str() == key);
+    let (service, viewer) = (&portal.service, signed_in.viewer());
+    let application = service.get_application(viewer, id)?;
+    let keys = service.list_keys(viewer, id, &Filter::new().first(ALL))?;
+    let mut keys = keys.items.into_iter();
+    let found = keys.find(|it| it.client_id.as_str() == key);
     Ok((application, found.ok_or(Problem::NotFound)?))
 }
 
-// === impl Made ===
-
-impl Made {
-    fn key_type(&self) -> &'static str {
-        own::key_type(self.key.key_type)
-    }
+/// A key at the beginning of a sentence.
+fn describe(application: &Application, key: &ApplicationKey) -> String {
+    format!(
+        "The {} key {} of {}",
+        format::key_type(key.key_type).to_lowercase(),
+        key.client_id,
+        application.name
+    )
 }
 
-// === impl AskForToken ===
+// === impl TokenPage ===
 
-impl AskForToken {
-    /// The scopes that may be chosen, each with its label.
+impl TokenPage {
+    /// The scopes that may be requested, each with its label.
     fn scopes(&self) -> Vec<(&str, &str)> {
         let scopes = self.key.scopes.iter().map(Scope::as_str);
         scopes.map(|scope| (scope, scope)).collect()
-    }
-
-    fn key_type(&self) -> &'static str {
-        own::key_type(self.key.key_type)
     }
 }

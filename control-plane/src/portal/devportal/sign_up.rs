@@ -1,98 +1,102 @@
-//! Strangers who make themselves subscribers, where an admin allows it; they are signed in at once.
+//! The form by which people create an account with the role subscriber, where an admin allows it; they are signed in at
+//! once.
 
 use askama::Template;
-use axum::extract::State;
+use axum::{Router, extract::State, response::IntoResponse as _, routing::get};
 use http::StatusCode;
 use tidegate_kit::secret::Secret;
 
+use super::catalogue;
 use crate::{
-    portal::{Answer, Form, Frame, Notice, Portal, PostedByAnyone, See, Visitor, entrance},
+    portal::{
+        AnonymousForm, Answer, Form, Frame, Notice, Portal, Redirect, RequestContext,
+        navigation::PortalKind,
+        sign_in::{start_session, too_many_attempts},
+    },
     service::error::{ServiceError, reason},
 };
 
 #[derive(Template)]
 #[template(path = "devportal/sign_up.html")]
-struct SignUp {
+struct SignUpPage {
     frame: Frame,
     form: Form,
 }
 
 #[derive(Template)]
 #[template(path = "devportal/no_sign_up.html")]
-struct NoSignUp {
+struct SignUpClosedPage {
     frame: Frame,
 }
 
-/// Where one signs up.
-pub(in crate::portal) const PATH: &str = "/devportal/sign-up";
-/// The admin API's name of the input `password`: inputs have no message before them.
-const NAMES: [(&str, &str); 2] = [("username", "username"), ("password", "password")];
+/// The page.
+pub(super) const PATH: &str = "/devportal/sign-up";
 
-pub(super) async fn ask(State(portal): State<Portal>, visitor: Visitor) -> Answer {
-    if visitor.actor().is_some() {
-        return See::page("/devportal").answer();
+pub(super) fn routes() -> Router<Portal> {
+    Router::new().route(PATH, get(show).post(submit))
+}
+
+async fn show(State(portal): State<Portal>, context: RequestContext) -> Answer {
+    if context.actor().is_some() {
+        return Redirect::to(PortalKind::Devportal.path()).answer();
     }
     if !portal.service.is_sign_up_allowed() {
-        return closed(visitor.frame("Nobody can sign up here"));
+        return closed(&context);
     }
-    show(visitor.frame("Sign up"), Form::new())
+    page(&context, Form::new())
 }
 
-pub(super) async fn sign_up(State(portal): State<Portal>, posted: PostedByAnyone) -> Answer {
-    let name = posted.fields.text("username").trim();
-    let password = posted.fields.text("password");
-    if password != posted.fields.text("password_again") {
-        let mut form = posted.form();
-        form.fault("password_again", "must be the same as above");
-        return show(posted.frame("Sign up"), form);
+async fn submit(State(portal): State<Portal>, submitted: AnonymousForm) -> Answer {
+    let AnonymousForm { context, fields } = &submitted;
+    let name = fields.text("username").trim();
+    let password = fields.text("password");
+    let mut form = submitted.form();
+    if password != fields.text("password_again") {
+        form.fault("password_again", "must match the password");
+        return page(context, form);
     }
     let password = Secret::new(password.to_owned());
-    let peer = posted.visitor.peer();
-    match portal.service.sign_up(name, &password, peer).await {
-        Ok(_) => {}
-        Err(ServiceError::FailedPrecondition { reason, .. })
-            if reason == reason::SIGN_UP_NOT_ALLOWED =>
-        {
-            return closed(posted.frame("Nobody can sign up here"));
+    let peer = context.peer();
+    if let Err(error) = portal.service.sign_up(name, &password, peer).await {
+        match error {
+            ServiceError::FailedPrecondition {
+                reason: reason::SIGN_UP_NOT_ALLOWED,
+                ..
+            } => return closed(context),
+            ServiceError::AlreadyExists { .. } => {
+                form.fault("username", "is already in use; choose another one");
+            }
+            ServiceError::ResourceExhausted { retry_after } => {
+                form.complain(too_many_attempts(retry_after));
+            }
+            error => form.refuse(error, &[])?,
         }
-        Err(ServiceError::AlreadyExists { .. }) => {
-            let mut form = posted.form();
-            form.fault("username", "is taken; choose another one");
-            return show(posted.frame("Sign up"), form);
-        }
-        Err(ServiceError::ResourceExhausted { retry_after }) => {
-            let seconds = retry_after.as_secs().max(1);
-            let mut form = posted.form();
-            form.complain(format!("Too many attempts. Try again in {seconds} s."));
-            return show(posted.frame("Sign up"), form);
-        }
-        Err(error) => {
-            let mut form = posted.form();
-            form.refuse(error, &NAMES)?;
-            return show(posted.frame("Sign up"), form);
-        }
+        return page(context, form);
     }
-    let notice = Notice::done(format!(
-        "Welcome, {name}. Find an API, and subscribe to it."
-    ));
+    let text = format!("Welcome, {name}. Find an API and subscribe to it.");
+    let notice = Notice::success(text);
     match portal.service.sign_in(name, &password, peer).await {
         Ok(signed_in) => {
-            let mut response = See::page("/devportal/apis").saying(notice).response();
-            let token = &signed_in.token;
-            entrance::enter(&portal, &posted.visitor, token, &mut response).await?;
+            let next = Redirect::to(catalogue::NAV.path).with(notice);
+            let mut response = next.into_response();
+            start_session(&portal, context, &signed_in.token, &mut response).await?;
             Ok(response)
         }
-        // The account is there all the same.
-        Err(_) => See::page("/sign-in").saying(notice).answer(),
+        // The account exists all the same.
+        Err(_) => Redirect::to(portal.navigation.sign_in)
+            .with(notice)
+            .answer(),
     }
 }
 
-fn show(frame: Frame, form: Form) -> Answer {
-    let page = SignUp { frame, form };
+fn page(context: &RequestContext, form: Form) -> Answer {
+    let frame = Frame::new(context, "Sign up");
+    let page = SignUpPage { frame, form };
     page.frame.show_with(page.form.status(), &page)
 }
 
-fn closed(frame: Frame) -> Answer {
-    let page = NoSignUp { frame };
+fn closed(context: &RequestContext) -> Answer {
+    let frame = Frame::new(context, "Sign-up is disabled");
+    let page = SignUpClosedPage { frame };
     page.frame.show_with(StatusCode::FORBIDDEN, &page)
 }

@@ -1,22 +1,22 @@
 //! Code to paste: how to get a token, and how to connect in each language. The texts only; every address and token in
 //! them is of letters that need no escaping in any of these languages.
 
-use super::address::Door;
+use super::addresses::GatewayAddress;
 
 /// A piece of code in one language.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Snippet {
     /// Names it in the page.
     pub(super) id: &'static str,
-    /// What people call it.
+    /// Its name.
     pub(super) name: &'static str,
-    /// What must be there first; may be empty.
+    /// The command that installs what it needs; may be empty.
     pub(super) needs: &'static str,
     /// The code.
     pub(super) text: String,
 }
 
-/// Where a token belongs when none is at hand.
+/// Stands for a token that isn't known.
 pub(super) const PLACEHOLDER: &str = "YOUR_TOKEN";
 
 /// A line that begins with `?` is only for topics that clients may send to.
@@ -134,9 +134,14 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     ),
 ];
 
-/// How to connect to a topic of an API at a door, in every language.
-pub(super) fn connect(door: &Door, path: &str, token: &str, sends: bool) -> Vec<Snippet> {
-    let url = format!("{}{path}", door.url);
+/// How to connect to a topic of an API at an address, in every language.
+pub(super) fn connect(
+    address: &GatewayAddress,
+    path: &str,
+    token: &str,
+    sends: bool,
+) -> Vec<Snippet> {
+    let url = format!("{}{path}", address.url);
     let snippets = CONNECT.into_iter().map(|(id, name, needs, text)| {
         let mut lines = String::with_capacity(text.len() + url.len() + token.len());
         for line in text.split_inclusive('\n') {
@@ -173,10 +178,10 @@ pub(super) fn token(endpoint: &str, client_id: &str, secret: Option<&str>) -> St
 
 #[cfg(test)]
 mod tests {
-    use super::{Door, PLACEHOLDER, connect, token};
+    use super::{GatewayAddress, PLACEHOLDER, connect, token};
 
-    fn door() -> Door {
-        Door {
+    fn address() -> GatewayAddress {
+        GatewayAddress {
             key: "default/ws".to_owned(),
             environment: "Default".to_owned(),
             url: "ws://localhost:9099/echo/1.0".to_owned(),
@@ -186,7 +191,7 @@ mod tests {
 
     #[test]
     fn every_language_gets_the_address_and_the_token() {
-        let snippets = connect(&door(), "/rooms/room", PLACEHOLDER, true);
+        let snippets = connect(&address(), "/rooms/room", PLACEHOLDER, true);
         assert_eq!(snippets.len(), 7);
         for snippet in snippets {
             let text = &snippet.text;
@@ -200,8 +205,8 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_sent_to_a_topic_that_only_speaks() {
-        for snippet in connect(&door(), "", "t", false) {
+    fn nothing_is_sent_to_a_topic_that_clients_only_receive_from() {
+        for snippet in connect(&address(), "", "t", false) {
             let text = &snippet.text;
             assert!(
                 !text.contains("hello") && !text.contains("SinkExt"),
@@ -211,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_asked_for_where_tokens_are() {
+    fn a_token_is_requested_at_the_token_endpoint() {
         let text = token("https://localhost:9443/oauth2/token", "abc", None);
         assert!(text.contains("'https://localhost:9443/oauth2/token'"));
         assert!(text.contains("-u 'abc:YOUR_CLIENT_SECRET'"));

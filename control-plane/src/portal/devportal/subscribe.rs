@@ -1,126 +1,108 @@
-//! One's subscriptions to an API, and the form that makes one.
+//! The viewer's subscriptions to an API, and the form that creates one.
 
 use askama::Template;
-use axum::extract::{Path, State};
+use axum::Router;
+use tidegate_proto::ids::ApiId;
 
 use super::{
-    id, limits,
-    own::{self, Own},
+    header::SUBSCRIPTIONS,
+    links::{self, NEW_APPLICATION},
+    my_applications::{MyApplication, seen_from},
+    subscription::plan_options,
 };
 use crate::{
-    domain::{subscription::Subscription, user::Permission},
-    portal::{Answer, Form, Frame, Notice, Portal, Posted, See, SignedIn, fields::Fields},
+    domain::{
+        actor::Actor,
+        invalid::{Invalid, reason},
+        user::Permission,
+    },
+    portal::{
+        Answer, Editor, Fields, Form, Frame, Portal, Problem, Redirect, SignedIn,
+        context::NEXT,
+        editor::{self, Saved},
+        format,
+        tab::Tab,
+    },
     service::catalog::Listing,
 };
 
 #[derive(Template)]
 #[template(path = "devportal/subscribe.html")]
-struct Subscribe {
+struct SubscribePage {
     frame: Frame,
-    tab: &'static str,
+    tab: &'static Tab,
     form: Form,
     path: String,
-    own: Vec<Own>,
-    /// Those of the applications that are not subscribed.
+    seen: Vec<MyApplication>,
+    /// Those of the applications that aren't subscribed.
     applications: Vec<(String, String)>,
     plans: Vec<(String, String)>,
     api: Listing,
 }
 
-pub(super) async fn ask(
-    State(portal): State<Portal>,
-    signed_in: SignedIn,
-    Path(api): Path<String>,
-) -> Answer {
-    signed_in.demands(Permission::Subscribe)?;
-    let api = portal
-        .service
-        .get_from_catalog(&signed_in.reader(), id(&api)?)?;
-    answer(&portal, &signed_in, api, Form::new())
+struct NewSubscription;
+
+pub(super) fn routes() -> Router<Portal> {
+    editor::route::<NewSubscription>(SUBSCRIPTIONS.route)
 }
 
-pub(super) async fn subscribe(
-    State(portal): State<Portal>,
-    Path(api): Path<String>,
-    posted: Posted,
-) -> Answer {
-    let api = portal
-        .service
-        .get_from_catalog(&posted.reader(), id(&api)?)?;
-    let mut form = posted.form();
-    if posted.is_resumed() {
-        return answer(&portal, posted.signed_in(), api, form);
+impl Editor for NewSubscription {
+    type Key = ApiId;
+    type Subject = Listing;
+
+    const NEEDS: &'static [Permission] = SUBSCRIPTIONS.needs;
+
+    fn load(portal: &Portal, signed_in: &SignedIn, id: &ApiId) -> Result<Listing, Problem> {
+        let visitor = signed_in.visitor();
+        Ok(portal.service.get_from_catalog(&visitor, *id)?)
     }
-    let Ok(application) = form.value("application").parse() else {
-        form.fault("application", "must be one of yours");
-        return answer(&portal, posted.signed_in(), api, form);
-    };
-    let made =
-        portal
-            .service
-            .create_subscription(&posted.actor, application, api.id, form.value("plan"));
-    match made.await {
-        Ok(subscription) => See::page(format!("/devportal/subscriptions/{}", subscription.id))
-            .saying(Notice::done("Subscribed."))
-            .answer(),
-        Err(error) => {
-            form.refuse(error, &[])?;
-            answer(&portal, posted.signed_in(), api, form)
-        }
+
+    fn form(_: &Listing) -> Form {
+        Form::new()
     }
-}
 
-fn answer(portal: &Portal, signed_in: &SignedIn, api: Listing, form: Form) -> Answer {
-    let own = own::about(portal, signed_in, api.id)?;
-    let free = own.iter().filter(|own| own.subscription.is_none());
-    let applications = free.map(|own| {
-        let application = &own.application;
-        (application.id.to_string(), application.name.to_string())
-    });
-    let page = Subscribe {
-        frame: signed_in.frame(format!("Subscriptions to {}", api.display_name)),
-        tab: "subscriptions",
-        path: format!("/devportal/apis/{}/subscriptions", api.id),
-        applications: applications.collect(),
-        plans: plans(&api),
-        own,
-        form,
-        api,
-    };
-    page.frame.show_with(page.form.status(), &page)
-}
-
-/// The plans of an API to choose from, with what they allow.
-pub(super) fn plans(api: &Listing) -> Vec<(String, String)> {
-    let plans = api.plans.iter().map(|plan| {
-        let name = match plan.display_name.as_str() {
-            "" => plan.name.as_str(),
-            name => name,
+    async fn save(portal: &Portal, actor: &Actor, id: &ApiId, form: &Form) -> Saved {
+        let Ok(application) = form.value("application").parse() else {
+            let fault = Invalid::one("application", reason::REQUIRED, "must be one of yours");
+            return Err(fault.into());
         };
-        let limits = limits::words(&plan.limits).join(", ");
-        (plan.name.to_string(), format!("{name}: {limits}"))
-    });
-    plans.collect()
+        let service = &portal.service;
+        let created = service.create_subscription(actor, application, *id, form.value("plan"));
+        let path = links::subscription(created.await?.id);
+        Ok(Redirect::to(path).success("Subscription created"))
+    }
+
+    fn page(portal: &Portal, signed_in: &SignedIn, api: Listing, form: Form) -> Answer {
+        let seen = seen_from(portal, signed_in, api.id)?;
+        let free = seen.iter().filter(|it| it.subscription.is_none());
+        let applications = free.map(|it| {
+            let application = &it.application;
+            (application.id.to_string(), application.name.to_string())
+        });
+        let page = SubscribePage {
+            frame: Frame::new(signed_in, format!("Subscriptions to {}", api.display_name)),
+            tab: &SUBSCRIPTIONS,
+            path: SUBSCRIPTIONS.path(api.id),
+            applications: applications.collect(),
+            plans: plan_options(&api),
+            seen,
+            form,
+            api,
+        };
+        page.frame.show_with(page.form.status(), &page)
+    }
 }
 
-// === impl Subscribe ===
+// === impl SubscribePage ===
 
-impl Subscribe {
-    fn state(&self, of: &Subscription) -> (&'static str, &'static str) {
-        own::state(of.state)
+impl SubscribePage {
+    fn has_subscriptions(&self) -> bool {
+        self.seen.iter().any(|it| it.subscription.is_some())
     }
 
-    fn has_some(&self) -> bool {
-        self.own.iter().any(|own| own.subscription.is_some())
-    }
-
-    /// Where an application is made, with the way back to here.
+    /// The form of a new application, with the way back to here.
     fn new_application(&self) -> String {
-        let query = Fields::new().with("next", &self.path).encode();
-        format!("/devportal/applications/new?{query}")
-    }
-
-    fn takes_more(&self) -> bool {
-        self.api.state.takes_subscriptions()
+        let query = Fields::new().with(NEXT, &self.path).encode();
+        format!("{NEW_APPLICATION}?{query}")
     }
 }

@@ -1,24 +1,38 @@
-//! One subscription: what is left of its plan, another plan, and leaving.
+//! One subscription: what is left of its plan, the form that changes the plan, and unsubscribing.
 
 use std::sync::Arc;
 
 use askama::Template;
-use axum::extract::{Path, State};
+use axum::{
+    Router,
+    extract::{Path, State},
+    routing::get,
+};
 use tidegate_proto::ids::SubscriptionId;
 
-use super::{applications::Confirm, id, limits, own, subscribe};
+use super::{
+    confirm::Confirmation,
+    header::OVERVIEW,
+    links::{self, SUBSCRIPTION},
+};
 use crate::{
     domain::{
+        actor::Actor,
         name::EnvironmentName,
-        subscription::Subscription,
-        usage::{QuotaUsage, Unit},
+        subscription::{Subscription, SubscriptionState},
+        usage::QuotaUsage,
         user::Permission,
     },
     portal::{
-        Answer, Form, Frame, Notice, Portal, Posted, Problem, See, SignedIn, fields::Fields,
-        words::number,
+        Answer, AuthenticatedForm, Editor, Fields, Form, Frame, Notice, Portal, Problem, Redirect,
+        SignedIn,
+        editor::{self, Saved},
+        format::{self, number, sentence},
+        limits,
+        route::link,
     },
     service::{
+        catalog::Listing,
         error::ServiceError,
         subscriptions::{Parties, SubscriptionUpdate},
         usage::SubscriptionUsage,
@@ -27,185 +41,170 @@ use crate::{
 
 #[derive(Template)]
 #[template(path = "devportal/subscription.html")]
-struct Show {
+struct SubscriptionPage {
     frame: Frame,
     form: Form,
     path: String,
     subscription: Arc<Subscription>,
     parties: Parties,
     usage: SubscriptionUsage,
-    /// Empty where the API is not offered any more: the plan stays then.
+    /// Empty where the API isn't offered any more: the plan stays then.
     plans: Vec<(String, String)>,
 }
 
-pub(super) async fn show(
+struct PlanEditor;
+
+const UNSUBSCRIBE: &str = "/devportal/subscriptions/{subscription}/leave";
+
+pub(super) fn routes() -> Router<Portal> {
+    editor::route::<PlanEditor>(SUBSCRIPTION).route(UNSUBSCRIBE, get(ask).post(unsubscribe))
+}
+
+async fn ask(
     State(portal): State<Portal>,
     signed_in: SignedIn,
-    Path(subscription): Path<String>,
+    Path(id): Path<SubscriptionId>,
 ) -> Answer {
-    let subscription = portal
-        .service
-        .get_subscription(&signed_in.actor, id(&subscription)?)?;
-    let form = Form::edits(fields(&subscription), subscription.etag);
-    answer(&portal, &signed_in, subscription, form)
-}
-
-pub(super) async fn change(
-    State(portal): State<Portal>,
-    Path(subscription): Path<String>,
-    posted: Posted,
-) -> Answer {
-    let actor = &posted.actor;
-    let subscription = portal.service.get_subscription(actor, id(&subscription)?)?;
-    let mut form = posted.form();
-    if posted.is_resumed() {
-        return answer(&portal, posted.signed_in(), subscription, form);
-    }
-    let update = SubscriptionUpdate {
-        id: subscription.id,
-        plan: form.value("plan").to_owned(),
-        application: None,
-        api: None,
-        mask: vec!["plan".to_owned()],
-        etag: form.etag().to_owned(),
-    };
-    match portal.service.update_subscription(actor, update).await {
-        Ok(changed) => See::page(path(changed.id))
-            .saying(Notice::done(format!("The plan is {} now.", changed.plan)))
-            .answer(),
-        Err(error) => {
-            form.refuse(error, &[])?;
-            let now = portal.service.get_subscription(actor, subscription.id)?;
-            if form.conflict {
-                form.meanwhile(fields(&now), now.etag);
-            }
-            answer(&portal, posted.signed_in(), now, form)
-        }
-    }
-}
-
-fn answer(
-    portal: &Portal,
-    signed_in: &SignedIn,
-    subscription: Arc<Subscription>,
-    form: Form,
-) -> Answer {
-    let seen = |environment: &EnvironmentName, of: &Subscription| {
-        portal
-            .fleet
-            .consumption(environment, of.key(), of.quota_generation)
-    };
-    let usage = portal
-        .service
-        .subscription_usage(&signed_in.actor, subscription.id, seen)?;
-    let parties = parties(portal, &subscription)?;
-    let offered = portal
-        .service
-        .get_from_catalog(&signed_in.reader(), subscription.api);
-    let page = Show {
-        frame: signed_in.frame(format!(
-            "{} on {}",
-            parties.application.name, parties.api.name
-        )),
-        path: path(subscription.id),
-        plans: offered.map_or_else(|_| Vec::new(), |api| subscribe::plans(&api)),
-        subscription,
-        parties,
-        usage,
-        form,
-    };
-    page.frame.show_with(page.form.status(), &page)
-}
-
-pub(super) async fn ask_to_leave(
-    State(portal): State<Portal>,
-    signed_in: SignedIn,
-    Path(subscription): Path<String>,
-) -> Answer {
-    signed_in.demands(Permission::Subscribe)?;
-    let subscription = portal
-        .service
-        .get_subscription(&signed_in.actor, id(&subscription)?)?;
+    signed_in.require(&[Permission::Subscribe])?;
+    let subscription = portal.service.get_subscription(signed_in.viewer(), id)?;
     let Parties { application, api } = parties(&portal, &subscription)?;
-    let back = path(subscription.id);
-    let page = Confirm {
-        frame: signed_in.frame("Leave the subscription?"),
-        path: format!("{back}/leave"),
-        back,
+    let page = Confirmation {
+        frame: Frame::new(&signed_in, "Unsubscribe?"),
+        path: link(UNSUBSCRIBE, &[&id]),
+        back: links::subscription(id),
         etag: subscription.etag.to_string(),
         question: format!(
-            "{} is no longer subscribed to {} {} then:",
+            "{} is unsubscribed from {} {}.",
             application.name, api.name, api.version
         ),
-        lost: vec![
-            "its open sessions on the API end, and new ones are refused".to_owned(),
-            "what was used of the plan is forgotten".to_owned(),
+        consequences: &[
+            "Its open sessions on the API are closed, and new ones are refused.",
+            "The usage of the plan is deleted.",
         ],
-        button: "Leave",
+        button: "Unsubscribe",
     };
-    page.frame.show(&page)
+    page.answer()
 }
 
-pub(super) async fn leave(
+async fn unsubscribe(
     State(portal): State<Portal>,
-    Path(subscription): Path<String>,
-    posted: Posted,
+    Path(id): Path<SubscriptionId>,
+    submitted: AuthenticatedForm,
 ) -> Answer {
-    let page = format!("/devportal/subscriptions/{subscription}");
-    if posted.is_resumed() {
-        return See::press_again(format!("{page}/leave")).answer();
-    }
-    let actor = &posted.actor;
-    let subscription = portal.service.get_subscription(actor, id(&subscription)?)?;
-    let etag = posted.form().etag().to_owned();
-    let left = portal
-        .service
-        .delete_subscription(actor, subscription.id, &etag)
-        .await;
-    match left {
-        Ok(()) => See::page(format!(
-            "/devportal/applications/{}",
-            subscription.application
-        ))
-        .saying(Notice::done("The subscription is ended."))
-        .answer(),
+    let Some(actor) = submitted.confirmed() else {
+        return Redirect::press_again(link(UNSUBSCRIBE, &[&id])).answer();
+    };
+    let service = &portal.service;
+    let subscription = service.get_subscription(actor, id)?;
+    let etag = submitted.form().etag().to_owned();
+    match service.delete_subscription(actor, id, &etag).await {
+        Ok(()) => Redirect::to(links::application(subscription.application))
+            .success("Subscription deleted")
+            .answer(),
         Err(ServiceError::FailedPrecondition { description, .. }) => {
-            let notice = Notice::warning(super::super::form::sentence(&description));
-            See::page(page).saying(notice).answer()
+            Redirect::to(links::subscription(id))
+                .with(Notice::warning(sentence(&description)))
+                .answer()
         }
         Err(error) => Err(error.into()),
     }
-}
-
-fn path(of: SubscriptionId) -> String {
-    format!("/devportal/subscriptions/{of}")
-}
-
-fn fields(subscription: &Subscription) -> Fields {
-    Fields::new().with("plan", subscription.plan.as_str())
 }
 
 fn parties(portal: &Portal, of: &Subscription) -> Result<Parties, Problem> {
     portal.service.parties(of).ok_or(Problem::NotFound)
 }
 
-// === impl Show ===
+/// The plans of an API to choose from, with what they allow.
+pub(super) fn plan_options(api: &Listing) -> Vec<(String, String)> {
+    let plans = api.plans.iter().map(|plan| {
+        let name = match plan.display_name.as_str() {
+            "" => plan.name.as_str(),
+            name => name,
+        };
+        let terms = limits::terms(&plan.limits).join(", ");
+        (plan.name.to_string(), format!("{name}: {terms}"))
+    });
+    plans.collect()
+}
 
-impl Show {
-    fn state(&self) -> (&'static str, &'static str) {
-        own::state(self.subscription.state)
+// === impl PlanEditor ===
+
+impl Editor for PlanEditor {
+    type Key = SubscriptionId;
+    type Subject = Arc<Subscription>;
+
+    /// Whoever may see a subscription.
+    const NEEDS: &'static [Permission] = &[];
+
+    fn load(
+        portal: &Portal,
+        signed_in: &SignedIn,
+        id: &SubscriptionId,
+    ) -> Result<Arc<Subscription>, Problem> {
+        Ok(portal.service.get_subscription(signed_in.viewer(), *id)?)
     }
 
-    fn may_leave(&self) -> bool {
-        self.frame.may(Permission::Subscribe)
+    fn form(subscription: &Arc<Subscription>) -> Form {
+        let fields = Fields::new().with("plan", subscription.plan.as_str());
+        Form::edits(fields, subscription.etag)
+    }
+
+    async fn save(portal: &Portal, actor: &Actor, id: &SubscriptionId, form: &Form) -> Saved {
+        let update = SubscriptionUpdate {
+            id: *id,
+            plan: form.value("plan").to_owned(),
+            application: None,
+            api: None,
+            mask: vec!["plan".to_owned()],
+            etag: form.etag().to_owned(),
+        };
+        let updated = portal.service.update_subscription(actor, update).await?;
+        let text = format!("Plan changed to {}", updated.plan);
+        Ok(Redirect::to(links::subscription(*id)).success(text))
+    }
+
+    fn page(
+        portal: &Portal,
+        signed_in: &SignedIn,
+        subscription: Arc<Subscription>,
+        form: Form,
+    ) -> Answer {
+        let seen = |environment: &EnvironmentName, of: &Subscription| {
+            portal
+                .fleet
+                .consumption(environment, of.key(), of.quota_generation)
+        };
+        let service = &portal.service;
+        let usage = service.subscription_usage(signed_in.viewer(), subscription.id, seen)?;
+        let parties = parties(portal, &subscription)?;
+        let offered = service.get_from_catalog(&signed_in.visitor(), subscription.api);
+        let title = format!("{} on {}", parties.application.name, parties.api.name);
+        let page = SubscriptionPage {
+            frame: Frame::new(signed_in, title),
+            path: links::subscription(subscription.id),
+            plans: offered.map_or_else(|_| Vec::new(), |api| plan_options(&api)),
+            subscription,
+            parties,
+            usage,
+            form,
+        };
+        page.frame.show_with(page.form.status(), &page)
+    }
+}
+
+// === impl SubscriptionPage ===
+
+impl SubscriptionPage {
+    fn is_blocked(&self) -> bool {
+        self.subscription.state != SubscriptionState::Active
+    }
+
+    fn unsubscribe_path(&self) -> String {
+        link(UNSUBSCRIBE, &[&self.subscription.id])
     }
 
     fn limit(&self, of: &QuotaUsage) -> String {
         limits::allowance(of.unit, of.limit, of.window)
-    }
-
-    fn quantity(&self, unit: &Unit, amount: &u64) -> String {
-        limits::quantity(*unit, *amount)
     }
 
     fn sessions(&self, open: &u64) -> String {

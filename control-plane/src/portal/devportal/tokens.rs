@@ -1,13 +1,13 @@
-//! Tokens of one's own applications on the pages of an API: which keys there are to choose from, and the token that was
-//! just issued for one.
+//! Access tokens on the pages of an API: the keys of the viewer's applications to choose from, and the token that was just
+//! issued with one.
 
 use tidegate_proto::ids::ApiId;
 
-use super::{id, own};
+use super::my_applications::seen_from;
 use crate::{
-    domain::{time::Timestamp, user::Permission},
+    domain::{actor::Actor, time::Timestamp},
     oauth::issue::Ask,
-    portal::{Form, Portal, Posted, Problem, SignedIn, Visitor},
+    portal::{AuthenticatedForm, Form, Portal, Problem, RequestContext, format::key_type},
     service::catalog::refuses_keys,
 };
 
@@ -19,9 +19,9 @@ pub(super) struct Token {
     pub(super) scope: String,
 }
 
-/// What there is to get tokens with.
+/// The keys to get tokens with.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Keys {
+pub(super) struct KeyOptions {
     /// Value and label of each key of an application that is subscribed to the API.
     pub(super) options: Vec<(String, String)>,
     /// Whether one is subscribed.
@@ -31,28 +31,27 @@ pub(super) struct Keys {
 /// The input that names a key.
 pub(super) const KEY: &str = "key";
 
-// === impl Keys ===
+// === impl KeyOptions ===
 
-impl Keys {
-    /// The keys of whoever looks; none for strangers.
-    pub(super) fn of(portal: &Portal, visitor: &Visitor, api: ApiId) -> Result<Self, Problem> {
-        if !visitor.may(Permission::Subscribe) {
-            return Ok(Self::default());
-        }
-        let signed_in = visitor.clone().demand()?;
-        Self::about(portal, &signed_in, api)
-    }
-
-    fn about(portal: &Portal, signed_in: &SignedIn, api: ApiId) -> Result<Self, Problem> {
-        let own = own::about(portal, signed_in, api)?;
-        let state = portal.service.state();
+impl KeyOptions {
+    /// The keys of the viewer; none for anonymous users.
+    pub(super) fn of(
+        portal: &Portal,
+        context: &RequestContext,
+        api: ApiId,
+    ) -> Result<Self, Problem> {
         let mut keys = Self::default();
-        for own in own.into_iter().filter(|own| own.subscription.is_some()) {
+        let Ok(signed_in) = context.clone().into_signed_in() else {
+            return Ok(keys);
+        };
+        let applications = seen_from(portal, &signed_in, api)?.into_iter();
+        let state = portal.service.state();
+        for seen in applications.filter(|seen| seen.subscription.is_some()) {
             keys.is_subscribed = true;
-            let application = &own.application;
-            keys.options.extend(own.keys.iter().map(|key| {
+            let application = &seen.application;
+            keys.options.extend(seen.keys.iter().map(|key| {
                 let value = format!("{}/{}", application.id, key.client_id);
-                let kind = own::key_type(key.key_type).to_lowercase();
+                let kind = key_type(key.key_type).to_lowercase();
                 let refused = if refuses_keys(&state, api, key.key_type) {
                     format!(" (refused: the API has no endpoint for {kind} keys)")
                 } else {
@@ -69,31 +68,48 @@ impl Keys {
     }
 }
 
-/// Issues a token for the key that a form names, for as long as may be.
-pub(super) async fn issue(
-    portal: &Portal,
-    posted: &Posted,
-    form: &mut Form,
-) -> Result<Option<Token>, Problem> {
-    let Some((application, client_id)) = posted.fields.text(KEY).split_once('/') else {
-        form.fault(KEY, "must be one of yours");
-        return Ok(None);
-    };
-    let ask = Ask {
-        application: id(application)?,
-        client_id: client_id.to_owned(),
-        lifetime_seconds: 0,
-        scope: String::new(),
-    };
-    match portal.key_manager.issue(&posted.actor, ask).await {
-        Ok(issued) => Ok(Some(Token {
-            text: issued.token.expose().to_owned(),
-            expires_at: issued.expires_at,
-            scope: issued.scope,
-        })),
-        Err(error) => {
-            form.refuse(error, &[])?;
-            Ok(None)
+// === impl Token ===
+
+impl Token {
+    /// Issues a token; a refusal is noted in the form.
+    pub(super) async fn issue(
+        portal: &Portal,
+        actor: &Actor,
+        ask: Ask,
+        form: &mut Form,
+    ) -> Result<Option<Self>, Problem> {
+        match portal.key_manager.issue(actor, ask).await {
+            Ok(issued) => Ok(Some(Self {
+                text: issued.token.expose().to_owned(),
+                expires_at: issued.expires_at,
+                scope: issued.scope,
+            })),
+            Err(error) => {
+                form.refuse(error, &[])?;
+                Ok(None)
+            }
         }
+    }
+
+    /// Issues a token for the key that a form names, with the longest lifetime; none while the form isn't confirmed.
+    pub(super) async fn issue_for_key(
+        portal: &Portal,
+        submitted: &AuthenticatedForm,
+        form: &mut Form,
+    ) -> Result<Option<Self>, Problem> {
+        let Some(actor) = submitted.confirmed() else {
+            return Ok(None);
+        };
+        let Some((application, client_id)) = submitted.fields.text(KEY).split_once('/') else {
+            form.fault(KEY, "must be one of yours");
+            return Ok(None);
+        };
+        let ask = Ask {
+            application: application.parse().map_err(|_| Problem::NotFound)?,
+            client_id: client_id.to_owned(),
+            lifetime_seconds: 0,
+            scope: String::new(),
+        };
+        Self::issue(portal, actor, ask, form).await
     }
 }

@@ -6,82 +6,77 @@ use std::{
 };
 
 use askama::Template;
-use axum::extract::State;
+use axum::{Router, extract::State, routing::get};
 use tidegate_proto::ids::ApiId;
 
-use super::around::picture;
-
+use super::header::{OVERVIEW, thumbnail};
 use crate::{
     domain::{api::Api, lifecycle::Lifecycle, user::Permission},
     portal::{
-        Answer, Frame, Portal, SignedIn,
-        fields::Fields,
-        list::{Filter, PAGE, Pager},
+        Answer, Frame, NavItem, Portal, SignedIn,
+        list::{Filter, ListView, SEARCH},
     },
     service::listing::ListQuery,
 };
 
 #[derive(Template)]
 #[template(path = "publisher/apis.html")]
-struct Apis {
+struct ApiList {
     frame: Frame,
-    query: Fields,
-    apis: Vec<Arc<Api>>,
+    list: ListView<Arc<Api>>,
     tags: BTreeSet<String>,
-    pager: Pager,
-    /// Where the pictures of those are that have one.
-    pictures: BTreeMap<ApiId, String>,
+    /// Where the thumbnails of those are that have one.
+    thumbnails: BTreeMap<ApiId, String>,
 }
 
+/// The entry of the side navigation.
+pub(super) const NAV: NavItem = NavItem::new("APIs", "/publisher/apis", Permission::ViewApis);
+/// The page that designs a new one.
+pub(super) const CREATE: &str = "/publisher/apis/create";
 /// How many stand on a page: whole rows of two or three cards.
 const PAGE_SIZE: i32 = 24;
 
-pub(super) async fn list(State(portal): State<Portal>, signed_in: SignedIn) -> Answer {
+pub(super) fn routes() -> Router<Portal> {
+    Router::new().route(NAV.path, get(list))
+}
+
+async fn list(State(portal): State<Portal>, signed_in: SignedIn) -> Answer {
     let query = signed_in.query();
     let filter = Filter::new()
-        .contains("text", query.text("q"))
+        .contains("text", query.text(SEARCH))
         .is("state", query.text("state"))
         .is("tags", query.text("tag"));
     let listed = ListQuery {
-        page_size: PAGE_SIZE,
-        page_token: query.text(PAGE).to_owned(),
-        filter: filter.text(),
         order_by: "update_time desc".to_owned(),
+        ..filter.page(&query, PAGE_SIZE)
     };
-    let page = portal.service.list_apis(&signed_in.actor, &listed)?;
+    let viewer = signed_in.viewer();
+    let page = portal.service.list_apis(viewer, &listed)?;
     let chosen = Some(query.text("tag")).filter(|tag| !tag.is_empty());
     let tags = page.items.iter().flat_map(|api| &api.design.tags);
-    let pictures = page.items.iter().filter_map(|api| {
-        let address = picture(&portal, &signed_in.actor, api.id)?;
-        Some((api.id, address))
+    let thumbnails = page.items.iter().filter_map(|api| {
+        let path = thumbnail(&portal, viewer, api.id)?;
+        Some((api.id, path))
     });
-    let page = Apis {
-        pictures: pictures.collect(),
-        frame: signed_in.frame("APIs"),
+    let page = ApiList {
+        thumbnails: thumbnails.collect(),
+        frame: Frame::new(&signed_in, NAV.name),
         tags: tags.cloned().chain(chosen.map(str::to_owned)).collect(),
-        pager: Pager::new("/publisher/apis", &query, &page),
-        apis: page.items,
-        query,
+        list: ListView::new(NAV.path, query, page),
     };
     page.frame.show(&page)
 }
 
-// === impl Apis ===
+// === impl ApiList ===
 
-impl Apis {
-    fn is_filtered(&self) -> bool {
-        ["q", "state", "tag"]
-            .into_iter()
-            .any(|name| !self.query.text(name).is_empty())
-    }
-
+impl ApiList {
     fn is_table(&self) -> bool {
-        self.query.text("view") == "table"
+        self.list.query.text("view") == "table"
     }
 
     /// The same list in the other view.
     fn view(&self, view: &str) -> String {
-        let rest = self.query.only(|name| name != "view");
-        format!("/publisher/apis?{}", rest.with("view", view).encode())
+        let rest = self.list.query.only(|name| name != "view");
+        format!("{}?{}", NAV.path, rest.with("view", view).encode())
     }
 }

@@ -1,19 +1,29 @@
-//! The form that designs a new API: five fields, and on to its overview.
+//! The form that designs a new API: five inputs, and on to its overview.
 
 use std::sync::Arc;
 
 use askama::Template;
-use axum::extract::State;
+use axum::Router;
 
 use super::{
-    around::{path, plain, title},
-    edit::{DESIGN, gather, plans},
+    api_form,
+    apis::{self, CREATE},
+    header::{OVERVIEW, plain, title},
 };
 use crate::{
-    domain::{actor::Actor, name::fold, plan::Plan, user::Permission},
+    domain::{
+        actor::Actor,
+        invalid::{Invalid, reason::REQUIRED},
+        name::fold,
+        plan::Plan,
+        user::Permission,
+    },
     portal::{
-        Answer, Form, Frame, Notice, Portal, Posted, Problem, See, SignedIn, devportal::limits,
-        fields::Fields,
+        Answer, Editor, Fields, Form, Frame, Portal, Problem, Redirect, SignedIn,
+        editor::{self, Saved},
+        form::at_list_inputs,
+        limits,
+        list::Filter,
     },
     service::{
         apis::ApiInput,
@@ -24,7 +34,7 @@ use crate::{
 
 #[derive(Template)]
 #[template(path = "publisher/create.html")]
-struct Create {
+struct CreateApiPage {
     frame: Frame,
     form: Form,
     plans: Vec<Arc<Plan>>,
@@ -33,57 +43,10 @@ struct Create {
     may_publish: bool,
 }
 
-pub(super) async fn ask(State(portal): State<Portal>, signed_in: SignedIn) -> Answer {
-    signed_in.demands(DESIGN)?;
-    let frame = signed_in.frame("Design a new WebSocket API");
-    show(&portal, &signed_in.actor, frame, Form::new())
-}
+struct NewApi;
 
-pub(super) async fn take(State(portal): State<Portal>, posted: Posted) -> Answer {
-    let mut form = posted.form();
-    if !posted.is_resumed() {
-        let publish = posted.fields.has("publish");
-        let input = input(&posted.fields);
-        match portal
-            .service
-            .create_api(&posted.actor, input, publish)
-            .await
-        {
-            Ok(api) => {
-                let did = if publish {
-                    "created and published. Developers find it in the developer portal"
-                } else {
-                    "created"
-                };
-                let notice = Notice::done(format!("{} is {did}.", title(&api)));
-                return See::page(path(api.id, "")).saying(notice).answer();
-            }
-            Err(error) => refuse(&portal, &mut form, error)?,
-        }
-    }
-    let frame = posted.frame("Design a new WebSocket API");
-    show(&portal, &posted.actor, frame, form)
-}
-
-fn show(portal: &Portal, actor: &Actor, frame: Frame, form: Form) -> Answer {
-    let first = ListQuery {
-        page_size: 1,
-        order_by: "create_time".to_owned(),
-        ..ListQuery::default()
-    };
-    let environments = portal.service.list_environments(actor, &first)?.items;
-    let gateway = environments.first().and_then(|it| {
-        let url = it.ws_url.as_ref().or(it.wss_url.as_ref())?;
-        Some(url.as_str().trim_end_matches('/').to_owned())
-    });
-    let page = Create {
-        frame,
-        form,
-        plans: plans(portal, actor)?,
-        gateway: gateway.unwrap_or_else(|| "ws://gateway".to_owned()),
-        may_publish: actor.may(Permission::PublishApis) && actor.may(Permission::DeployApis),
-    };
-    page.frame.show_with(page.form.status(), &page)
+pub(super) fn routes() -> Router<Portal> {
+    editor::route::<NewApi>(CREATE)
 }
 
 fn input(fields: &Fields) -> ApiInput {
@@ -98,38 +61,91 @@ fn input(fields: &Fields) -> ApiInput {
     }
 }
 
-/// Puts each fault beside its field, also those that the use case tells of the API as a whole.
-fn refuse(portal: &Portal, form: &mut Form, error: ServiceError) -> Result<(), Problem> {
+/// Puts each fault at its input, also those that the use case reports of the API as a whole.
+fn at_inputs(portal: &Portal, name: &str, error: ServiceError) -> ServiceError {
+    let fault = |input: &str, text: String| Invalid::one(input, REQUIRED, &text).into();
     match error {
         ServiceError::FailedPrecondition {
             reason: reason::NO_ENDPOINT,
             ..
-        } => form.fault("endpoint", "must be given to publish the API"),
+        } => fault("endpoint", "is required to publish the API".to_owned()),
         ServiceError::FailedPrecondition {
             reason: reason::NO_PLAN,
             ..
-        } => form.fault("plans", "must be chosen to publish the API, at least one"),
+        } => fault("plans", "are required to publish the API".to_owned()),
         ServiceError::AlreadyExists {
-            ref resource,
-            ref description,
+            resource,
+            description,
         } => {
             let state = portal.service.state();
-            let typed = fold(form.value("name").trim());
-            let mut named = state.versions_of(&typed);
-            let input = if named.any(|it| it.resource() == *resource) {
+            let folded = fold(name);
+            let mut versions = state.versions_of(&folded);
+            let input = if versions.any(|it| it.resource() == resource) {
                 "name"
             } else {
                 "context"
             };
-            form.fault(input, format!("is taken: {description}"));
+            fault(input, format!("is already in use: {description}"))
         }
-        error => {
-            let names = [
-                ("api.api_name", "name"),
-                ("api.production_endpoint", "endpoint"),
-            ];
-            form.refuse(plain(gather(error, &["plans"])), &names)?;
-        }
+        error => plain(at_list_inputs(error, &["plans"])),
     }
-    Ok(())
+}
+
+// === impl NewApi ===
+
+impl Editor for NewApi {
+    type Key = ();
+    type Subject = ();
+
+    const NEEDS: &'static [Permission] = &[Permission::DesignApis];
+    const INPUTS: &'static [(&'static str, &'static str)] = &[
+        ("api.api_name", "name"),
+        ("api.production_endpoint", "endpoint"),
+    ];
+
+    fn load(_: &Portal, _: &SignedIn, (): &()) -> Result<(), Problem> {
+        Ok(())
+    }
+
+    fn form((): &()) -> Form {
+        Form::new()
+    }
+
+    async fn save(portal: &Portal, actor: &Actor, (): &(), form: &Form) -> Saved {
+        let publish = form.fields().has("publish");
+        let input = input(form.fields());
+        let created = portal.service.create_api(actor, input, publish).await;
+        let name = form.value("name").trim();
+        let api = created.map_err(|error| at_inputs(portal, name, error))?;
+        let title = title(&api);
+        let text = if publish {
+            format!(
+                "API {title} created and published. Developers can find it in the developer portal."
+            )
+        } else {
+            format!("API {title} created")
+        };
+        Ok(Redirect::to(OVERVIEW.path(api.id)).success(text))
+    }
+
+    fn page(portal: &Portal, signed_in: &SignedIn, (): (), form: Form) -> Answer {
+        let viewer = signed_in.viewer();
+        let first = ListQuery {
+            order_by: "create_time".to_owned(),
+            ..Filter::new().first(1)
+        };
+        let environments = portal.service.list_environments(viewer, &first)?.items;
+        let gateway = environments.first().and_then(|it| {
+            let url = it.ws_url.as_ref().or(it.wss_url.as_ref())?;
+            Some(url.as_str().trim_end_matches('/').to_owned())
+        });
+        let page = CreateApiPage {
+            frame: Frame::new(signed_in, "Design a new WebSocket API"),
+            form,
+            plans: api_form::plans(portal, viewer)?,
+            gateway: gateway.unwrap_or_else(|| "ws://gateway".to_owned()),
+            may_publish: viewer.may(Permission::PublishApis) && viewer.may(Permission::DeployApis),
+        };
+        page.frame.show_with(page.form.status(), &page)
+    }
 }

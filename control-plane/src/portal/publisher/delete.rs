@@ -1,59 +1,66 @@
-//! Deleting an API: what goes with it, and its name typed once more.
+//! Deleting an API: what is deleted with it, and its name typed once more.
 
 use askama::Template;
-use axum::extract::{Path, State};
+use axum::{
+    Router,
+    extract::{Path, State},
+    routing::get,
+};
 use tidegate_proto::ids::ApiId;
 
 use super::{
-    around::{Around, title},
-    edit::DESIGN,
+    apis,
+    header::{ApiHeader, DELETE, title},
 };
 use crate::{
-    domain::actor::Actor,
-    portal::{Answer, Form, Frame, Notice, Portal, Posted, See, SignedIn, fields::Fields},
+    domain::user::Permission,
+    portal::{Answer, AuthenticatedForm, Fields, Form, Frame, Portal, Redirect, SignedIn},
 };
 
 #[derive(Template)]
 #[template(path = "publisher/delete.html")]
-struct Delete {
+struct DeleteApiPage {
     frame: Frame,
-    around: Around,
+    header: ApiHeader,
     form: Form,
 }
 
-pub(super) async fn ask(
-    State(portal): State<Portal>,
-    signed_in: SignedIn,
-    Path(id): Path<ApiId>,
-) -> Answer {
-    signed_in.demands(DESIGN)?;
-    let api = portal.service.get_api(&signed_in.actor, id)?;
-    let form = Form::edits(Fields::new(), api.etag);
-    let frame = signed_in.frame("Delete the API");
-    show(&portal, &signed_in.actor, frame, id, form)
+const NEEDS: &[Permission] = &[Permission::DesignApis];
+
+pub(super) fn routes() -> Router<Portal> {
+    Router::new().route(DELETE, get(show).post(submit))
 }
 
-pub(super) async fn take(
+async fn show(State(portal): State<Portal>, signed_in: SignedIn, Path(id): Path<ApiId>) -> Answer {
+    signed_in.require(NEEDS)?;
+    let api = portal.service.get_api(signed_in.viewer(), id)?;
+    page(
+        &portal,
+        &signed_in,
+        id,
+        Form::edits(Fields::new(), api.etag),
+    )
+}
+
+async fn submit(
     State(portal): State<Portal>,
     Path(id): Path<ApiId>,
-    posted: Posted,
+    submitted: AuthenticatedForm,
 ) -> Answer {
-    posted.signed_in().demands(DESIGN)?;
-    let mut form = posted.form();
-    if !posted.is_resumed() {
-        let api = portal.service.get_api(&posted.actor, id)?;
-        let etag = form.etag().to_owned();
-        if posted.fields.text("confirm").trim() == api.name.as_str() {
-            match portal.service.delete_api(&posted.actor, id, &etag).await {
+    let signed_in = submitted.signed_in();
+    signed_in.require(NEEDS)?;
+    let mut form = submitted.form();
+    if let Some(actor) = submitted.confirmed() {
+        let api = portal.service.get_api(actor, id)?;
+        if form.value("confirm").trim() == api.name.as_str() {
+            match portal.service.delete_api(actor, id, form.etag()).await {
                 Ok(()) => {
-                    let text = format!("{} {} is deleted.", title(&api), api.version);
-                    return See::page("/publisher/apis")
-                        .saying(Notice::done(text))
-                        .answer();
+                    let text = format!("API {} {} deleted", title(&api), api.version);
+                    return Redirect::to(apis::NAV.path).success(text).answer();
                 }
                 Err(error) => {
-                    let now = portal.service.get_api(&posted.actor, id)?;
-                    form = Form::edits(posted.fields.clone(), now.etag);
+                    let latest = portal.service.get_api(actor, id)?;
+                    form = Form::edits(submitted.fields.clone(), latest.etag);
                     form.refuse_deletion(error)?;
                 }
             }
@@ -61,30 +68,15 @@ pub(super) async fn take(
             form.fault("confirm", format!("must be exactly `{}`", api.name));
         }
     }
-    show(
-        &portal,
-        &posted.actor,
-        posted.frame("Delete the API"),
-        id,
-        form,
-    )
+    page(&portal, signed_in, id, form)
 }
 
-fn show(portal: &Portal, actor: &Actor, frame: Frame, id: ApiId, form: Form) -> Answer {
-    let api = portal.service.get_api(actor, id)?;
-    let page = Delete {
-        frame,
+fn page(portal: &Portal, signed_in: &SignedIn, id: ApiId, form: Form) -> Answer {
+    let api = portal.service.get_api(signed_in.viewer(), id)?;
+    let page = DeleteApiPage {
+        frame: Frame::new(signed_in, "Delete the API"),
         form,
-        around: Around::new(portal, actor, api, "delete"),
+        header: ApiHeader::new(portal, signed_in.viewer(), api, DELETE),
     };
     page.frame.show_with(page.form.status(), &page)
-}
-
-// === impl Delete ===
-
-impl Delete {
-    /// The head of the page, with the version that goes; others stay.
-    fn what(&self) -> String {
-        format!("{} {}", self.around.title(), self.around.api.version)
-    }
 }

@@ -3,36 +3,42 @@
 use std::sync::Arc;
 
 use askama::Template;
-use axum::extract::{Path, State};
+use axum::{
+    Router,
+    extract::{Path, State},
+    routing::{get, post},
+};
 use tidegate_proto::ids::{ApiId, RevisionId};
 
-use super::around::{Around, back, path};
+use super::header::{ApiHeader, DEPLOYMENTS, back};
 use crate::{
     discovery::fleet::{NodeView, Progress},
     domain::{
-        actor::Actor,
         environment::Environment,
         revision::{Deployment, REVISIONS_MAX, Revision},
         user::Permission,
     },
-    portal::{Answer, Form, Frame, Notice, Portal, Posted, See, SignedIn, nodes},
+    portal::{
+        Answer, AuthenticatedForm, Form, Frame, Portal, Redirect, SignedIn, list::Filter, nodes,
+        route::link,
+    },
     service::listing::ListQuery,
 };
 
 #[derive(Template)]
 #[template(path = "publisher/deployments.html")]
-struct Deployments {
+struct DeploymentsPage {
     frame: Frame,
-    around: Around,
+    header: ApiHeader,
     form: Form,
     /// The newest first.
     revisions: Vec<Arc<Revision>>,
     environments: Vec<Arc<Environment>>,
-    running: Vec<Running>,
+    running: Vec<RunningRevision>,
 }
 
 /// What runs on an environment.
-struct Running {
+struct RunningRevision {
     deployment: Arc<Deployment>,
     environment: Option<Arc<Environment>>,
     revision: Option<Arc<Revision>>,
@@ -41,149 +47,144 @@ struct Running {
     more: usize,
 }
 
-pub(super) async fn show(
-    State(portal): State<Portal>,
-    signed_in: SignedIn,
-    Path(id): Path<ApiId>,
-) -> Answer {
-    let frame = signed_in.frame("Deployments");
-    answer(&portal, &signed_in.actor, frame, id, Form::new())
+/// Where a new revision is sent, and the buttons of one.
+const CREATE: &str = "/publisher/apis/{api}/revisions";
+const DEPLOY: &str = "/publisher/apis/{api}/revisions/{revision}/deploy";
+const UNDEPLOY: &str = "/publisher/apis/{api}/revisions/{revision}/undeploy";
+const RESTORE: &str = "/publisher/apis/{api}/revisions/{revision}/restore";
+const DELETE: &str = "/publisher/apis/{api}/revisions/{revision}/delete";
+/// As many environments as there may be.
+const ALL: i32 = 500;
+
+pub(super) fn routes() -> Router<Portal> {
+    Router::new()
+        .route(DEPLOYMENTS.route, get(show))
+        .route(CREATE, post(create))
+        .route(DEPLOY, post(deploy))
+        .route(UNDEPLOY, post(undeploy))
+        .route(RESTORE, post(restore))
+        .route(DELETE, post(delete))
 }
 
-pub(super) async fn create(
+async fn show(State(portal): State<Portal>, signed_in: SignedIn, Path(id): Path<ApiId>) -> Answer {
+    page(&portal, &signed_in, id, Form::new())
+}
+
+async fn create(
     State(portal): State<Portal>,
     Path(id): Path<ApiId>,
-    posted: Posted,
+    submitted: AuthenticatedForm,
 ) -> Answer {
-    let mut form = posted.form();
-    if !posted.is_resumed() {
-        let description = posted.fields.text("description");
-        match portal
-            .service
-            .create_revision(&posted.actor, id, description)
-            .await
-        {
+    let mut form = submitted.form();
+    if let Some(actor) = submitted.confirmed() {
+        let description = form.value("description");
+        let service = &portal.service;
+        match service.create_revision(actor, id, description).await {
             Ok(revision) => {
                 let text = format!(
-                    "Revision {} is made. Deploy it to let gateways run it.",
+                    "Revision {} created. Deploy it to run it on the gateways.",
                     revision.number
                 );
-                return See::page(path(id, "deployments"))
-                    .saying(Notice::done(text))
-                    .answer();
+                let next = Redirect::to(DEPLOYMENTS.path(id));
+                return next.success(text).answer();
             }
             Err(error) => form.refuse(error, &[])?,
         }
     }
-    let frame = posted.frame("Deployments");
-    answer(&portal, &posted.actor, frame, id, form)
+    page(&portal, submitted.signed_in(), id, form)
 }
 
-pub(super) async fn deploy(
+async fn deploy(
     State(portal): State<Portal>,
     Path((id, revision)): Path<(ApiId, RevisionId)>,
-    posted: Posted,
+    submitted: AuthenticatedForm,
 ) -> Answer {
-    let here = path(id, "deployments");
-    if posted.is_resumed() {
-        return See::press_again(here).answer();
-    }
-    let environments = environments(&posted);
-    let did = portal
-        .service
-        .deploy_revision(&posted.actor, id, revision, &environments);
-    back(here, did.await, |it| {
-        format!(
-            "Revision {} is deployed to {}.",
-            it.number,
-            environments.join(", ")
-        )
+    let here = DEPLOYMENTS.path(id);
+    let Some(actor) = submitted.confirmed() else {
+        return Redirect::press_again(here).answer();
+    };
+    let environments = environments(&submitted);
+    let service = &portal.service;
+    let deployed = service.deploy_revision(actor, id, revision, &environments);
+    back(here, deployed.await, |it| {
+        let environments = environments.join(", ");
+        format!("Revision {} deployed to {environments}", it.number)
     })
 }
 
-pub(super) async fn undeploy(
+async fn undeploy(
     State(portal): State<Portal>,
     Path((id, revision)): Path<(ApiId, RevisionId)>,
-    posted: Posted,
+    submitted: AuthenticatedForm,
 ) -> Answer {
-    let here = path(id, "deployments");
-    if posted.is_resumed() {
-        return See::press_again(here).answer();
-    }
-    let environments = environments(&posted);
-    let did = portal
-        .service
-        .undeploy_revision(&posted.actor, id, revision, &environments);
-    back(here, did.await, |it| {
-        format!(
-            "Revision {} is taken off {}.",
-            it.number,
-            environments.join(", ")
-        )
+    let here = DEPLOYMENTS.path(id);
+    let Some(actor) = submitted.confirmed() else {
+        return Redirect::press_again(here).answer();
+    };
+    let environments = environments(&submitted);
+    let service = &portal.service;
+    let undeployed = service.undeploy_revision(actor, id, revision, &environments);
+    back(here, undeployed.await, |it| {
+        let environments = environments.join(", ");
+        format!("Revision {} undeployed from {environments}", it.number)
     })
 }
 
-pub(super) async fn restore(
+async fn restore(
     State(portal): State<Portal>,
     Path((id, revision)): Path<(ApiId, RevisionId)>,
-    posted: Posted,
+    submitted: AuthenticatedForm,
 ) -> Answer {
-    let here = path(id, "deployments");
-    if posted.is_resumed() {
-        return See::press_again(here).answer();
-    }
-    let etag = posted.form().etag().to_owned();
-    let did = portal
-        .service
-        .restore_revision(&posted.actor, id, revision, &etag);
-    back(here, did.await, |_| {
-        "The API is as it was in the revision. Gateways run what they ran.".to_owned()
+    let here = DEPLOYMENTS.path(id);
+    let Some(actor) = submitted.confirmed() else {
+        return Redirect::press_again(here).answer();
+    };
+    let etag = submitted.form().etag().to_owned();
+    let service = &portal.service;
+    let restored = service.restore_revision(actor, id, revision, &etag);
+    back(here, restored.await, |_| {
+        "API restored from the revision. The deployments stay as they are.".to_owned()
     })
 }
 
-pub(super) async fn delete(
+async fn delete(
     State(portal): State<Portal>,
     Path((id, revision)): Path<(ApiId, RevisionId)>,
-    posted: Posted,
+    submitted: AuthenticatedForm,
 ) -> Answer {
-    let here = path(id, "deployments");
-    if posted.is_resumed() {
-        return See::press_again(here).answer();
-    }
-    let did = portal
-        .service
-        .delete_revision(&posted.actor, id, revision)
-        .await;
-    back(here, did, |()| "The revision is deleted.".to_owned())
+    let here = DEPLOYMENTS.path(id);
+    let Some(actor) = submitted.confirmed() else {
+        return Redirect::press_again(here).answer();
+    };
+    let deleted = portal.service.delete_revision(actor, id, revision).await;
+    back(here, deleted, |()| "Revision deleted".to_owned())
 }
 
-fn environments(posted: &Posted) -> Vec<String> {
-    let names = posted.fields.all("environments");
+fn environments(submitted: &AuthenticatedForm) -> Vec<String> {
+    let names = submitted.fields.all("environments");
     names.map(str::to_owned).collect()
 }
 
-fn answer(portal: &Portal, actor: &Actor, frame: Frame, id: ApiId, form: Form) -> Answer {
-    let api = portal.service.get_api(actor, id)?;
+fn page(portal: &Portal, signed_in: &SignedIn, id: ApiId, form: Form) -> Answer {
+    let (service, viewer) = (&portal.service, signed_in.viewer());
+    let api = service.get_api(viewer, id)?;
     let newest = ListQuery {
         order_by: "number desc".to_owned(),
         ..ListQuery::default()
     };
-    let revisions = portal.service.list_revisions(actor, id, &newest)?.items;
-    let all = ListQuery {
-        page_size: 500,
-        ..ListQuery::default()
-    };
-    let environments = portal.service.list_environments(actor, &all)?.items;
-    let deployments = portal.service.list_deployments(actor, id)?;
+    let revisions = service.list_revisions(viewer, id, &newest)?.items;
+    let all = Filter::new().first(ALL);
+    let environments = service.list_environments(viewer, &all)?.items;
+    let deployments = service.list_deployments(viewer, id)?;
     let most = nodes::share(deployments.len());
     let running = deployments.into_iter().map(|deployment| {
         let found = portal.fleet.nodes(Some(&deployment.environment));
-        let tone = |node: &NodeView| match told(node, &deployment) {
+        let tone = |node: &NodeView| match progress(node, &deployment) {
             ("good", ..) if !node.connected() => "off",
             (tone, ..) => tone,
         };
         let (nodes, more) = nodes::worst_first(found, most, tone);
-        Running {
+        RunningRevision {
             environment: environments
                 .iter()
                 .find(|it| it.name == deployment.environment)
@@ -197,22 +198,22 @@ fn answer(portal: &Portal, actor: &Actor, frame: Frame, id: ApiId, form: Form) -
             deployment,
         }
     });
-    let page = Deployments {
-        frame,
+    let page = DeploymentsPage {
+        frame: Frame::new(signed_in, DEPLOYMENTS.name),
         form,
         running: running.collect(),
-        around: Around::new(portal, actor, api, "deployments"),
+        header: ApiHeader::new(portal, viewer, api, DEPLOYMENTS.route),
         revisions,
         environments,
     };
     page.frame.show_with(page.form.status(), &page)
 }
 
-// === impl Deployments ===
+// === impl DeploymentsPage ===
 
-impl Deployments {
+impl DeploymentsPage {
     /// Where a revision runs.
-    fn places(&self, revision: &Revision) -> Vec<&Running> {
+    fn running_on(&self, revision: &Revision) -> Vec<&RunningRevision> {
         let running = self.running.iter();
         running
             .filter(|it| it.deployment.revision == revision.id)
@@ -222,7 +223,7 @@ impl Deployments {
     /// Where a revision could be deployed to: every environment that it does not run on.
     fn targets(&self, revision: &Revision) -> Vec<&Arc<Environment>> {
         let here: Vec<_> = self
-            .places(revision)
+            .running_on(revision)
             .iter()
             .map(|it| &it.deployment.environment)
             .collect();
@@ -230,6 +231,11 @@ impl Deployments {
         environments
             .filter(|it| !here.contains(&&it.name))
             .collect()
+    }
+
+    /// The path of a button of a revision.
+    fn path(&self, route: &str, revision: &RevisionId) -> String {
+        link(route, &[&self.header.api.id, revision])
     }
 
     fn is_full(&self) -> bool {
@@ -243,19 +249,19 @@ impl Deployments {
     /// Whether the working copy differs from its newest revision.
     fn is_ahead(&self) -> bool {
         let newest = self.revisions.first();
-        newest.is_some_and(|it| it.design != self.around.api.design)
+        newest.is_some_and(|it| it.design != self.header.api.design)
     }
 
     /// Whether a revision is what the working copy is.
     fn is_current(&self, revision: &Revision) -> bool {
-        revision.design == self.around.api.design
+        revision.design == self.header.api.design
     }
 }
 
-// === impl Running ===
+// === impl RunningRevision ===
 
-impl Running {
-    /// What people call the environment.
+impl RunningRevision {
+    /// The display name of the environment.
     fn name(&self) -> &str {
         let display = self
             .environment
@@ -274,12 +280,15 @@ impl Running {
     }
 
     fn progress<'a>(&self, node: &'a NodeView) -> (&'static str, &'static str, &'a str) {
-        told(node, &self.deployment)
+        progress(node, &self.deployment)
     }
 }
 
 /// How far a node is: a badge's class, its text, and the node's reason.
-fn told<'a>(node: &'a NodeView, deployment: &Deployment) -> (&'static str, &'static str, &'a str) {
+fn progress<'a>(
+    node: &'a NodeView,
+    deployment: &Deployment,
+) -> (&'static str, &'static str, &'a str) {
     match node.progress(deployment) {
         Progress::Acknowledged => ("good", "Acknowledged", ""),
         Progress::Behind => ("warn", "Behind", ""),

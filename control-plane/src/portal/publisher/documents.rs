@@ -3,264 +3,264 @@
 use std::sync::Arc;
 
 use askama::Template;
-use axum::extract::{Path, State};
+use axum::{
+    Router,
+    extract::{Path, State},
+    routing::{get, post},
+};
 use tidegate_proto::ids::{ApiId, DocumentId};
 
-use super::around::{Around, back, path, plain};
+use super::{
+    api_form,
+    header::{ApiHeader, DOCUMENTS, back, plain},
+};
 use crate::{
     domain::{
-        actor::{Actor, Visitor},
+        actor::Actor,
+        api::Api,
         document::{Document, DocumentContent, DocumentKind},
         user::Permission,
     },
     portal::{
-        Answer, Form, Frame, Notice, Portal, Posted, Problem, See, SignedIn,
-        fields::Fields,
+        Answer, AuthenticatedForm, Editor, Fields, Form, Frame, Portal, Problem, Redirect,
+        SignedIn,
+        editor::{self, Saved, Typed},
+        format,
         html::Html,
-        list::{PAGE, Pager},
+        list::{Filter, Pager},
         markdown,
-        words::document_kind,
+        route::link,
     },
-    service::{
-        documents::{DocumentInput, DocumentUpdate},
-        listing::ListQuery,
-    },
+    service::documents::{DocumentInput, DocumentUpdate},
 };
 
 #[derive(Template)]
 #[template(path = "publisher/documents.html")]
-struct Documents {
+struct DocumentsPage {
     frame: Frame,
-    around: Around,
+    header: ApiHeader,
     documents: Vec<Arc<Document>>,
     pager: Pager,
 }
 
 #[derive(Template)]
 #[template(path = "publisher/document.html")]
-struct Page {
+struct DocumentEditorPage {
     frame: Frame,
-    around: Around,
+    header: ApiHeader,
     form: Form,
-    /// Where the form goes.
-    path: String,
-    /// Whether it is there already.
-    is_kept: bool,
-    /// The text as developers see it, where there is one.
-    shown: Html,
+    /// Where the form is sent.
+    action: String,
+    /// The text as developers see it, if there is one.
+    preview: Html,
 }
 
+/// The form of a new document.
+struct NewDocument;
+/// The form of an existing document.
+struct DocumentEditor;
+
+const CREATE: &str = "/publisher/apis/{api}/documents/create";
+const EDIT: &str = "/publisher/apis/{api}/documents/{document}";
+const DELETE: &str = "/publisher/apis/{api}/documents/{document}/delete";
+const PAGE_SIZE: i32 = 50;
 /// What the use case calls the fields, and what the inputs are called.
-const NAMES: [(&str, &str); 3] = [
+const INPUTS: &[(&str, &str)] = &[
     ("document.display_name", "name"),
     ("document.type", "kind"),
     ("document.url", "url"),
 ];
 
-pub(super) async fn list(
-    State(portal): State<Portal>,
-    signed_in: SignedIn,
-    Path(id): Path<ApiId>,
-) -> Answer {
-    signed_in.demands(Permission::WriteDocuments)?;
-    let api = portal.service.get_api(&signed_in.actor, id)?;
+pub(super) fn routes() -> Router<Portal> {
+    Router::new()
+        .route(DOCUMENTS.route, get(list))
+        .route(CREATE, editor::page::<NewDocument>())
+        .route(EDIT, editor::page::<DocumentEditor>())
+        .route(DELETE, post(delete))
+}
+
+async fn list(State(portal): State<Portal>, signed_in: SignedIn, Path(id): Path<ApiId>) -> Answer {
+    signed_in.require(DOCUMENTS.needs)?;
+    let api = api_form::load(&portal, &signed_in, id)?;
     let query = signed_in.query();
-    let listed = ListQuery {
-        page_token: query.text(PAGE).to_owned(),
-        ..ListQuery::default()
-    };
-    let visitor = Visitor::SignedIn(signed_in.actor.clone());
-    let page = portal.service.list_documents(&visitor, id, &listed)?;
-    let page = Documents {
-        frame: signed_in.frame("Documents"),
-        pager: Pager::new(&path(id, "documents"), &query, &page),
+    let listed = Filter::new().page(&query, PAGE_SIZE);
+    let page = portal
+        .service
+        .list_documents(&signed_in.visitor(), id, &listed)?;
+    let page = DocumentsPage {
+        frame: Frame::new(&signed_in, DOCUMENTS.name),
+        pager: Pager::new(&DOCUMENTS.path(id), &query, &page),
         documents: page.items,
-        around: Around::new(&portal, &signed_in.actor, api, "documents"),
+        header: ApiHeader::new(&portal, signed_in.viewer(), api, DOCUMENTS.route),
     };
     page.frame.show(&page)
 }
 
-pub(super) async fn ask_new(
-    State(portal): State<Portal>,
-    signed_in: SignedIn,
-    Path(id): Path<ApiId>,
-) -> Answer {
-    signed_in.demands(Permission::WriteDocuments)?;
-    let frame = signed_in.frame("New document");
-    let form = Form::of(Fields::new().with("kind", DocumentKind::HowTo.as_str()));
-    show(&portal, &signed_in.actor, frame, id, None, form)
-}
-
-pub(super) async fn take_new(
-    State(portal): State<Portal>,
-    Path(id): Path<ApiId>,
-    posted: Posted,
-) -> Answer {
-    let mut form = posted.form();
-    if !posted.is_resumed() && !posted.fields.has("preview") {
-        let input = input(&posted.fields);
-        match portal
-            .service
-            .create_document(&posted.actor, id, input)
-            .await
-        {
-            Ok(document) => return saved(id, &format!("{} is added.", document.name)),
-            Err(error) => form.refuse(plain(error), &NAMES)?,
-        }
-    }
-    let frame = posted.frame("New document");
-    show(&portal, &posted.actor, frame, id, None, form)
-}
-
-pub(super) async fn ask(
-    State(portal): State<Portal>,
-    signed_in: SignedIn,
-    Path((id, document)): Path<(ApiId, DocumentId)>,
-) -> Answer {
-    signed_in.demands(Permission::WriteDocuments)?;
-    let visitor = Visitor::SignedIn(signed_in.actor.clone());
-    let document = portal.service.get_document(&visitor, id, document)?;
-    let form = Form::edits(of(&document), document.etag);
-    let frame = signed_in.frame(document.name.to_string());
-    show(
-        &portal,
-        &signed_in.actor,
-        frame,
-        id,
-        Some(document.id),
-        form,
-    )
-}
-
-pub(super) async fn take(
+async fn delete(
     State(portal): State<Portal>,
     Path((id, document)): Path<(ApiId, DocumentId)>,
-    posted: Posted,
+    submitted: AuthenticatedForm,
 ) -> Answer {
-    let mut form = posted.form();
-    if !posted.is_resumed() && !posted.fields.has("preview") {
-        let update = DocumentUpdate {
-            api: id,
-            id: document,
-            input: input(&posted.fields),
-            mask: vec!["*".to_owned()],
-            etag: form.etag().to_owned(),
-        };
-        match portal.service.update_document(&posted.actor, update).await {
-            Ok(document) => return saved(id, &format!("{} is saved.", document.name)),
-            Err(error) => form.refuse(plain(error), &NAMES)?,
-        }
-        if form.conflict {
-            let visitor = Visitor::SignedIn(posted.actor.clone());
-            let now = portal.service.get_document(&visitor, id, document)?;
-            form.meanwhile(of(&now), now.etag);
-        }
-    }
-    let frame = posted.frame("Document");
-    show(&portal, &posted.actor, frame, id, Some(document), form)
-}
-
-pub(super) async fn delete(
-    State(portal): State<Portal>,
-    Path((id, document)): Path<(ApiId, DocumentId)>,
-    posted: Posted,
-) -> Answer {
-    let here = path(id, "documents");
-    if posted.is_resumed() {
-        return See::press_again(here).answer();
-    }
-    let etag = posted.form().etag().to_owned();
-    let did = portal
-        .service
-        .delete_document(&posted.actor, id, document, &etag);
-    back(here, did.await, |()| "The document is deleted.".to_owned())
-}
-
-fn saved(id: ApiId, text: &str) -> Answer {
-    See::page(path(id, "documents"))
-        .saying(Notice::done(text))
-        .answer()
-}
-
-fn show(
-    portal: &Portal,
-    actor: &Actor,
-    frame: Frame,
-    id: ApiId,
-    document: Option<DocumentId>,
-    form: Form,
-) -> Result<axum::response::Response, Problem> {
-    let api = portal.service.get_api(actor, id)?;
-    let part = match document {
-        Some(document) => format!("documents/{document}"),
-        None => "documents/create".to_owned(),
+    let here = DOCUMENTS.path(id);
+    let Some(actor) = submitted.confirmed() else {
+        return Redirect::press_again(here).answer();
     };
-    let page = Page {
-        frame,
-        path: path(id, &part),
-        is_kept: document.is_some(),
-        shown: markdown::html(form.value("markdown")),
+    let etag = submitted.form().etag().to_owned();
+    let service = &portal.service;
+    let deleted = service.delete_document(actor, id, document, &etag).await;
+    back(here, deleted, |()| "Document deleted".to_owned())
+}
+
+fn page(
+    portal: &Portal,
+    signed_in: &SignedIn,
+    api: Arc<Api>,
+    document: Option<&Document>,
+    form: Form,
+) -> Answer {
+    let (title, action) = match document {
+        Some(document) => (
+            document.name.to_string(),
+            link(EDIT, &[&api.id, &document.id]),
+        ),
+        None => ("New document".to_owned(), link(CREATE, &[&api.id])),
+    };
+    let page = DocumentEditorPage {
+        frame: Frame::new(signed_in, title),
+        action,
+        preview: markdown::html(form.value("markdown")),
         form,
-        around: Around::new(portal, actor, api, "documents"),
+        header: ApiHeader::new(portal, signed_in.viewer(), api, DOCUMENTS.route),
     };
     page.frame.show_with(page.form.status(), &page)
 }
 
-fn of(document: &Document) -> Fields {
-    let (markdown, url) = match &document.content {
-        DocumentContent::Markdown(text) => (text.as_str(), ""),
-        DocumentContent::Link(url) => ("", url.as_str()),
-    };
-    Fields::new()
-        .with("name", document.name.as_str())
-        .with("summary", &document.summary)
-        .with("kind", document.kind.as_str())
-        .with("markdown", markdown)
-        .with("url", url)
-}
-
 fn input(fields: &Fields) -> DocumentInput {
-    let markdown = fields.text("markdown");
     DocumentInput {
         name: fields.text("name").trim().to_owned(),
         summary: fields.text("summary").trim().to_owned(),
         kind: DocumentKind::parse(fields.text("kind")),
-        markdown: markdown.to_owned(),
+        markdown: fields.text("markdown").to_owned(),
         url: fields.text("url").trim().to_owned(),
     }
 }
 
-// === impl Documents ===
+// === impl NewDocument ===
 
-impl Documents {
-    fn kind(&self, document: &Document) -> &'static str {
-        document_kind(document.kind)
+impl Editor for NewDocument {
+    type Key = ApiId;
+    type Subject = Arc<Api>;
+
+    const NEEDS: &'static [Permission] = DOCUMENTS.needs;
+    const INPUTS: &'static [(&'static str, &'static str)] = INPUTS;
+
+    fn load(portal: &Portal, signed_in: &SignedIn, id: &ApiId) -> Result<Arc<Api>, Problem> {
+        api_form::load(portal, signed_in, *id)
     }
 
-    /// Where a link leads; `None` for a text.
-    fn link<'a>(&self, document: &'a Document) -> Option<&'a str> {
-        match &document.content {
-            DocumentContent::Link(url) => Some(url),
-            DocumentContent::Markdown(_) => None,
-        }
+    fn form(_: &Arc<Api>) -> Form {
+        Form::of(Fields::new().with("kind", DocumentKind::HowTo.as_str()))
     }
 
-    fn place(&self, document: &Document) -> String {
-        self.around.path(&format!("documents/{}", document.id))
+    fn typed(fields: &Fields) -> Typed {
+        Typed::unless_previewed(fields)
+    }
+
+    async fn save(portal: &Portal, actor: &Actor, id: &ApiId, form: &Form) -> Saved {
+        let input = input(form.fields());
+        let created = portal.service.create_document(actor, *id, input).await;
+        let text = format!("Document {} created", created.map_err(plain)?.name);
+        Ok(Redirect::to(DOCUMENTS.path(*id)).success(text))
+    }
+
+    fn page(portal: &Portal, signed_in: &SignedIn, api: Arc<Api>, form: Form) -> Answer {
+        page(portal, signed_in, api, None, form)
     }
 }
 
-// === impl Page ===
+// === impl DocumentEditor ===
 
-impl Page {
+impl Editor for DocumentEditor {
+    type Key = (ApiId, DocumentId);
+    type Subject = (Arc<Api>, Arc<Document>);
+
+    const NEEDS: &'static [Permission] = DOCUMENTS.needs;
+    const INPUTS: &'static [(&'static str, &'static str)] = INPUTS;
+
+    fn load(
+        portal: &Portal,
+        signed_in: &SignedIn,
+        &(id, document): &Self::Key,
+    ) -> Result<Self::Subject, Problem> {
+        let visitor = signed_in.visitor();
+        let document = portal.service.get_document(&visitor, id, document)?;
+        Ok((api_form::load(portal, signed_in, id)?, document))
+    }
+
+    fn form((_, document): &Self::Subject) -> Form {
+        let (markdown, url) = match &document.content {
+            DocumentContent::Markdown(text) => (text.as_str(), ""),
+            DocumentContent::Link(url) => ("", url.as_str()),
+        };
+        let fields = Fields::new()
+            .with("name", document.name.as_str())
+            .with("summary", &document.summary)
+            .with("kind", document.kind.as_str())
+            .with("markdown", markdown)
+            .with("url", url);
+        Form::edits(fields, document.etag)
+    }
+
+    fn typed(fields: &Fields) -> Typed {
+        Typed::unless_previewed(fields)
+    }
+
+    async fn save(portal: &Portal, actor: &Actor, &(api, id): &Self::Key, form: &Form) -> Saved {
+        let update = DocumentUpdate {
+            api,
+            id,
+            input: input(form.fields()),
+            mask: vec!["*".to_owned()],
+            etag: form.etag().to_owned(),
+        };
+        let updated = portal.service.update_document(actor, update).await;
+        let text = format!("Document {} updated", updated.map_err(plain)?.name);
+        Ok(Redirect::to(DOCUMENTS.path(api)).success(text))
+    }
+
+    fn page(
+        portal: &Portal,
+        signed_in: &SignedIn,
+        (api, document): Self::Subject,
+        form: Form,
+    ) -> Answer {
+        page(portal, signed_in, api, Some(&document), form)
+    }
+}
+
+// === impl DocumentsPage ===
+
+impl DocumentsPage {
+    fn create_path(&self) -> String {
+        self.header.path(CREATE)
+    }
+
+    fn edit_path(&self, document: &Document) -> String {
+        link(EDIT, &[&self.header.api.id, &document.id])
+    }
+
+    fn delete_path(&self, document: &Document) -> String {
+        link(DELETE, &[&self.header.api.id, &document.id])
+    }
+}
+
+// === impl DocumentEditorPage ===
+
+impl DocumentEditorPage {
     fn kinds(&self) -> Vec<(&'static str, &'static str)> {
         let kinds = DocumentKind::ALL.into_iter();
         kinds
-            .map(|kind| (kind.as_str(), document_kind(kind)))
+            .map(|kind| (kind.as_str(), format::document_kind(kind)))
             .collect()
-    }
-
-    fn has_text(&self) -> bool {
-        !self.form.value("markdown").trim().is_empty()
     }
 }

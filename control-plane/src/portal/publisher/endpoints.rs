@@ -1,28 +1,35 @@
 //! The endpoints of an API: where the backend is, for production keys and for sandbox keys.
 
+use std::sync::Arc;
+
 use askama::Template;
-use axum::extract::{Path, State};
+use axum::Router;
 use tidegate_proto::ids::ApiId;
 
 use super::{
-    around::{Around, path},
-    edit::{DESIGN, Edit, Outcome, items},
+    api_form::{self, Change, items},
+    header::{ApiHeader, ENDPOINTS},
 };
 use crate::{
-    domain::api::Api,
-    portal::{Answer, Form, Frame, Notice, Portal, Posted, See, SignedIn, fields::Fields},
+    domain::{actor::Actor, api::Api, endpoint::EndpointUrl, user::Permission},
+    portal::{
+        Answer, Editor, Fields, Form, Frame, Portal, Problem, Redirect, SignedIn,
+        editor::{self, Saved},
+    },
     service::apis::ApiInput,
 };
 
 #[derive(Template)]
 #[template(path = "publisher/endpoints.html")]
-struct Endpoints {
+struct EndpointsPage {
     frame: Frame,
-    around: Around,
+    header: ApiHeader,
     form: Form,
 }
 
-const EDIT: Edit = Edit {
+struct EndpointsEditor;
+
+const CHANGE: Change = Change {
     mask: &[
         "production_endpoint",
         "sandbox_endpoint",
@@ -30,65 +37,11 @@ const EDIT: Edit = Edit {
         "notice_subprotocols",
     ],
     lists: &["notice_subprotocols"],
-    fields: of,
     input,
 };
 
-pub(super) async fn ask(
-    State(portal): State<Portal>,
-    signed_in: SignedIn,
-    Path(id): Path<ApiId>,
-) -> Answer {
-    signed_in.demands(DESIGN)?;
-    let api = portal.service.get_api(&signed_in.actor, id)?;
-    let page = Endpoints {
-        frame: signed_in.frame("Endpoints"),
-        form: EDIT.form(&api),
-        around: Around::new(&portal, &signed_in.actor, api, "endpoints"),
-    };
-    page.frame.show(&page)
-}
-
-pub(super) async fn take(
-    State(portal): State<Portal>,
-    Path(id): Path<ApiId>,
-    posted: Posted,
-) -> Answer {
-    posted.signed_in().demands(DESIGN)?;
-    match EDIT.save(&portal, &posted, id, posted.form()).await? {
-        Outcome::Saved => {
-            let notice =
-                Notice::done("Saved. Gateways get it with the next revision that is deployed.");
-            See::page(path(id, "endpoints")).saying(notice).answer()
-        }
-        Outcome::Again(form) => {
-            let api = portal.service.get_api(&posted.actor, id)?;
-            let page = Endpoints {
-                frame: posted.frame("Endpoints"),
-                around: Around::new(&portal, &posted.actor, api, "endpoints"),
-                form: *form,
-            };
-            page.frame.show_with(page.form.status(), &page)
-        }
-    }
-}
-
-fn of(api: &Api) -> Fields {
-    let endpoints = &api.design.endpoints;
-    let text = |url: &Option<crate::domain::endpoint::EndpointUrl>| {
-        url.as_ref().map_or_else(String::new, ToString::to_string)
-    };
-    Fields::new()
-        .with("production_endpoint", text(&endpoints.production))
-        .with("sandbox_endpoint", text(&endpoints.sandbox))
-        .with_all(
-            "sandbox_keys_on_production_endpoint",
-            endpoints.sandbox_keys_on_production.then_some("1"),
-        )
-        .with(
-            "notice_subprotocols",
-            api.design.notice_subprotocols.join(", "),
-        )
+pub(super) fn routes() -> Router<Portal> {
+    editor::route::<EndpointsEditor>(ENDPOINTS.route)
 }
 
 fn input(fields: &Fields) -> ApiInput {
@@ -98,5 +51,51 @@ fn input(fields: &Fields) -> ApiInput {
         sandbox_keys_on_production_endpoint: fields.has("sandbox_keys_on_production_endpoint"),
         notice_subprotocols: items(fields.text("notice_subprotocols")),
         ..ApiInput::default()
+    }
+}
+
+// === impl EndpointsEditor ===
+
+impl Editor for EndpointsEditor {
+    type Key = ApiId;
+    type Subject = Arc<Api>;
+
+    const NEEDS: &'static [Permission] = ENDPOINTS.needs;
+
+    fn load(portal: &Portal, signed_in: &SignedIn, id: &ApiId) -> Result<Arc<Api>, Problem> {
+        api_form::load(portal, signed_in, *id)
+    }
+
+    fn form(api: &Arc<Api>) -> Form {
+        let endpoints = &api.design.endpoints;
+        let text =
+            |url: &Option<EndpointUrl>| url.as_ref().map(ToString::to_string).unwrap_or_default();
+        let fields = Fields::new()
+            .with("production_endpoint", text(&endpoints.production))
+            .with("sandbox_endpoint", text(&endpoints.sandbox))
+            .with_all(
+                "sandbox_keys_on_production_endpoint",
+                endpoints.sandbox_keys_on_production.then_some("1"),
+            )
+            .with(
+                "notice_subprotocols",
+                api.design.notice_subprotocols.join(", "),
+            );
+        Form::edits(fields, api.etag)
+    }
+
+    async fn save(portal: &Portal, actor: &Actor, id: &ApiId, form: &Form) -> Saved {
+        CHANGE.save(portal, actor, *id, form).await?;
+        let text = "Endpoints updated. Deploy a new revision to apply them on the gateways.";
+        Ok(Redirect::to(ENDPOINTS.path(*id)).success(text))
+    }
+
+    fn page(portal: &Portal, signed_in: &SignedIn, api: Arc<Api>, form: Form) -> Answer {
+        let page = EndpointsPage {
+            frame: Frame::new(signed_in, ENDPOINTS.name),
+            header: ApiHeader::new(portal, signed_in.viewer(), api, ENDPOINTS.route),
+            form,
+        };
+        page.frame.show_with(page.form.status(), &page)
     }
 }

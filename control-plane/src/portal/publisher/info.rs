@@ -1,23 +1,25 @@
-//! Basic info of an API: what people read, what they find it by, who finds it, and its picture.
+//! Basic info of an API: what people read, what they find it by, who finds it; and the form of its thumbnail.
 
 use std::sync::Arc;
 
 use askama::Template;
-use axum::extract::{Path, State};
+use axum::Router;
 use tidegate_proto::ids::ApiId;
 
 use super::{
-    around::{Around, path},
-    edit::{DESIGN, Edit, Outcome, items},
+    api_form::{self, Change, items},
+    header::{ApiHeader, INFO, THUMBNAIL},
 };
 use crate::{
     domain::{
         actor::Actor,
         api::{Api, Visibility},
-        user::{Role, Roles},
+        user::{Permission, Role, Roles},
     },
     portal::{
-        Answer, Form, Frame, Notice, Portal, Posted, See, SignedIn, fields::Fields, html::Html,
+        Answer, Editor, Fields, Form, Frame, Portal, Problem, Redirect, SignedIn,
+        editor::{self, Saved, Typed},
+        html::Html,
         markdown,
     },
     service::apis::ApiInput,
@@ -25,19 +27,21 @@ use crate::{
 
 #[derive(Template)]
 #[template(path = "publisher/info.html")]
-pub(super) struct Info {
+struct InfoPage {
     frame: Frame,
-    around: Around,
+    header: ApiHeader,
     form: Form,
-    /// What is wrong with the picture that was chosen.
-    picture: Form,
+    /// What is wrong with the thumbnail that was chosen.
+    thumbnail: Form,
     /// The description as developers see it.
-    shown: Html,
-    /// Whether that was asked for, and is not saved yet.
+    description: Html,
+    /// Whether that isn't saved yet.
     is_preview: bool,
 }
 
-const EDIT: Edit = Edit {
+struct InfoEditor;
+
+const CHANGE: Change = Change {
     mask: &[
         "display_name",
         "description",
@@ -46,75 +50,39 @@ const EDIT: Edit = Edit {
         "default_version",
     ],
     lists: &["tags"],
-    fields: of,
     input,
 };
+/// Where the button is sent that deletes the thumbnail.
+pub(super) const DELETE_THUMBNAIL: &str = "/publisher/apis/{api}/thumbnail/delete";
 
-pub(super) async fn ask(
-    State(portal): State<Portal>,
-    signed_in: SignedIn,
-    Path(id): Path<ApiId>,
-) -> Answer {
-    signed_in.demands(DESIGN)?;
-    let api = portal.service.get_api(&signed_in.actor, id)?;
-    let frame = signed_in.frame("Basic info");
-    show(&portal, &signed_in.actor, frame, api, Form::new())
+pub(super) fn routes() -> Router<Portal> {
+    editor::route::<InfoEditor>(INFO.route)
 }
 
-pub(super) async fn take(
-    State(portal): State<Portal>,
-    Path(id): Path<ApiId>,
-    posted: Posted,
-) -> Answer {
-    posted.signed_in().demands(DESIGN)?;
-    let outcome = if posted.fields.has("preview") {
-        Outcome::Again(Box::new(posted.form()))
-    } else {
-        EDIT.save(&portal, &posted, id, posted.form()).await?
-    };
-    match outcome {
-        Outcome::Saved => See::page(path(id, "info"))
-            .saying(Notice::done("Saved."))
-            .answer(),
-        Outcome::Again(form) => {
-            let page = Info {
-                frame: posted.frame("Basic info"),
-                around: around(&portal, &posted.actor, id)?,
-                shown: markdown::html(form.value("description")),
-                is_preview: true,
-                form: *form,
-                picture: Form::new(),
-            };
-            page.frame.show_with(page.form.status(), &page)
-        }
-    }
-}
-
-/// The page with the API as it is; `picture` says what is wrong with a picture.
+/// Shows the page of an API; `thumbnail` says what is wrong with a thumbnail.
 pub(super) fn show(
     portal: &Portal,
-    actor: &Actor,
-    frame: Frame,
+    signed_in: &SignedIn,
     api: Arc<Api>,
-    picture: Form,
+    form: Form,
+    thumbnail: Form,
 ) -> Answer {
-    let page = Info {
-        frame,
-        form: EDIT.form(&api),
-        picture,
-        shown: markdown::html(&api.design.description),
-        is_preview: false,
-        around: Around::new(portal, actor, api, "info"),
+    let typed = form.value("description");
+    let page = InfoPage {
+        frame: Frame::new(signed_in, INFO.name),
+        description: markdown::html(typed),
+        is_preview: typed != api.design.description,
+        form,
+        thumbnail,
+        header: ApiHeader::new(portal, signed_in.viewer(), api, INFO.route),
     };
-    page.frame.show_with(page.picture.status(), &page)
+    let refused = Some(&page.thumbnail).filter(|form| form.is_refused());
+    let status = refused.unwrap_or(&page.form).status();
+    page.frame.show_with(status, &page)
 }
 
-fn around(portal: &Portal, actor: &Actor, id: ApiId) -> Result<Around, crate::portal::Problem> {
-    let api = portal.service.get_api(actor, id)?;
-    Ok(Around::new(portal, actor, api, "info"))
-}
-
-fn of(api: &Api) -> Fields {
+/// The form as an API fills it.
+pub(super) fn form(api: &Api) -> Form {
     let roles = match api.visibility {
         Visibility::Public => Roles::NONE,
         Visibility::Restricted(roles) => roles,
@@ -124,12 +92,9 @@ fn of(api: &Api) -> Fields {
         .with("display_name", &api.design.display_name)
         .with("description", &api.design.description)
         .with("tags", tags.join(", "))
-        .with_all("visible_roles", roles.iter().map(Role::as_str));
-    if api.default_version {
-        fields.with("default_version", "1")
-    } else {
-        fields
-    }
+        .with_all("visible_roles", roles.iter().map(Role::as_str))
+        .with_all("default_version", api.default_version.then_some("1"));
+    Form::edits(fields, api.etag)
 }
 
 fn input(fields: &Fields) -> ApiInput {
@@ -151,9 +116,39 @@ fn input(fields: &Fields) -> ApiInput {
     }
 }
 
-// === impl Info ===
+// === impl InfoEditor ===
 
-impl Info {
+impl Editor for InfoEditor {
+    type Key = ApiId;
+    type Subject = Arc<Api>;
+
+    const NEEDS: &'static [Permission] = INFO.needs;
+
+    fn load(portal: &Portal, signed_in: &SignedIn, id: &ApiId) -> Result<Arc<Api>, Problem> {
+        api_form::load(portal, signed_in, *id)
+    }
+
+    fn form(api: &Arc<Api>) -> Form {
+        form(api)
+    }
+
+    fn typed(fields: &Fields) -> Typed {
+        Typed::unless_previewed(fields)
+    }
+
+    async fn save(portal: &Portal, actor: &Actor, id: &ApiId, form: &Form) -> Saved {
+        CHANGE.save(portal, actor, *id, form).await?;
+        Ok(Redirect::to(INFO.path(*id)).success("Basic info updated"))
+    }
+
+    fn page(portal: &Portal, signed_in: &SignedIn, api: Arc<Api>, form: Form) -> Answer {
+        show(portal, signed_in, api, form, Form::new())
+    }
+}
+
+// === impl InfoPage ===
+
+impl InfoPage {
     fn roles(&self) -> Vec<(&'static str, &'static str)> {
         let roles = Role::ALL.into_iter().map(Role::as_str);
         roles.map(|role| (role, role)).collect()

@@ -1,16 +1,16 @@
-//! The lifecycle as people see it: a picture of the states and the ways between them, and what each action does.
+//! The lifecycle as people see it: a diagram of the states and the transitions, and what each action does.
 
 use crate::domain::lifecycle::{Action, Lifecycle};
 
-/// The picture: boxes and arrows in a field of 320 by 232.
+/// The diagram: boxes and arrows in a field of 320 by 232.
 pub(super) struct Diagram {
     pub(super) boxes: Vec<StateBox>,
     pub(super) arrows: Vec<Arrow>,
-    /// The same for those who do not see it.
-    pub(super) words: String,
+    /// The same for those who don't see it.
+    pub(super) description: String,
 }
 
-/// A state in the picture, by its upper left corner.
+/// A state in the diagram, by its upper left corner.
 pub(super) struct StateBox {
     pub(super) name: &'static str,
     pub(super) x: u16,
@@ -19,7 +19,7 @@ pub(super) struct StateBox {
     pub(super) is_next: bool,
 }
 
-/// A way from a state to another one.
+/// A transition from a state to another one.
 pub(super) struct Arrow {
     /// Both ends, as `x1`, `y1`, `x2`, `y2`.
     pub(super) ends: [u16; 4],
@@ -28,7 +28,7 @@ pub(super) struct Arrow {
 }
 
 /// Where each state stands.
-const PLACES: [(Lifecycle, u16, u16); 6] = [
+const POSITIONS: [(Lifecycle, u16, u16); 6] = [
     (Lifecycle::Created, 2, 4),
     (Lifecycle::Prototyped, 198, 4),
     (Lifecycle::Published, 2, 96),
@@ -38,7 +38,7 @@ const PLACES: [(Lifecycle, u16, u16); 6] = [
 ];
 
 /// Where the arrow between two states runs.
-const WAYS: [(Lifecycle, Lifecycle, [u16; 4]); 11] = {
+const TRANSITIONS: [(Lifecycle, Lifecycle, [u16; 4]); 11] = {
     use Lifecycle::{Blocked, Created, Deprecated, Prototyped, Published, Retired};
     [
         (Created, Prototyped, [122, 18, 194, 18]),
@@ -58,17 +58,17 @@ const WAYS: [(Lifecycle, Lifecycle, [u16; 4]); 11] = {
 // === impl Diagram ===
 
 impl Diagram {
-    /// The picture of an API in a state.
+    /// The diagram of an API in a state.
     pub(super) fn of(now: Lifecycle) -> Self {
         let leads = |to| moves(now).any(|action| now.after(action) == Some(to));
-        let boxes = PLACES.into_iter().map(|(state, x, y)| StateBox {
+        let boxes = POSITIONS.into_iter().map(|(state, x, y)| StateBox {
             name: name(state),
             x,
             y,
             is_now: state == now,
             is_next: leads(state),
         });
-        let arrows = WAYS.into_iter().map(|(from, _, ends)| Arrow {
+        let arrows = TRANSITIONS.into_iter().map(|(from, _, ends)| Arrow {
             ends,
             is_open: from == now,
         });
@@ -79,12 +79,12 @@ impl Diagram {
             .map(|it| it.name)
             .collect();
         let next = if next.is_empty() {
-            "This is the end of its life".to_owned()
+            "No further changes are possible".to_owned()
         } else {
-            format!("From here it can become {}", next.join(", "))
+            format!("It can change to {}", next.join(" or "))
         };
         Self {
-            words: format!("The API is {}. {next}.", name(now)),
+            description: format!("The API is {}. {next}.", name(now)),
             boxes,
             arrows: arrows.collect(),
         }
@@ -97,7 +97,7 @@ pub(super) fn moves(now: Lifecycle) -> impl Iterator<Item = Action> {
         .filter(move |&action| now.after(action) != Some(now))
 }
 
-/// A state in words.
+/// The name of a state.
 pub(super) const fn name(state: Lifecycle) -> &'static str {
     match state {
         Lifecycle::Created => "Created",
@@ -109,30 +109,30 @@ pub(super) const fn name(state: Lifecycle) -> &'static str {
     }
 }
 
-/// An action in words, and what it does.
-pub(super) const fn words(action: Action) -> (&'static str, &'static str) {
+/// The name of an action, and what it does.
+pub(super) const fn describe(action: Action) -> (&'static str, &'static str) {
     match action {
         Action::Publish => (
             "Publish",
-            "Developers find it and subscribe. It needs an endpoint and a plan.",
+            "Developers can find the API and subscribe. Requires an endpoint and a plan.",
         ),
-        Action::DeployAsPrototype => ("Deploy as prototype", "Opens it for trials."),
+        Action::DeployAsPrototype => ("Deploy as prototype", "Makes the API available for trials."),
         Action::DemoteToCreated => (
             "Demote to created",
-            "Takes it out of the developer portal. Subscriptions stay.",
+            "Removes the API from the developer portal. Subscriptions stay.",
         ),
         Action::Block => (
             "Block",
-            "Gateways refuse every session until it is published again.",
+            "Gateways refuse all sessions until the API is re-published.",
         ),
-        Action::Republish => ("Re-publish", "Gateways take sessions again."),
+        Action::Republish => ("Re-publish", "Gateways accept sessions again."),
         Action::Deprecate => (
             "Deprecate",
-            "No new subscriptions; those that exist go on. There is no way back.",
+            "No new subscriptions; existing ones continue. This can't be undone.",
         ),
         Action::Retire => (
             "Retire",
-            "Takes it off all gateways for good. There is no way back.",
+            "Removes the API from all gateways permanently. This can't be undone.",
         ),
     }
 }
@@ -144,13 +144,13 @@ pub(super) fn read(text: &str) -> Option<Action> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Diagram, WAYS, moves};
+    use super::{Diagram, TRANSITIONS, moves};
     use crate::domain::lifecycle::Lifecycle;
 
     #[test]
-    fn the_picture_has_every_way_that_is_allowed_and_no_other() {
+    fn the_diagram_has_every_transition_that_is_allowed_and_no_other() {
         for from in Lifecycle::ALL {
-            let mut drawn: Vec<_> = WAYS
+            let mut drawn: Vec<_> = TRANSITIONS
                 .iter()
                 .filter(|it| it.0 == from)
                 .map(|it| it.1)
@@ -163,12 +163,16 @@ mod tests {
     }
 
     #[test]
-    fn the_picture_says_in_words_what_it_shows() {
-        let words = Diagram::of(Lifecycle::Blocked).words;
+    fn the_diagram_describes_what_it_shows() {
+        let description = Diagram::of(Lifecycle::Blocked).description;
         assert_eq!(
-            words,
-            "The API is Blocked. From here it can become Published, Deprecated."
+            description,
+            "The API is Blocked. It can change to Published or Deprecated."
         );
-        assert!(Diagram::of(Lifecycle::Retired).words.contains("the end"));
+        assert!(
+            Diagram::of(Lifecycle::Retired)
+                .description
+                .contains("No further")
+        );
     }
 }

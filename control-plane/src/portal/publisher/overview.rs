@@ -1,13 +1,17 @@
-//! The overview of an API: how far it is from publication, where clients reach it, its lifecycle with the allowed moves.
+//! The overview of an API: the publishing checklist, where clients reach it, its lifecycle with the allowed actions.
 
 use std::sync::Arc;
 
 use askama::Template;
-use axum::extract::{Path, State};
+use axum::{
+    Router,
+    extract::{Path, State},
+    routing::{get, post},
+};
 use tidegate_proto::ids::ApiId;
 
 use super::{
-    around::{Around, back, path, title},
+    header::{ApiHeader, DEPLOYMENTS, ENDPOINTS, OVERVIEW, PLANS, back, title},
     lifecycle::{self, Diagram},
 };
 use crate::{
@@ -18,91 +22,96 @@ use crate::{
         user::Permission,
     },
     portal::{
-        Answer, Frame, Portal, Posted, Problem, See, SignedIn, html::Html, list::Filter, markdown,
+        Answer, AuthenticatedForm, Frame, Portal, Problem, Redirect, SignedIn, html::Html,
+        list::Filter, markdown, tab::Tab,
     },
-    service::{
-        catalog::{GatewayUrls, gateway_urls},
-        listing::ListQuery,
-    },
+    service::catalog::{GatewayUrls, gateway_urls},
 };
 
 #[derive(Template)]
 #[template(path = "publisher/overview.html")]
-struct Overview {
+struct OverviewPage {
     frame: Frame,
-    around: Around,
-    steps: [Step; 4],
+    header: ApiHeader,
+    checklist: [ChecklistItem; 4],
     urls: Vec<GatewayUrls>,
     description: Html,
     diagram: Diagram,
     versions: Vec<Arc<Api>>,
 }
 
-/// One step to publication.
-struct Step {
-    what: &'static str,
+/// One step of the publishing checklist.
+struct ChecklistItem {
+    name: &'static str,
     is_done: bool,
     /// What there is, or what is missing.
-    how: String,
-    /// Where to do it; `None` for those who may not, and on this page.
-    place: Option<String>,
+    detail: String,
+    /// The page to do it on; `None` for those who may not, and for this page.
+    path: Option<String>,
 }
 
-/// So many steps of the history are shown at once.
-const HISTORY_SHOWN: usize = 8;
+/// Where the buttons are sent that change the state.
+const LIFECYCLE: &str = "/publisher/apis/{api}/lifecycle";
 
-pub(super) async fn show(
-    State(portal): State<Portal>,
-    signed_in: SignedIn,
-    Path(id): Path<ApiId>,
-) -> Answer {
-    let actor = &signed_in.actor;
-    let api = portal.service.get_api(actor, id)?;
+/// So many events of the history are shown at once.
+const HISTORY_SHOWN: usize = 8;
+/// So many other versions are shown.
+const VERSIONS: i32 = 50;
+
+pub(super) fn routes() -> Router<Portal> {
+    Router::new()
+        .route(OVERVIEW.route, get(show))
+        .route(LIFECYCLE, post(change_state))
+}
+
+async fn show(State(portal): State<Portal>, signed_in: SignedIn, Path(id): Path<ApiId>) -> Answer {
+    let viewer = signed_in.viewer();
+    let api = portal.service.get_api(viewer, id)?;
     let urls = gateway_urls(&portal.service.state(), &api);
-    let others = ListQuery {
-        filter: Filter::new().is("api_name", api.name.as_str()).text(),
-        ..ListQuery::default()
-    };
-    let versions = portal.service.list_apis(actor, &others)?.items;
-    let page = Overview {
-        frame: signed_in.frame(title(&api)),
-        steps: steps(&signed_in, &api, &urls),
+    let others = Filter::new().is("api_name", api.name.as_str());
+    let versions = portal
+        .service
+        .list_apis(viewer, &others.first(VERSIONS))?
+        .items;
+    let page = OverviewPage {
+        frame: Frame::new(&signed_in, title(&api)),
+        checklist: checklist(&signed_in, &api, &urls),
         urls,
         description: markdown::html(&api.design.description),
         diagram: Diagram::of(api.state),
         versions: versions.into_iter().filter(|it| it.id != id).collect(),
-        around: Around::new(&portal, actor, api, ""),
+        header: ApiHeader::new(&portal, viewer, api, OVERVIEW.route),
     };
     page.frame.show(&page)
 }
 
-pub(super) async fn step(
+async fn change_state(
     State(portal): State<Portal>,
     Path(id): Path<ApiId>,
-    posted: Posted,
+    submitted: AuthenticatedForm,
 ) -> Answer {
-    let here = path(id, "");
-    if posted.is_resumed() {
-        return See::press_again(here).answer();
-    }
-    let action = lifecycle::read(posted.fields.text("action")).ok_or(Problem::Unreadable)?;
-    let etag = posted.form().etag().to_owned();
-    let did = portal
-        .service
-        .change_lifecycle(&posted.actor, id, action, &etag);
-    back(here, did.await, |api| {
-        format!("{} is {} now.", title(&api), lifecycle::name(api.state))
+    let here = OVERVIEW.path(id);
+    let Some(actor) = submitted.confirmed() else {
+        return Redirect::press_again(here).answer();
+    };
+    let action = lifecycle::read(submitted.fields.text("action")).ok_or(Problem::Unreadable)?;
+    let etag = submitted.form().etag().to_owned();
+    let service = &portal.service;
+    let changed = service.change_lifecycle(actor, id, action, &etag).await;
+    back(here, changed, |api| {
+        let state = lifecycle::name(api.state).to_lowercase();
+        format!("API {} {state}", title(&api))
     })
 }
 
-fn steps(signed_in: &SignedIn, api: &Api, urls: &[GatewayUrls]) -> [Step; 4] {
-    let place = |part: &str, permissions: &[Permission]| {
-        let may = permissions.iter().any(|&it| signed_in.may(it));
-        may.then(|| path(api.id, part))
+fn checklist(signed_in: &SignedIn, api: &Api, urls: &[GatewayUrls]) -> [ChecklistItem; 4] {
+    let path = |tab: &Tab, needs: &[Permission]| {
+        let may = signed_in.require(needs).is_ok();
+        may.then(|| tab.path(api.id))
     };
     let endpoints = &api.design.endpoints;
     let plans: Vec<_> = api.plans.iter().map(|plan| plan.as_str()).collect();
-    let places: Vec<_> = urls.iter().map(|url| url.environment.as_str()).collect();
+    let environments: Vec<_> = urls.iter().map(|url| url.environment.as_str()).collect();
     let or = |text: String, missing: &str| {
         if text.is_empty() {
             missing.to_owned()
@@ -111,33 +120,39 @@ fn steps(signed_in: &SignedIn, api: &Api, urls: &[GatewayUrls]) -> [Step; 4] {
         }
     };
     [
-        Step {
-            what: "Endpoint",
+        ChecklistItem {
+            name: "Endpoint",
             is_done: !endpoints.is_empty(),
-            how: reached(endpoints),
-            place: place("endpoints", &[Permission::DesignApis]),
+            detail: reached(endpoints),
+            path: path(&ENDPOINTS, ENDPOINTS.needs),
         },
-        Step {
-            what: "Business plans",
+        ChecklistItem {
+            name: "Business plans",
             is_done: !plans.is_empty(),
-            how: or(plans.join(", "), "Choose what developers subscribe under"),
-            place: place("plans", &[Permission::DesignApis, Permission::AssignPlans]),
+            detail: or(
+                plans.join(", "),
+                "Choose the plans that developers can subscribe to",
+            ),
+            path: path(&PLANS, PLANS.needs),
         },
-        Step {
-            what: "Deployed",
-            is_done: !places.is_empty(),
-            how: or(places.join(", "), "Put a revision on a gateway environment"),
-            place: place("deployments", &[Permission::DeployApis]),
+        ChecklistItem {
+            name: "Deployment",
+            is_done: !environments.is_empty(),
+            detail: or(
+                environments.join(", "),
+                "Deploy a revision to a gateway environment",
+            ),
+            path: path(&DEPLOYMENTS, &[Permission::DeployApis]),
         },
-        Step {
-            what: "Published",
+        ChecklistItem {
+            name: "Publication",
             is_done: api.state.is_listed(),
-            how: if api.state.is_listed() {
-                "Developers find it".to_owned()
+            detail: if api.state.is_listed() {
+                "Developers can find the API".to_owned()
             } else {
-                "Publish it below, when the rest is done".to_owned()
+                "Publish the API under Lifecycle when the other steps are done".to_owned()
             },
-            place: None,
+            path: None,
         },
     ]
 }
@@ -146,24 +161,24 @@ fn steps(signed_in: &SignedIn, api: &Api, urls: &[GatewayUrls]) -> [Step; 4] {
 fn reached(endpoints: &Endpoints) -> String {
     let production = endpoints.production.as_ref();
     match (production, endpoints.distinct_sandbox()) {
-        (None, None) => "Say where the backend is".to_owned(),
-        (None, Some(url)) => format!("{url}, for sandbox keys; production keys are refused"),
+        (None, None) => "Enter the address of the backend".to_owned(),
+        (None, Some(url)) => format!("{url} for sandbox keys; production keys are refused"),
         (Some(url), None) if endpoints.sandbox_keys_on_production => {
-            format!("{url}, for sandbox keys too")
+            format!("{url}, also for sandbox keys")
         }
         (Some(url), None) => format!("{url}; sandbox keys are refused"),
         (Some(url), Some(sandbox)) => format!("{url}; {sandbox} for sandbox keys"),
     }
 }
 
-// === impl Overview ===
+// === impl OverviewPage ===
 
-impl Overview {
-    /// The moves that are allowed, in words: the action, its name, what it does, whether there is no way back.
+impl OverviewPage {
+    /// The actions that are allowed: each with its name, what it does, and whether it can't be undone.
     fn moves(&self) -> Vec<(Action, &'static str, &'static str, bool)> {
-        let moves = lifecycle::moves(self.around.api.state);
+        let moves = lifecycle::moves(self.header.api.state);
         let moves = moves.map(|action| {
-            let (name, what) = lifecycle::words(action);
+            let (name, what) = lifecycle::describe(action);
             let is_final = matches!(action, Action::Deprecate | Action::Retire);
             (action, name, what, is_final)
         });
@@ -172,16 +187,16 @@ impl Overview {
 
     /// The history, the newest first: what is shown at once, and the rest.
     fn history(&self) -> [Vec<&LifecycleEvent>; 2] {
-        let newest: Vec<_> = self.around.api.history.iter().rev().collect();
+        let newest: Vec<_> = self.header.api.history.iter().rev().collect();
         let (shown, rest) = newest.split_at(newest.len().min(HISTORY_SHOWN));
         [shown.to_vec(), rest.to_vec()]
     }
 
-    /// A step of the history in words.
-    fn told(&self, event: &LifecycleEvent) -> &'static str {
+    /// An event of the history in words.
+    fn describe(&self, event: &LifecycleEvent) -> &'static str {
         event
             .action
-            .map_or("Create", |action| lifecycle::words(action).0)
+            .map_or("Created", |action| lifecycle::describe(action).0)
     }
 
     fn state_of(&self, event: &LifecycleEvent) -> &'static str {
@@ -190,8 +205,8 @@ impl Overview {
 
     /// Who finds it.
     fn visibility(&self) -> String {
-        match self.around.api.visibility {
-            Visibility::Public => "Everybody".to_owned(),
+        match self.header.api.visibility {
+            Visibility::Public => "Everyone".to_owned(),
             Visibility::Restricted(roles) => {
                 let roles: Vec<_> = roles.iter().map(|role| role.as_str()).collect();
                 roles.join(", ")

@@ -3,94 +3,82 @@
 use std::sync::Arc;
 
 use askama::Template;
-use axum::extract::{Path, State};
+use axum::Router;
 use tidegate_proto::ids::ApiId;
 
 use super::{
-    around::{Around, path},
-    edit::{self, DESIGN, Edit, Outcome},
+    api_form::{self, Change},
+    header::{ApiHeader, PLANS},
 };
 use crate::{
-    domain::{api::Api, plan::Plan, user::Permission},
+    domain::{actor::Actor, api::Api, plan::Plan, user::Permission},
     portal::{
-        Answer, Form, Frame, Notice, Portal, Posted, Problem, See, SignedIn, devportal::limits,
-        fields::Fields,
+        Answer, Editor, Fields, Form, Frame, Portal, Problem, Redirect, SignedIn,
+        editor::{self, Saved},
+        limits,
     },
     service::apis::ApiInput,
 };
 
 #[derive(Template)]
 #[template(path = "publisher/plans.html")]
-struct Plans {
+struct PlansPage {
     frame: Frame,
-    around: Around,
+    header: ApiHeader,
     form: Form,
     plans: Vec<Arc<Plan>>,
 }
 
-const EDIT: Edit = Edit {
+struct PlansEditor;
+
+const CHANGE: Change = Change {
     mask: &["plans"],
     lists: &["plans"],
-    fields: of,
     input,
 };
 
-pub(super) async fn ask(
-    State(portal): State<Portal>,
-    signed_in: SignedIn,
-    Path(id): Path<ApiId>,
-) -> Answer {
-    may_choose(&signed_in)?;
-    let api = portal.service.get_api(&signed_in.actor, id)?;
-    let page = Plans {
-        frame: signed_in.frame("Plans"),
-        form: EDIT.form(&api),
-        plans: edit::plans(&portal, &signed_in.actor)?,
-        around: Around::new(&portal, &signed_in.actor, api, "plans"),
-    };
-    page.frame.show(&page)
-}
-
-pub(super) async fn take(
-    State(portal): State<Portal>,
-    Path(id): Path<ApiId>,
-    posted: Posted,
-) -> Answer {
-    may_choose(posted.signed_in())?;
-    match EDIT.save(&portal, &posted, id, posted.form()).await? {
-        Outcome::Saved => {
-            let notice = Notice::done("Saved. It holds at once.");
-            See::page(path(id, "plans")).saying(notice).answer()
-        }
-        Outcome::Again(form) => {
-            let api = portal.service.get_api(&posted.actor, id)?;
-            let page = Plans {
-                frame: posted.frame("Plans"),
-                plans: edit::plans(&portal, &posted.actor)?,
-                around: Around::new(&portal, &posted.actor, api, "plans"),
-                form: *form,
-            };
-            page.frame.show_with(page.form.status(), &page)
-        }
-    }
-}
-
-/// Creators and publishers choose plans.
-fn may_choose(signed_in: &SignedIn) -> Result<(), Problem> {
-    if signed_in.may(Permission::AssignPlans) {
-        Ok(())
-    } else {
-        signed_in.demands(DESIGN)
-    }
-}
-
-fn of(api: &Api) -> Fields {
-    Fields::new().with_all("plans", api.plans.iter().map(|plan| plan.as_str()))
+pub(super) fn routes() -> Router<Portal> {
+    editor::route::<PlansEditor>(PLANS.route)
 }
 
 fn input(fields: &Fields) -> ApiInput {
     ApiInput {
         plans: fields.all("plans").map(str::to_owned).collect(),
         ..ApiInput::default()
+    }
+}
+
+// === impl PlansEditor ===
+
+impl Editor for PlansEditor {
+    type Key = ApiId;
+    type Subject = Arc<Api>;
+
+    const NEEDS: &'static [Permission] = PLANS.needs;
+
+    fn load(portal: &Portal, signed_in: &SignedIn, id: &ApiId) -> Result<Arc<Api>, Problem> {
+        api_form::load(portal, signed_in, *id)
+    }
+
+    fn form(api: &Arc<Api>) -> Form {
+        let plans = api.plans.iter().map(|plan| plan.as_str());
+        Form::edits(Fields::new().with_all("plans", plans), api.etag)
+    }
+
+    async fn save(portal: &Portal, actor: &Actor, id: &ApiId, form: &Form) -> Saved {
+        CHANGE.save(portal, actor, *id, form).await?;
+        let text = "Plans updated. The change applies immediately.";
+        Ok(Redirect::to(PLANS.path(*id)).success(text))
+    }
+
+    fn page(portal: &Portal, signed_in: &SignedIn, api: Arc<Api>, form: Form) -> Answer {
+        let viewer = signed_in.viewer();
+        let page = PlansPage {
+            frame: Frame::new(signed_in, PLANS.name),
+            plans: api_form::plans(portal, viewer)?,
+            header: ApiHeader::new(portal, viewer, api, PLANS.route),
+            form,
+        };
+        page.frame.show_with(page.form.status(), &page)
     }
 }

@@ -1,66 +1,72 @@
-//! Who has subscribed to an API, what they have used, and buttons that block and unblock them.
+//! The subscribers of an API, what they have used, and buttons that block and unblock them.
 
 use std::sync::Arc;
 
 use askama::Template;
-use axum::extract::{Path, State};
+use axum::{
+    Router,
+    extract::{Path, State},
+    routing::{get, post},
+};
 use tidegate_proto::ids::{ApiId, SubscriptionId};
 
-use super::around::{Around, back, path};
+use super::header::{ApiHeader, SUBSCRIBERS, back};
 use crate::{
     domain::{
         subscription::{Subscription, SubscriptionState},
         usage::{QuotaUsage, Unit},
-        user::Permission,
     },
     portal::{
-        Answer, Frame, Portal, Posted, Problem, See, SignedIn,
-        list::{Filter, PAGE, Pager},
-        moment,
-        words::number,
+        Answer, AuthenticatedForm, Frame, Portal, Problem, Redirect, SignedIn,
+        format::{number, subscription_state},
+        limits::per,
+        list::{Filter, Pager},
+        route::link,
     },
     service::{listing::ListQuery, usage::EnvironmentUsage},
 };
 
 #[derive(Template)]
 #[template(path = "publisher/subscribers.html")]
-struct Subscribers {
+struct SubscriberList {
     frame: Frame,
-    around: Around,
-    rows: Vec<Row>,
+    header: ApiHeader,
+    rows: Vec<Subscriber>,
     pager: Pager,
     chosen: String,
 }
 
-struct Row {
+struct Subscriber {
     subscription: Arc<Subscription>,
     application: String,
     owner: String,
     usage: Vec<EnvironmentUsage>,
 }
 
+/// Where the buttons of a subscription are sent.
+const SET_STATE: &str = "/publisher/apis/{api}/subscribers/{subscription}";
 const PAGE_SIZE: i32 = 25;
 
-pub(super) async fn list(
-    State(portal): State<Portal>,
-    signed_in: SignedIn,
-    Path(id): Path<ApiId>,
-) -> Answer {
-    let actor = &signed_in.actor;
-    signed_in.demands(Permission::ManageSubscriptions)?;
-    let api = portal.service.get_api(actor, id)?;
+pub(super) fn routes() -> Router<Portal> {
+    Router::new()
+        .route(SUBSCRIBERS.route, get(list))
+        .route(SET_STATE, post(set_state))
+}
+
+async fn list(State(portal): State<Portal>, signed_in: SignedIn, Path(id): Path<ApiId>) -> Answer {
+    let viewer = signed_in.viewer();
+    signed_in.require(SUBSCRIBERS.needs)?;
+    let api = portal.service.get_api(viewer, id)?;
     let query = signed_in.query();
     let filter = Filter::new()
         .is("api", &api.resource())
         .is("state", query.text("state"));
     let listed = ListQuery {
-        page_size: PAGE_SIZE,
-        page_token: query.text(PAGE).to_owned(),
-        filter: filter.text(),
         order_by: "create_time desc".to_owned(),
+        ..filter.page(&query, PAGE_SIZE)
     };
-    let page = portal.service.list_subscriptions(actor, &listed)?;
-    let pager = Pager::new(&path(id, "subscribers"), &query, &page);
+    let page = portal.service.list_subscriptions(viewer, &listed)?;
+    let pager = Pager::new(&SUBSCRIBERS.path(id), &query, &page);
     let rows = page.items.into_iter().filter_map(|subscription| {
         let parties = portal.service.parties(&subscription)?;
         let seen = |environment: &_, of: &Subscription| {
@@ -70,68 +76,70 @@ pub(super) async fn list(
         };
         let usage = portal
             .service
-            .subscription_usage(actor, subscription.id, seen);
-        Some(Row {
+            .subscription_usage(viewer, subscription.id, seen);
+        Some(Subscriber {
             application: parties.application.name.to_string(),
             owner: parties.application.owner_name.to_string(),
             usage: usage.map(|it| it.environments).unwrap_or_default(),
             subscription,
         })
     });
-    let page = Subscribers {
-        frame: signed_in.frame("Subscribers"),
+    let page = SubscriberList {
+        frame: Frame::new(&signed_in, SUBSCRIBERS.name),
         rows: rows.collect(),
         pager,
         chosen: query.text("state").to_owned(),
-        around: Around::new(&portal, actor, api, "subscribers"),
+        header: ApiHeader::new(&portal, viewer, api, SUBSCRIBERS.route),
     };
     page.frame.show(&page)
 }
 
-pub(super) async fn set(
+async fn set_state(
     State(portal): State<Portal>,
     Path((id, subscription)): Path<(ApiId, SubscriptionId)>,
-    posted: Posted,
+    submitted: AuthenticatedForm,
 ) -> Answer {
-    let here = path(id, "subscribers");
-    if posted.is_resumed() {
-        return See::press_again(here).answer();
-    }
-    let wanted = posted.fields.text("state");
-    let states = SubscriptionState::ALL.into_iter();
-    let state = states.clone().find(|it| it.as_str() == wanted);
+    let here = SUBSCRIBERS.path(id);
+    let Some(actor) = submitted.confirmed() else {
+        return Redirect::press_again(here).answer();
+    };
+    let wanted = submitted.fields.text("state");
+    let mut states = SubscriptionState::ALL.into_iter();
+    let state = states.find(|it| it.as_str() == wanted);
     let state = state.ok_or(Problem::Unreadable)?;
-    let etag = posted.form().etag().to_owned();
+    let etag = submitted.form().etag().to_owned();
     let service = &portal.service;
-    let did = service.set_subscription_state(&posted.actor, subscription, state, &etag);
-    back(here, did.await, |it| {
+    let set = service.set_subscription_state(actor, subscription, state, &etag);
+    back(here, set.await, |it| {
         let application = service
             .parties(&it)
             .map(|it| it.application.name.to_string());
         let application = application.unwrap_or_default();
         match it.state {
-            SubscriptionState::Active => format!("{application} may connect again."),
+            SubscriptionState::Active => format!("Application {application} unblocked"),
             SubscriptionState::Blocked => {
-                format!("{application} is blocked: its sessions end, and new ones are refused.")
+                format!(
+                    "Application {application} blocked. Its sessions are closed and new ones are refused."
+                )
             }
             SubscriptionState::ProductionBlocked => {
                 format!(
-                    "{application} is blocked for production; sandbox keys still reach the sandbox endpoint."
+                    "Application {application} blocked for production. Its sandbox keys still reach the sandbox endpoint."
                 )
             }
         }
     })
 }
 
-// === impl Subscribers ===
+// === impl SubscriberList ===
 
-impl Subscribers {
-    fn state(&self, row: &Row) -> (&'static str, &'static str) {
-        told(row.subscription.state)
+impl SubscriberList {
+    fn state(&self, row: &Subscriber) -> (&'static str, &'static str) {
+        subscription_state(row.subscription.state)
     }
 
     /// The states that a row is not in, as buttons.
-    fn moves(&self, row: &Row) -> Vec<(SubscriptionState, &'static str)> {
+    fn moves(&self, row: &Subscriber) -> Vec<(SubscriptionState, &'static str)> {
         let all = [
             (SubscriptionState::Active, "Unblock"),
             (SubscriptionState::Blocked, "Block"),
@@ -141,20 +149,19 @@ impl Subscribers {
         others.collect()
     }
 
-    /// A counter in words: what was used of how much, and until when.
+    /// A counter in words: what was used of how much.
     fn used(&self, quota: &QuotaUsage) -> String {
         let unit = match quota.unit {
             Unit::Messages => "messages",
             Unit::Bytes => "bytes",
-            Unit::Burst => "messages at once",
+            Unit::Burst => "messages (burst)",
             Unit::Connections => "new sessions",
         };
-        let window = moment::length(quota.window.duration());
-        let window = window.unwrap_or_else(|| format!("{} s", quota.window.seconds()));
+        let window = per(quota.window);
         let limit = number(quota.limit);
         match &quota.current {
-            Some(now) => format!("{} of {limit} {unit} in {window}", number(now.used)),
-            None => format!("at most {limit} {unit} in {window}"),
+            Some(now) => format!("{} of {limit} {unit} {window}", number(now.used)),
+            None => format!("up to {limit} {unit} {window}"),
         }
     }
 
@@ -167,13 +174,9 @@ impl Subscribers {
                 .min(100),
         )
     }
-}
 
-/// A state of a subscription as a badge.
-const fn told(state: SubscriptionState) -> (&'static str, &'static str) {
-    match state {
-        SubscriptionState::Active => ("good", "Active"),
-        SubscriptionState::Blocked => ("bad", "Blocked"),
-        SubscriptionState::ProductionBlocked => ("warn", "Production blocked"),
+    /// Where the buttons of a row are sent.
+    fn action(&self, row: &Subscriber) -> String {
+        link(SET_STATE, &[&self.header.api.id, &row.subscription.id])
     }
 }

@@ -1,36 +1,39 @@
-//! The topics of an API, one row each, and the policies over them. Rows are added, removed and, where there are many, opened
-//! by buttons that only show the form again; nothing is done before it is saved.
+//! The topics of an API, one row each, and the policies on them. Rows are added, removed and, where there are many, opened
+//! by buttons that only show the form again; nothing changes before it is saved.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use askama::Template;
-use axum::extract::{Path, State};
+use axum::Router;
 use tidegate_proto::ids::ApiId;
 
 use super::{
-    around::{Around, path},
-    edit::{DESIGN, Edit, Outcome, policies},
+    api_form::{self, Change, policies},
+    header::{ApiHeader, TOPICS},
 };
 use crate::{
-    domain::{api::Api, topic::Verbs},
-    portal::{Answer, Form, Frame, Notice, Portal, Posted, Problem, See, SignedIn, fields::Fields},
+    domain::{actor::Actor, api::Api, topic::Verbs, user::Permission},
+    portal::{
+        Answer, Editor, Fields, Form, Frame, Portal, Problem, Redirect, SignedIn,
+        editor::{self, Saved, Typed},
+    },
     service::apis::{ApiInput, TopicInput},
 };
 
 #[derive(Template)]
 #[template(path = "publisher/topics.html")]
-struct Topics {
+struct TopicsPage {
     frame: Frame,
-    around: Around,
+    header: ApiHeader,
     form: Form,
-    rows: Vec<Row>,
+    rows: Vec<TopicRow>,
     policies: Vec<(String, String)>,
 }
 
 /// The names of a row's inputs.
-struct Row {
+struct TopicRow {
     index: usize,
-    /// Whether it can be typed into; otherwise it is a line, so that a page of many topics stays small.
+    /// Whether it can be edited; otherwise it is a line, so that a page of many topics stays small.
     is_open: bool,
     template: String,
     mapping: String,
@@ -39,127 +42,31 @@ struct Row {
     description: String,
 }
 
-const EDIT: Edit = Edit {
+struct TopicsEditor;
+
+const CHANGE: Change = Change {
     mask: &["topics", "policy"],
     lists: &[],
-    fields: of,
     input,
 };
+/// The buttons: to add a row, to remove one, to open one.
+const ADD: &str = "add";
+const REMOVE: &str = "remove";
+const OPEN: &str = "open";
 
 /// The most rows that a form is shown with; use cases refuse more topics than this.
 const ROWS_MAX: usize = 201;
 
-/// So many rows are all open.
+/// Up to so many rows are all open.
 const OPEN_MAX: usize = 10;
 
-pub(super) async fn ask(
-    State(portal): State<Portal>,
-    signed_in: SignedIn,
-    Path(id): Path<ApiId>,
-) -> Answer {
-    signed_in.demands(DESIGN)?;
-    let api = portal.service.get_api(&signed_in.actor, id)?;
-    let form = EDIT.form(&api);
-    let frame = signed_in.frame("Topics");
-    let around = Around::new(&portal, &signed_in.actor, api, "topics");
-    let policies = policies(&portal, &signed_in.actor)?;
-    show(frame, around, form, None, policies)
-}
-
-pub(super) async fn take(
-    State(portal): State<Portal>,
-    Path(id): Path<ApiId>,
-    posted: Posted,
-) -> Answer {
-    posted.signed_in().demands(DESIGN)?;
-    let typed = &posted.fields;
-    let removed = typed.text("remove").parse().ok();
-    let opened = typed.text("open").parse().ok();
-    let is_adding = typed.has("add");
-    let (fields, opened) = numbered(typed, removed, opened, is_adding);
-    let form = Form::of(fields);
-    let outcome = if is_adding || removed.is_some() || opened.is_some() {
-        Outcome::Again(Box::new(form))
-    } else {
-        EDIT.save(&portal, &posted, id, form).await?
-    };
-    match outcome {
-        Outcome::Saved => saved(id),
-        Outcome::Again(form) => {
-            let api = portal.service.get_api(&posted.actor, id)?;
-            let around = Around::new(&portal, &posted.actor, api, "topics");
-            let frame = posted.frame("Topics");
-            let policies = policies(&portal, &posted.actor)?;
-            show(frame, around, *form, opened, policies)
-        }
-    }
-}
-
-fn saved(id: ApiId) -> Answer {
-    let notice = Notice::done(
-        "Saved. Policies hold at once; topics with the next revision that is deployed.",
-    );
-    See::page(path(id, "topics")).saying(notice).answer()
-}
-
-fn show(
-    frame: Frame,
-    around: Around,
-    form: Form,
-    opened: Option<usize>,
-    policies: Vec<(String, String)>,
-) -> Result<axum::response::Response, Problem> {
-    let theirs = form.conflict.then(|| around.api.design.topics.len());
-    let mine = indices(form.fields()).len();
-    let count = mine.max(theirs.unwrap_or_default()).clamp(1, ROWS_MAX);
-    let mut rows: Vec<_> = (0..count).map(Row::new).collect();
-    for row in &mut rows {
-        // What two have changed must be compared.
-        row.is_open = count <= OPEN_MAX
-            || form.conflict
-            || opened == Some(row.index)
-            || row.is_blank(&form)
-            || row.has_fault(&form);
-    }
-    let page = Topics {
-        frame,
-        around,
-        form,
-        rows,
-        policies,
-    };
-    page.frame.show_with(page.form.status(), &page)
-}
-
-/// An API as the form shows it.
-fn of(api: &Api) -> Fields {
-    let fields = Fields::new().with("policy", api.policy.as_ref().map_or("", |it| it.as_str()));
-    let topics = api.design.topics.iter().enumerate();
-    topics.fold(fields, |fields, (index, topic)| {
-        let row = Row::new(index);
-        let verbs = [
-            ("publish", topic.verbs.publish),
-            ("subscribe", topic.verbs.subscribe),
-        ];
-        let verbs = verbs.into_iter().filter(|(_, is_on)| *is_on);
-        fields
-            .with(row.template, topic.template.as_str())
-            .with(
-                row.mapping,
-                topic.mapping.as_ref().map_or("", |it| it.as_str()),
-            )
-            .with_all(&row.verbs, verbs.map(|(verb, _)| verb))
-            .with(
-                row.policy,
-                topic.policy.as_ref().map_or("", |it| it.as_str()),
-            )
-            .with(row.description, &topic.description)
-    })
+pub(super) fn routes() -> Router<Portal> {
+    editor::route::<TopicsEditor>(TOPICS.route)
 }
 
 fn input(fields: &Fields) -> ApiInput {
     let topics = indices(fields).into_iter().map(|index| {
-        let row = Row::new(index);
+        let row = TopicRow::new(index);
         let text = |name: &str| fields.text(name).trim().to_owned();
         TopicInput {
             template: text(&row.template),
@@ -179,20 +86,17 @@ fn input(fields: &Fields) -> ApiInput {
     }
 }
 
-/// What was typed without empty rows and the removed one, the others numbered from zero, so that faults are told of the rows
-/// that are shown, and the new number of the opened one. With `is_adding`, an empty row follows.
-fn numbered(
-    typed: &Fields,
-    removed: Option<usize>,
-    opened: Option<usize>,
-    is_adding: bool,
-) -> (Fields, Option<usize>) {
+/// What was typed without empty rows and the removed one, the others numbered from zero, so that faults name the rows that
+/// are shown, and the opened one by its new number. After the button that adds one, an empty row follows.
+fn numbered(typed: &Fields) -> Fields {
+    let pressed = |button: &str| typed.text(button).parse::<usize>().ok();
+    let (removed, opened) = (pressed(REMOVE), pressed(OPEN));
     let mut rows: BTreeMap<usize, Vec<(&str, &str)>> = BTreeMap::new();
     let mut fields = Fields::new();
     for (name, value) in typed.iter() {
         match place(name) {
             Some((index, part)) => rows.entry(index).or_default().push((part, value)),
-            None if matches!(name, "add" | "remove" | "open") => {}
+            None if [ADD, REMOVE, OPEN].contains(&name) => {}
             None => fields = fields.with(name, value),
         }
     }
@@ -203,20 +107,20 @@ fn numbered(
     let kept = rows
         .iter()
         .filter(|(index, parts)| Some(**index) != removed && is_filled(parts));
-    let (mut count, mut open) = (0, None);
+    let mut count = 0;
     for (index, parts) in kept.take(ROWS_MAX) {
         if opened == Some(*index) {
-            open = Some(count);
+            fields = fields.with(OPEN, count.to_string());
         }
         for (part, value) in parts {
             fields = fields.with(format!("topics[{count}].{part}"), *value);
         }
         count += 1;
     }
-    if is_adding {
+    if typed.has(ADD) {
         fields = fields.with(format!("topics[{count}].template"), "");
     }
-    (fields, open)
+    fields
 }
 
 /// The row and the part that an input is.
@@ -236,9 +140,88 @@ fn indices(fields: &Fields) -> Vec<usize> {
     indices
 }
 
-// === impl Row ===
+// === impl TopicsEditor ===
 
-impl Row {
+impl Editor for TopicsEditor {
+    type Key = ApiId;
+    type Subject = Arc<Api>;
+
+    const NEEDS: &'static [Permission] = TOPICS.needs;
+
+    fn load(portal: &Portal, signed_in: &SignedIn, id: &ApiId) -> Result<Arc<Api>, Problem> {
+        api_form::load(portal, signed_in, *id)
+    }
+
+    fn form(api: &Arc<Api>) -> Form {
+        let policy = api.policy.as_ref().map_or("", |it| it.as_str());
+        let topics = api.design.topics.iter().enumerate();
+        let fields = topics.fold(
+            Fields::new().with("policy", policy),
+            |fields, (index, topic)| {
+                let row = TopicRow::new(index);
+                let verbs = [
+                    ("publish", topic.verbs.publish),
+                    ("subscribe", topic.verbs.subscribe),
+                ];
+                let verbs = verbs.into_iter().filter(|(_, is_on)| *is_on);
+                let mapping = topic.mapping.as_ref().map_or("", |it| it.as_str());
+                let policy = topic.policy.as_ref().map_or("", |it| it.as_str());
+                fields
+                    .with(row.template, topic.template.as_str())
+                    .with(row.mapping, mapping)
+                    .with_all(&row.verbs, verbs.map(|(verb, _)| verb))
+                    .with(row.policy, policy)
+                    .with(row.description, &topic.description)
+            },
+        );
+        Form::edits(fields, api.etag)
+    }
+
+    fn typed(fields: &Fields) -> Typed {
+        let is_pressed = [ADD, REMOVE, OPEN].iter().any(|it| fields.has(it));
+        let fields = numbered(fields);
+        if is_pressed {
+            Typed::Show(fields)
+        } else {
+            Typed::Save(fields)
+        }
+    }
+
+    async fn save(portal: &Portal, actor: &Actor, id: &ApiId, form: &Form) -> Saved {
+        CHANGE.save(portal, actor, *id, form).await?;
+        let text = "Topics updated. Policies apply immediately; deploy a new revision to apply the topics on the gateways.";
+        Ok(Redirect::to(TOPICS.path(*id)).success(text))
+    }
+
+    fn page(portal: &Portal, signed_in: &SignedIn, api: Arc<Api>, form: Form) -> Answer {
+        let theirs = form.conflict.then_some(api.design.topics.len());
+        let mine = indices(form.fields()).len();
+        let count = mine.max(theirs.unwrap_or_default()).clamp(1, ROWS_MAX);
+        let opened = form.value(OPEN).parse().ok();
+        let mut rows: Vec<_> = (0..count).map(TopicRow::new).collect();
+        for row in &mut rows {
+            // Two versions must be compared.
+            row.is_open = count <= OPEN_MAX
+                || form.conflict
+                || opened == Some(row.index)
+                || row.is_blank(&form)
+                || row.has_fault(&form);
+        }
+        let viewer = signed_in.viewer();
+        let page = TopicsPage {
+            frame: Frame::new(signed_in, TOPICS.name),
+            policies: policies(portal, viewer)?,
+            header: ApiHeader::new(portal, viewer, api, TOPICS.route),
+            form,
+            rows,
+        };
+        page.frame.show_with(page.form.status(), &page)
+    }
+}
+
+// === impl TopicRow ===
+
+impl TopicRow {
     fn new(index: usize) -> Self {
         let name = |part| format!("topics[{index}].{part}");
         Self {
@@ -272,7 +255,7 @@ impl Row {
         names.any(|name| form.fault_of(name).is_some())
     }
 
-    /// What a row that is not open carries on: the names and values of its inputs that have any.
+    /// What a row that isn't open carries on: the names and values of its inputs that have any.
     fn carried<'a>(&'a self, form: &'a Form) -> impl Iterator<Item = (&'a str, &'a str)> {
         let texts = self
             .texts()
@@ -286,7 +269,7 @@ impl Row {
 
 #[cfg(test)]
 mod tests {
-    use super::{Fields, indices, input, numbered};
+    use super::{ADD, Fields, OPEN, REMOVE, indices, input, numbered};
 
     fn typed() -> Fields {
         Fields::new()
@@ -296,13 +279,12 @@ mod tests {
             .with("topics[1].template", " ")
             .with("topics[1].verbs", "publish")
             .with("topics[7].template", "/b")
-            .with("remove", "9")
     }
 
     #[test]
     fn rows_without_text_are_left_out_and_the_others_close_up() {
-        let (fields, opened) = numbered(&typed(), None, Some(7), false);
-        assert_eq!(opened, Some(1));
+        let fields = numbered(&typed().with(OPEN, "7").with(REMOVE, "9"));
+        assert_eq!(fields.text(OPEN), "1");
         assert_eq!(indices(&fields), [0, 1]);
         let input = input(&fields);
         let templates: Vec<_> = input.topics.iter().map(|it| it.template.as_str()).collect();
@@ -313,7 +295,7 @@ mod tests {
 
     #[test]
     fn a_row_is_removed_or_added_by_its_number() {
-        let (fields, _) = numbered(&typed(), Some(0), None, true);
+        let fields = numbered(&typed().with(REMOVE, "0").with(ADD, "1"));
         assert_eq!(indices(&fields), [0, 1]);
         assert_eq!(fields.text("topics[0].template"), "/b");
         assert_eq!(fields.text("topics[1].template"), "");

@@ -1,77 +1,79 @@
 //! The form that makes a new version of an API.
 
+use std::sync::Arc;
+
 use askama::Template;
-use axum::extract::{Path, State};
+use axum::Router;
 use tidegate_proto::ids::ApiId;
 
 use super::{
-    around::{Around, path},
-    edit::DESIGN,
+    api_form,
+    header::{ApiHeader, NEW_VERSION, OVERVIEW},
 };
 use crate::{
-    domain::actor::Actor,
-    portal::{Answer, Form, Frame, Notice, Portal, Posted, See, SignedIn},
+    domain::{
+        actor::Actor,
+        api::Api,
+        invalid::{Invalid, reason},
+        user::Permission,
+    },
+    portal::{
+        Answer, Editor, Form, Frame, Portal, Problem, Redirect, SignedIn,
+        editor::{self, Saved},
+    },
     service::error::ServiceError,
 };
 
 #[derive(Template)]
 #[template(path = "publisher/version.html")]
-struct Version {
+struct NewVersionPage {
     frame: Frame,
-    around: Around,
+    header: ApiHeader,
     form: Form,
 }
 
-pub(super) async fn ask(
-    State(portal): State<Portal>,
-    signed_in: SignedIn,
-    Path(id): Path<ApiId>,
-) -> Answer {
-    signed_in.demands(DESIGN)?;
-    let frame = signed_in.frame("New version");
-    show(&portal, &signed_in.actor, frame, id, Form::new())
+struct NewVersion;
+
+pub(super) fn routes() -> Router<Portal> {
+    editor::route::<NewVersion>(NEW_VERSION)
 }
 
-pub(super) async fn take(
-    State(portal): State<Portal>,
-    Path(id): Path<ApiId>,
-    posted: Posted,
-) -> Answer {
-    let mut form = posted.form();
-    if !posted.is_resumed() {
-        let version = posted.fields.text("version").trim();
-        let is_default = posted.fields.has("default_version");
-        let made = portal
-            .service
-            .create_api_version(&posted.actor, id, version, is_default);
-        match made.await {
-            Ok(api) => {
-                let text = format!("Version {} is created. It is yours to change.", api.version);
-                return See::page(path(api.id, ""))
-                    .saying(Notice::done(text))
-                    .answer();
-            }
-            Err(ServiceError::AlreadyExists { description, .. }) => {
-                form.fault("version", format!("is taken: {description}"));
-            }
-            Err(error) => form.refuse(error, &[])?,
-        }
+impl Editor for NewVersion {
+    type Key = ApiId;
+    type Subject = Arc<Api>;
+
+    const NEEDS: &'static [Permission] = &[Permission::DesignApis];
+
+    fn load(portal: &Portal, signed_in: &SignedIn, id: &ApiId) -> Result<Arc<Api>, Problem> {
+        api_form::load(portal, signed_in, *id)
     }
-    show(
-        &portal,
-        &posted.actor,
-        posted.frame("New version"),
-        id,
-        form,
-    )
-}
 
-fn show(portal: &Portal, actor: &Actor, frame: Frame, id: ApiId, form: Form) -> Answer {
-    let api = portal.service.get_api(actor, id)?;
-    let page = Version {
-        frame,
-        form,
-        around: Around::new(portal, actor, api, "version"),
-    };
-    page.frame.show_with(page.form.status(), &page)
+    fn form(_: &Arc<Api>) -> Form {
+        Form::new()
+    }
+
+    async fn save(portal: &Portal, actor: &Actor, id: &ApiId, form: &Form) -> Saved {
+        let version = form.value("version").trim();
+        let is_default = form.fields().has("default_version");
+        let service = &portal.service;
+        let created = service.create_api_version(actor, *id, version, is_default);
+        let api = created.await.map_err(|error| match error {
+            ServiceError::AlreadyExists { description, .. } => {
+                let text = format!("is already in use: {description}");
+                Invalid::one("version", reason::MALFORMED, &text).into()
+            }
+            other => other,
+        })?;
+        let text = format!("Version {} created", api.version);
+        Ok(Redirect::to(OVERVIEW.path(api.id)).success(text))
+    }
+
+    fn page(portal: &Portal, signed_in: &SignedIn, api: Arc<Api>, form: Form) -> Answer {
+        let page = NewVersionPage {
+            frame: Frame::new(signed_in, "New version"),
+            header: ApiHeader::new(portal, signed_in.viewer(), api, NEW_VERSION),
+            form,
+        };
+        page.frame.show_with(page.form.status(), &page)
+    }
 }

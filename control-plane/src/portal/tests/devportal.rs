@@ -81,7 +81,7 @@ async fn strangers_read_everything_about_a_public_api_and_are_sent_to_sign_in_fo
     let mut browser = stage.browser();
     for (page, text) in [
         ("", "ws://localhost:9099/echo/1.0"),
-        ("", "50,000 messages a day"),
+        ("", "50,000 messages per day"),
         ("/documents", "No documents"),
         ("/code", "wss://localhost:8099/echo/1.0"),
         ("/console", "data-console"),
@@ -156,7 +156,7 @@ async fn what_is_another_subscriber_s_does_not_exist() {
     let of_sue = application(&mut sue, "Dashboard").await;
     let subscription = subscribed(&mut sue, api, &of_sue).await;
     let made = key(&mut sue, &of_sue).await;
-    let client_id = fact(&made, "Client id");
+    let client_id = fact(&made, "Client ID");
     let password = Secret::new(PASSWORD.to_owned());
     let roles = Roles::NONE.with(Role::Subscriber);
     let user = stage.service.create_user(&SYSTEM, "sam", &password, roles);
@@ -184,11 +184,7 @@ async fn what_is_another_subscriber_s_does_not_exist() {
 async fn an_application_is_made_changed_and_deleted_and_its_faults_stand_beside_their_fields() {
     let stage = Stage::new().await;
     let mut sue = stage.signed_in("sue").await;
-    assert!(
-        sue.get(APPLICATIONS)
-            .await
-            .has("You have no application yet")
-    );
+    assert!(sue.get(APPLICATIONS).await.has("No applications yet"));
     let path = format!("{APPLICATIONS}/new");
     let token = sue.get(&path).await.token();
     let page = sue.post(&path, &token, named(EVIL)).await;
@@ -209,11 +205,11 @@ async fn an_application_is_made_changed_and_deleted_and_its_faults_stand_beside_
         .post(&edit, &form.token(), named("Third").with("_etag", "1"))
         .await;
     assert_eq!(page.status, StatusCode::CONFLICT);
-    assert!(page.has("Saved meanwhile") && page.has("value=\"Third\""));
+    assert!(page.has("Saved in the meantime") && page.has("value=\"Third\""));
 
     let delete = format!("{made}/delete");
     let form = sue.get(&delete).await;
-    assert!(form.has("cannot be undone") && sue.get(&made).await.has("Other"));
+    assert!(form.has("be undone") && sue.get(&made).await.has("Other"));
     let page = sue.post(&delete, &form.token(), Fields::new()).await;
     assert_eq!(page.location(), APPLICATIONS);
     assert_eq!(sue.get(&made).await.status, StatusCode::NOT_FOUND);
@@ -227,7 +223,7 @@ async fn a_secret_is_in_the_answer_that_made_it_and_nowhere_else() {
     let made = key(&mut sue, &app).await;
     assert_eq!(made.status, StatusCode::OK);
     assert!(is_kept_from_caches(&made.headers));
-    let (client_id, secret) = (fact(&made, "Client id"), fact(&made, "Client secret"));
+    let (client_id, secret) = (fact(&made, "Client ID"), fact(&made, "Client secret"));
     let again = sue.get(&format!("{app}/keys")).await;
     assert_eq!(again.location(), app);
     for path in [app.clone(), format!("{app}/keys/{client_id}/token")] {
@@ -237,7 +233,7 @@ async fn a_secret_is_in_the_answer_that_made_it_and_nowhere_else() {
 
     let renew = format!("{app}/keys/{client_id}/secret");
     let form = sue.get(&renew).await;
-    assert!(form.has("clients that get tokens with the old secret are refused"));
+    assert!(form.has("Clients that request tokens with the old secret are refused"));
     let renewed = sue.post(&renew, &form.token(), Fields::new()).await;
     assert!(is_kept_from_caches(&renewed.headers));
     let other = fact(&renewed, "Client secret");
@@ -259,7 +255,7 @@ async fn a_token_is_shown_once_and_put_into_code_and_console() {
     let app = application(&mut sue, "Dashboard").await;
     subscribed(&mut sue, api, &app).await;
     let made = key(&mut sue, &app).await;
-    let client_id = fact(&made, "Client id");
+    let client_id = fact(&made, "Client ID");
     let id = app.rsplit('/').next().unwrap();
     for name in ["code", "console"] {
         let path = format!("/devportal/apis/{api}/{name}");
@@ -311,7 +307,7 @@ async fn an_application_subscribes_changes_its_plan_and_leaves() {
     let mut sue = stage.signed_in("sue").await;
     let path = format!("/devportal/apis/{api}/subscriptions");
     let empty = sue.get(&path).await;
-    assert!(empty.has("First an application") && empty.has("next=%2Fdevportal"));
+    assert!(empty.has("Create an application first") && empty.has("next=%2Fdevportal"));
     let app = application(&mut sue, "Dashboard").await;
     let token = sue.get(&path).await.token();
     let id = app.rsplit('/').next().unwrap();
@@ -333,7 +329,7 @@ async fn an_application_subscribes_changes_its_plan_and_leaves() {
 
     let leave = format!("{subscription}/leave");
     let form = sue.get(&leave).await;
-    assert!(form.has("no longer subscribed"));
+    assert!(form.has("is unsubscribed from"));
     let page = sue.post(&leave, &form.token(), Fields::new()).await;
     assert_eq!(page.location(), app);
     assert_eq!(sue.get(&subscription).await.status, StatusCode::NOT_FOUND);
@@ -352,7 +348,7 @@ async fn an_api_that_takes_no_subscriptions_offers_none() {
     let page = sue
         .get(&format!("/devportal/apis/{api}/subscriptions"))
         .await;
-    assert!(page.has("takes no new subscriptions") && !page.has("<select"));
+    assert!(page.has("does not accept new subscriptions") && !page.has("<select"));
     let page = sue.get(&format!("/devportal/apis/{api}")).await;
     assert!(!page.has(">Subscribe</a>"));
 }
@@ -414,7 +410,7 @@ async fn strangers_sign_up_where_an_admin_allows_it() {
     let mut browser = stage.browser();
     let page = browser.get(SIGN_UP).await;
     assert_eq!(page.status, StatusCode::FORBIDDEN);
-    assert!(page.has("Nobody can sign up here"));
+    assert!(page.has("Sign-up is disabled"));
     assert!(!browser.get("/sign-in").await.has(SIGN_UP));
     let mask = ["sign_up_allowed".to_owned()];
     let allowed = stage.service.update_settings(&SYSTEM, true, &mask, "");
@@ -431,13 +427,16 @@ async fn strangers_sign_up_where_an_admin_allows_it() {
             .with("password_again", again)
     };
     for (fields, told) in [
-        (typed("newcomer", PASSWORD, "another one"), "same as above"),
+        (
+            typed("newcomer", PASSWORD, "another one"),
+            "match the password",
+        ),
         (
             typed("newcomer", "short", "short"),
             "Must have at least 8 characters",
         ),
         (typed(EVIL, PASSWORD, PASSWORD), "aria-invalid"),
-        (typed("sue", PASSWORD, PASSWORD), "is taken"),
+        (typed("sue", PASSWORD, PASSWORD), "is already in use"),
     ] {
         let page = browser.post(SIGN_UP, &token, fields).await;
         assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY, "{told}");
@@ -449,12 +448,7 @@ async fn strangers_sign_up_where_an_admin_allows_it() {
         .await;
     assert_eq!(page.location(), "/devportal/apis");
     assert!(browser.cookie(cookie::SESSION).is_some());
-    assert!(
-        browser
-            .get(APPLICATIONS)
-            .await
-            .has("You have no application yet")
-    );
+    assert!(browser.get(APPLICATIONS).await.has("No applications yet"));
 }
 
 #[tokio::test]
@@ -489,7 +483,7 @@ async fn a_sign_up_that_was_opened_before_it_was_forbidden_makes_nobody() {
             browser.get(SIGN_UP).await;
         }
     }
-    let stranger = browser.cookie(cookie::STRANGER).unwrap();
+    let stranger = browser.cookie(cookie::ANONYMOUS).unwrap();
     let token = super::csrf::token(stranger, SIGN_UP);
     let fields = Fields::new()
         .with("username", "newcomer")

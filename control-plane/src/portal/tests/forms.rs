@@ -10,9 +10,15 @@ use tower::ServiceExt as _;
 
 use super::{Browser, Fields, PASSWORD, Stage, cookie, csrf, token_of};
 use crate::portal::{
-    Answer, Form, Frame, Notice, Portal, Posted, See, SignedIn, dress,
+    Portal,
+    context::SignedIn,
     fields::MOST,
-    posted::{FORM_BYTES, RESUMED},
+    form::Form,
+    frame::Frame,
+    layout,
+    problem::Answer,
+    redirect::Redirect,
+    submitted::{AuthenticatedForm, FORM_BYTES, RESUMED},
 };
 
 const PATH: &str = "/publisher/echo";
@@ -37,26 +43,27 @@ struct Echo {
     options: Vec<(&'static str, &'static str)>,
 }
 
-async fn ask(signed_in: SignedIn) -> Answer {
-    show(signed_in.frame("Echo"), Form::new())
+async fn show(signed_in: SignedIn) -> Answer {
+    page(&signed_in, Form::new())
 }
 
-async fn take(State(_): State<Portal>, posted: Posted) -> Answer {
-    let mut form = posted.form();
-    if posted.is_resumed() {
-        return show(posted.frame("Echo"), form);
-    }
-    if posted.fields.text("name").contains('<') {
+async fn submit(State(_): State<Portal>, submitted: AuthenticatedForm) -> Answer {
+    let mut form = submitted.form();
+    let Some(actor) = submitted.confirmed() else {
+        return page(submitted.signed_in(), form);
+    };
+    if submitted.fields.text("name").contains('<') {
         form.fault("name", "must not contain `<`");
-        return show(posted.frame("Echo"), form);
+        return page(submitted.signed_in(), form);
     }
-    let plans = posted.fields.all("plans").count();
-    let files = posted.files.len();
-    let said = format!("{} took {plans} plans and {files} files", posted.actor.name);
-    See::page(PATH).saying(Notice::done(said)).answer()
+    let plans = submitted.fields.all("plans").count();
+    let files = submitted.files.len();
+    let said = format!("{} took {plans} plans and {files} files", actor.name);
+    Redirect::to(PATH).success(said).answer()
 }
 
-fn show(frame: Frame, form: Form) -> Answer {
+fn page(signed_in: &SignedIn, form: Form) -> Answer {
+    let frame = Frame::new(signed_in, "Echo");
     let options = vec![("Gold", "Gold"), ("Silver", "Silver")];
     let page = Echo {
         frame,
@@ -81,11 +88,11 @@ async fn stage() -> Stage {
     .unwrap();
     let portal = Portal::new(stage.service.clone(), fleet, rotation, key_manager);
     let echo = Router::new()
-        .route(PATH, get(ask).post(take))
+        .route(PATH, get(show).post(submit))
         .layer(axum::extract::DefaultBodyLimit::disable())
         .layer(axum::middleware::from_fn_with_state(
             portal.clone(),
-            dress::dress,
+            layout::layout,
         ))
         .with_state(portal);
     stage.door = echo.fallback_service(stage.door);

@@ -15,7 +15,7 @@ use crate::{
         subscription::{Subscription, SubscriptionState},
         user::Permission,
     },
-    portal::posted::RESUMED,
+    portal::submitted::RESUMED,
     service::{apis::ApiInput, documents::DocumentInput},
 };
 
@@ -104,7 +104,9 @@ async fn a_creator_designs_an_api_and_lands_on_its_overview() {
     assert_eq!(page.location(), format!("/publisher/apis/{}", api.id));
     assert_eq!((api.state, api.plans.len()), (Lifecycle::Created, 2));
     let page = carl.get(&format!("/publisher/apis/{}", api.id)).await;
-    assert!(page.has("EchoWebSocket is created.") && page.has("A publisher changes the state."));
+    assert!(
+        page.has("API EchoWebSocket created") && page.has("Only publishers can change the state.")
+    );
     assert!(!page.has("name=\"action\""));
 }
 
@@ -112,7 +114,7 @@ async fn a_creator_designs_an_api_and_lands_on_its_overview() {
 async fn who_may_publish_creates_and_publishes_at_once() {
     let stage = Stage::new().await;
     let mut ada = stage.signed_in("ada").await;
-    assert!(ada.get(CREATE).await.has("Create &amp; Publish"));
+    assert!(ada.get(CREATE).await.has("Create and publish"));
     let page = ada.submit(CREATE, designed().with("publish", "1")).await;
     let api = stage.api();
     assert_eq!(api.state, Lifecycle::Published);
@@ -131,7 +133,7 @@ async fn publishing_at_once_is_the_use_case_s_to_allow() {
     let without = |name: &'static str| designed().only(move |it| it != name).with("publish", "1");
     let page = ada.submit(CREATE, without("endpoint")).await;
     assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY);
-    assert!(page.has("href=\"#f-endpoint\"") && page.has("Must be given to publish the API"));
+    assert!(page.has("href=\"#f-endpoint\"") && page.has("Is required to publish the API"));
     let page = ada.submit(CREATE, without("plans")).await;
     assert!(page.has("href=\"#f-plans\""));
     assert!(stage.service.state().apis().is_empty());
@@ -157,13 +159,13 @@ async fn each_fault_of_a_new_api_stands_beside_its_field_and_nothing_typed_is_lo
             page.text
         );
     }
-    assert!(page.has("value=\"http://x\"") && page.has("5 fields need another look"));
+    assert!(page.has("value=\"http://x\"") && page.has("5 fields are invalid"));
 
     stage.published("Echo", "").await;
     let taken = designed().only(|it| it != "name").with("name", "ECHO");
     let page = carl.submit(CREATE, taken).await;
     assert!(
-        page.has("id=\"f-name-fault\"") && page.has("Is taken"),
+        page.has("id=\"f-name-fault\"") && page.has("Is already in use"),
         "{}",
         page.text
     );
@@ -254,7 +256,7 @@ async fn a_deed_is_refused_to_those_whose_role_does_not_allow_it() {
     assert!(
         !pat.get(&format!("{path}/deployments"))
             .await
-            .has("Create a revision")
+            .has("Create revision")
     );
     assert_eq!(pat.get(CREATE).await.status, StatusCode::FORBIDDEN);
     let mut carl = stage.signed_in("carl").await;
@@ -278,7 +280,7 @@ async fn the_lifecycle_goes_by_the_moves_that_are_allowed() {
     let (_, path) = stage.echo().await;
     let mut pat = stage.signed_in("pat").await;
     let page = pat.get(&path).await;
-    assert!(page.has("The API is Published. From here it can become"));
+    assert!(page.has("The API is Published. It can change to"));
     for action in ["BLOCK", "DEPRECATE", "DEMOTE_TO_CREATED"] {
         assert!(page.has(&format!("value=\"{action}\"")), "{action}");
     }
@@ -290,13 +292,13 @@ async fn the_lifecycle_goes_by_the_moves_that_are_allowed() {
         .await;
     assert_eq!(page.location(), path);
     let page = pat.get(&path).await;
-    assert!(page.has("Echo is Blocked now.") && page.has("Block by pat"));
+    assert!(page.has("API Echo blocked") && page.has("Block by pat"));
 
     pat.submit(&step, ask("REPUBLISH", "1".to_owned())).await;
     assert!(
         pat.get(&path)
             .await
-            .has("Somebody else has changed this meanwhile")
+            .has("Somebody else changed this in the meantime")
     );
     assert_eq!(stage.api().state, Lifecycle::Blocked);
     pat.submit(&step, ask("RETIRE", stage.api().etag.to_string()))
@@ -310,7 +312,7 @@ async fn the_lifecycle_goes_by_the_moves_that_are_allowed() {
             .await;
     }
     let page = pat.get(&path).await;
-    assert!(page.has("It is retired") && !page.has("name=\"action\""));
+    assert!(page.has("This API is retired") && !page.has("name=\"action\""));
 }
 
 #[tokio::test]
@@ -320,7 +322,7 @@ async fn a_button_pressed_in_a_session_that_was_over_does_nothing_before_it_is_p
     let mut pat = stage.signed_in("pat").await;
     let fields = Fields::new().with("action", "BLOCK").with(RESUMED, "1");
     pat.submit(&format!("{path}/lifecycle"), fields).await;
-    assert!(pat.get(&path).await.has("press the button once more"));
+    assert!(pat.get(&path).await.has("repeat the action to confirm it"));
     assert_eq!(stage.api().state, Lifecycle::Published);
 }
 
@@ -345,7 +347,7 @@ async fn basic_info_is_saved_previewed_and_refused_field_by_field() {
 
     let page = carl.submit(&path, typed("fine, a#b, x/y")).await;
     assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY);
-    assert!(page.has("id=\"f-tags-fault\"") && page.has("Number 2: must not contain `#`"));
+    assert!(page.has("id=\"f-tags-fault\"") && page.has("Item 2: must not contain `#`"));
     assert!(page.has("value=\"fine, a#b, x/y\"") && page.has("The echo"));
 
     let page = carl.submit(&path, typed(" one,two words , ")).await;
@@ -356,7 +358,7 @@ async fn basic_info_is_saved_previewed_and_refused_field_by_field() {
     assert_eq!(tags, ["one", "two words"]);
     assert!(saved.default_version && saved.visibility != api.visibility);
     let page = carl.get(&path).await;
-    assert!(page.has("Saved.") && page.has("<h3>Use</h3>"));
+    assert!(page.has("Basic info updated") && page.has("<h3>Use</h3>"));
 
     let open = Fields::new()
         .with("display_name", "")
@@ -393,7 +395,7 @@ async fn a_publisher_says_whether_sandbox_keys_may_use_the_production_endpoint()
     assert!(
         carl.get(&overview)
             .await
-            .has("ws://b:1, for sandbox keys too")
+            .has("ws://b:1, also for sandbox keys")
     );
 
     let page = carl.submit(&path, typed("ws://b:1", "ws://b:1")).await;
@@ -403,7 +405,7 @@ async fn a_publisher_says_whether_sandbox_keys_may_use_the_production_endpoint()
     carl.submit(&path, typed("", "ws://s:1")).await;
     assert!(!stage.api().design.endpoints.sandbox_keys_on_production);
     let page = carl.get(&overview).await;
-    assert!(page.has("ws://s:1, for sandbox keys; production keys are refused"));
+    assert!(page.has("ws://s:1 for sandbox keys; production keys are refused"));
 }
 
 #[tokio::test]
@@ -421,7 +423,9 @@ async fn the_second_of_two_editors_is_told_and_sees_both() {
     carl.submit(&path, typed("ws://carl:1", &etag)).await;
     let page = ada.submit(&path, typed("ws://ada:1", &etag)).await;
     assert_eq!(page.status, StatusCode::CONFLICT);
-    assert!(page.has("value=\"ws://ada:1\"") && page.has("Saved meanwhile: <q>ws://carl:1</q>"));
+    assert!(
+        page.has("value=\"ws://ada:1\"") && page.has("Saved in the meantime: <q>ws://carl:1</q>")
+    );
     let now = stage.api();
     assert_eq!(
         now.design.endpoints.production.as_ref().unwrap().as_str(),
@@ -560,8 +564,8 @@ async fn revisions_are_made_deployed_restored_taken_off_and_deleted() {
     )
     .await;
     let page = carl.get(&here).await;
-    assert!(page.has("Revision 2 is made") && page.has("2 of 5") && !page.has("<script>"));
-    assert!(page.has("No gateway here"));
+    assert!(page.has("Revision 2 created") && page.has("2 of 5") && !page.has("<script>"));
+    assert!(page.has("No gateways"));
     let state = stage.service.state();
     let second = state
         .revisions_of(api.id)
@@ -571,11 +575,7 @@ async fn revisions_are_made_deployed_restored_taken_off_and_deleted() {
     let deed = |deed: &str| format!("{path}/revisions/{second}/{deed}");
     let default = || Fields::new().with("environments", "default");
     carl.submit(&deed("deploy"), default()).await;
-    assert!(
-        carl.get(&here)
-            .await
-            .has("Revision 2 is deployed to default.")
-    );
+    assert!(carl.get(&here).await.has("Revision 2 deployed to default"));
     let environment = EnvironmentName::parse("default").unwrap();
     let runs = |stage: &Stage| {
         let state = stage.service.state();
@@ -592,17 +592,17 @@ async fn revisions_are_made_deployed_restored_taken_off_and_deleted() {
     assert!(carl.get(&here).await.has("which does not exist"));
     carl.submit(&deed("restore"), Fields::new().with("_etag", "99"))
         .await;
-    assert!(carl.get(&here).await.has("Somebody else has changed this"));
+    assert!(carl.get(&here).await.has("Somebody else changed this"));
     carl.submit(
         &deed("restore"),
         Fields::new().with("_etag", stage.api().etag.to_string()),
     )
     .await;
-    assert!(carl.get(&here).await.has("as it was in the revision"));
+    assert!(carl.get(&here).await.has("API restored from the revision"));
     carl.submit(&deed("undeploy"), default()).await;
-    assert!(carl.get(&here).await.has("taken off default") && runs(&stage).is_none());
+    assert!(carl.get(&here).await.has("undeployed from default") && runs(&stage).is_none());
     carl.submit(&deed("delete"), Fields::new()).await;
-    assert!(carl.get(&here).await.has("The revision is deleted."));
+    assert!(carl.get(&here).await.has("Revision deleted"));
     for _ in 0..4 {
         carl.submit(&format!("{path}/revisions"), Fields::new())
             .await;
@@ -621,11 +621,11 @@ async fn subscribers_are_seen_with_what_they_use_blocked_and_unblocked() {
     let (api, path) = stage.echo().await;
     let mut pat = stage.signed_in("pat").await;
     let here = format!("{path}/subscribers");
-    assert!(pat.get(&here).await.has("No subscriber yet"));
+    assert!(pat.get(&here).await.has("No subscribers yet"));
     let subscription = stage.subscribed(&api).await;
     let page = pat.get(&here).await;
     assert!(
-        page.has("Phone") && page.has("of sue") && page.has("0 of 50,000 messages in 1 day"),
+        page.has("Phone") && page.has("of sue") && page.has("0 of 50,000 messages per day"),
         "{}",
         page.text
     );
@@ -636,10 +636,10 @@ async fn subscribers_are_seen_with_what_they_use_blocked_and_unblocked() {
         .await;
     assert_eq!(state(&stage).state, SubscriptionState::Blocked);
     let page = pat.get(&here).await;
-    assert!(page.has("is blocked: its sessions end") && page.has("Unblock"));
+    assert!(page.has("Phone blocked. Its sessions are closed") && page.has("Unblock"));
     pat.submit(&target, to("ACTIVE", subscription.etag.to_string()))
         .await;
-    assert!(pat.get(&here).await.has("Somebody else has changed this"));
+    assert!(pat.get(&here).await.has("Somebody else changed this"));
     pat.submit(
         &target,
         to("PRODUCTION_BLOCKED", state(&stage).etag.to_string()),
@@ -656,7 +656,7 @@ async fn subscribers_are_seen_with_what_they_use_blocked_and_unblocked() {
     assert!(
         pat.get(&format!("{here}?state=BLOCKED"))
             .await
-            .has("Nothing fits")
+            .has("No matches")
     );
     let page = pat.submit(&target, to("GONE", String::new())).await;
     assert_eq!(page.status, StatusCode::BAD_REQUEST);
@@ -669,7 +669,7 @@ async fn documents_are_written_by_publishers_too_and_each_fault_is_told() {
     let mut pat = stage.signed_in("pat").await;
     let here = format!("{path}/documents");
     let create = format!("{here}/create");
-    assert!(pat.get(&here).await.has("No document yet"));
+    assert!(pat.get(&here).await.has("No documents yet"));
     let page = pat
         .submit(
             &create,
@@ -695,7 +695,7 @@ async fn documents_are_written_by_publishers_too_and_each_fault_is_told() {
         .await;
     assert_eq!(page.location(), here);
     let page = pat.get(&here).await;
-    assert!(page.has("Guide is added.") && page.has("How-to") && !page.has("<script>"));
+    assert!(page.has("Document Guide created") && page.has("How-to") && !page.has("<script>"));
     let page = pat.submit(&create, typed("GUIDE", "Again")).await;
     assert!(page.has("The API has it under the name `Guide`"));
 
@@ -728,7 +728,7 @@ async fn documents_are_written_by_publishers_too_and_each_fault_is_told() {
     pat.submit(&one, link).await;
     assert!(pat.get(&here).await.has("href=\"https://example.org/a\""));
     pat.submit(&format!("{one}/delete"), Fields::new()).await;
-    assert!(pat.get(&here).await.has("The document is deleted."));
+    assert!(pat.get(&here).await.has("Document deleted"));
     assert_eq!(pat.get(&one).await.status, StatusCode::NOT_FOUND);
 }
 
@@ -774,7 +774,7 @@ async fn a_new_version_is_a_copy_and_one_that_exists_is_refused() {
     let path = format!("{path}/version");
     for (version, said) in [
         ("", "Must not be empty"),
-        ("1.0", "Is taken"),
+        ("1.0", "Is already in use"),
         ("a b", "Must not contain"),
     ] {
         let page = carl
@@ -791,7 +791,7 @@ async fn a_new_version_is_a_copy_and_one_that_exists_is_refused() {
         .submit(&path, Fields::new().with("version", "2.0"))
         .await;
     let page = carl.get(page.location()).await;
-    assert!(page.has("Version 2.0 is created.") && page.has("/echo/2.0") && page.has(">1.0</a>"));
+    assert!(page.has("Version 2.0 created") && page.has("/echo/2.0") && page.has(">1.0</a>"));
 }
 
 #[tokio::test]
@@ -812,8 +812,8 @@ async fn an_api_is_deleted_when_its_name_is_typed_once_more() {
     }
     let outdated = Fields::new().with("confirm", "Echo").with("_etag", "0");
     let page = carl.submit(&path, outdated).await;
-    assert!(page.has("Somebody else changed this meanwhile"));
-    assert!(!page.has("Saved meanwhile") && !page.has("to put yours in its place"));
+    assert!(page.has("Somebody else changed this in the meantime"));
+    assert!(!page.has("Saved in the meantime") && !page.has("Save again to overwrite it"));
     assert!(page.has(&format!(r#"name="_etag" value="{}""#, api.etag)));
     let subscription = stage.subscribed(&api).await;
     let page = carl.submit(&path, typed("Echo")).await;
@@ -828,7 +828,7 @@ async fn an_api_is_deleted_when_its_name_is_typed_once_more() {
     assert!(
         carl.get("/publisher/apis")
             .await
-            .has("Echo 1.0 is deleted.")
+            .has("API Echo 1.0 deleted")
     );
     assert!(stage.service.state().apis().is_empty());
     assert_eq!(carl.get(&path).await.status, StatusCode::NOT_FOUND);

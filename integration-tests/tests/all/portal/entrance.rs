@@ -13,7 +13,7 @@ async fn people_sign_in_to_where_they_were_going_and_are_offered_what_their_role
     assert!(stranger.path().await.starts_with("/sign-in?next="));
     stranger.sign_in(CREATOR, "wrong").await;
     stranger
-        .sees("The user name or the password is wrong.")
+        .sees("The user name or password is incorrect.")
         .await;
     assert_eq!(
         stranger.value("User name").await,
@@ -29,7 +29,7 @@ async fn people_sign_in_to_where_they_were_going_and_are_offered_what_their_role
     assert!(!stranger.is_offered("Sign in").await);
     stranger.press(CREATOR).await;
     stranger.follow("Sign out").await;
-    stranger.sees("You are signed out.").await;
+    stranger.sees("You're signed out.").await;
     stranger.page.travel(-1).await.unwrap();
     assert!(
         stranger.is_offered("Sign in").await,
@@ -73,7 +73,7 @@ async fn strangers_sign_up_where_an_admin_lets_them() {
     let mut admin = house.person("admin").await;
     admin.go("/admin/settings").await;
     admin
-        .tick("Strangers may sign up as developers, with the role subscriber")
+        .tick("Allow anyone to sign up as a developer, with the role subscriber")
         .await;
     admin.follow("Save").await;
 
@@ -81,14 +81,14 @@ async fn strangers_sign_up_where_an_admin_lets_them() {
     stranger.follow("Sign up").await;
     stranger.fill("User name", "nora").await;
     stranger.fill("Password", "long enough").await;
-    stranger.fill("Password again", "long enouhg").await;
-    stranger.follow_near("Sign up", "Password again").await;
-    assert!(!stranger.fault("Password again").await.is_empty());
+    stranger.fill("Repeat password", "long enouhg").await;
+    stranger.follow_near("Sign up", "Repeat password").await;
+    assert!(!stranger.fault("Repeat password").await.is_empty());
     assert_eq!(stranger.value("User name").await, "nora");
     stranger.judges("a refused sign-up").await;
     stranger.fill("Password", "long enough").await;
-    stranger.fill("Password again", "long enough").await;
-    stranger.follow_near("Sign up", "Password again").await;
+    stranger.fill("Repeat password", "long enough").await;
+    stranger.follow_near("Sign up", "Repeat password").await;
     // Signed in at once, as a subscriber.
     assert!(stranger.is_offered("nora").await);
     assert!(stranger.is_offered("Applications").await);

@@ -40,7 +40,7 @@ async fn the_form_of_an_api_tells_each_fault_beside_its_field_and_loses_nothing(
         let fault = publisher.fault(field).await;
         assert!(!fault.is_empty(), "nothing is said about {field}");
     }
-    publisher.sees("4 fields need another look.").await;
+    publisher.sees("4 fields are invalid.").await;
     assert_eq!(publisher.value("Context").await, "/sp ace");
     assert_eq!(publisher.value("Endpoint").await, "http://backend");
     assert_eq!(
@@ -57,7 +57,7 @@ async fn the_form_of_an_api_tells_each_fault_beside_its_field_and_loses_nothing(
 
     // To publish, it takes an endpoint and a plan.
     publisher.go(CREATE).await;
-    let at_once = "Create & Publish";
+    let at_once = "Create and publish";
     let enabled =
         async |publisher: &Person| publisher.page.is_enabled(at_once, None).await.unwrap();
     assert_eq!(enabled(&publisher).await, Some(false));
@@ -68,7 +68,7 @@ async fn the_form_of_an_api_tells_each_fault_beside_its_field_and_loses_nothing(
     publisher.tick("Gold").await;
     assert_eq!(enabled(&publisher).await, Some(true));
     publisher.follow(at_once).await;
-    publisher.sees("Developers find it").await;
+    publisher.sees("Developers can find the API").await;
 
     // A context is somebody's.
     publisher.go(CREATE).await;
@@ -84,7 +84,7 @@ async fn the_form_of_an_api_tells_each_fault_beside_its_field_and_loses_nothing(
     plain.go(CREATE).await;
     fill(&plain, "plain").await;
     plain.follow("Create").await;
-    plain.sees("To publication").await;
+    plain.sees("Publishing checklist").await;
     let mut all = names(&house).await;
     all.sort();
     assert_eq!(all, ["first", "plain"]);
@@ -100,18 +100,18 @@ async fn a_form_outlives_its_session_and_is_done_once_however_often_it_is_sent()
     creator.session_expires(&house.stack.control_plane).await;
     creator.follow("Create").await;
     creator
-        .sees("Your session has ended. What you typed is kept")
+        .sees("Your session has expired. What you typed is kept")
         .await;
     creator.judges("signing in again").await;
     creator.sign_in(CREATOR, "wrong").await;
     creator.sign_in(CREATOR, PASSWORD).await;
-    creator.sees("nothing that you typed is lost").await;
+    creator.sees("What you typed is kept").await;
     assert_eq!(
         names(&house).await,
         Vec::<String>::new(),
         "nothing is done unasked"
     );
-    creator.follow("Go on").await;
+    creator.follow("Continue").await;
     assert_eq!(creator.value("Name").await, "late");
     assert_eq!(creator.value("Context").await, "/late");
     assert_eq!(
@@ -119,13 +119,13 @@ async fn a_form_outlives_its_session_and_is_done_once_however_often_it_is_sent()
         Some(true)
     );
     creator.follow("Create").await;
-    creator.sees("To publication").await;
+    creator.sees("Publishing checklist").await;
     assert_eq!(names(&house).await, ["late"]);
 
     creator.go(CREATE).await;
     fill(&creator, "twice").await;
     creator.page.follow_twice("Create").await.unwrap();
-    creator.sees("To publication").await;
+    creator.sees("Publishing checklist").await;
     assert_eq!(creator.page.heading().await.unwrap(), "twice");
     assert_eq!(names(&house).await.len(), 2);
 
@@ -136,14 +136,14 @@ async fn a_form_outlives_its_session_and_is_done_once_however_often_it_is_sent()
     creator.page.travel(1).await.unwrap();
     assert_eq!(creator.path().await, overview);
     creator.page.reload().await.unwrap();
-    creator.sees("To publication").await;
+    creator.sees("Publishing checklist").await;
     assert_eq!(names(&house).await.len(), 2);
 
     // From a form that is gone back to, one sends it again, and hears that the API is there.
     creator.page.travel(-1).await.unwrap();
     fill(&creator, "twice").await;
     creator.follow("Create").await;
-    assert!(creator.says("another look").await);
+    assert!(creator.says("invalid").await);
     assert_eq!(names(&house).await.len(), 2);
 }
 
@@ -161,7 +161,7 @@ async fn of_two_editors_the_second_is_told_and_both_are_kept() {
 
     first.fill("Display name", "From the first").await;
     first.follow("Save").await;
-    first.sees("Saved.").await;
+    first.sees("Basic info updated").await;
     second.fill("Display name", "From the second").await;
     second.fill("Tags", "sea").await;
     second.follow("Save").await;
@@ -173,7 +173,7 @@ async fn of_two_editors_the_second_is_told_and_both_are_kept() {
     assert_eq!(second.value("Tags").await, "sea");
     second.judges("a conflict").await;
     second.follow("Save").await;
-    second.sees("Saved.").await;
+    second.sees("Basic info updated").await;
     first.page.reload().await.unwrap();
     assert_eq!(first.value("Display name").await, "From the second");
 }
@@ -192,7 +192,7 @@ async fn what_people_write_is_shown_as_they_wrote_it_and_never_runs() {
     fill(&publisher, "harmless").await;
     publisher.fill("Endpoint", "ws://127.0.0.1:9").await;
     publisher.tick("Gold").await;
-    publisher.follow("Create & Publish").await;
+    publisher.follow("Create and publish").await;
     publisher.follow("Basic info").await;
     publisher
         .fill("Display name", "<script>alert(3)</script>")
@@ -201,7 +201,7 @@ async fn what_people_write_is_shown_as_they_wrote_it_and_never_runs() {
         format!("{SCRIPT} [a link](javascript:alert(4)) ![a picture](https://example.com/x)");
     publisher.fill("Description", &description).await;
     publisher.follow("Save").await;
-    publisher.sees("Saved.").await;
+    publisher.sees("Basic info updated").await;
     assert_eq!(
         publisher.page.heading().await.unwrap(),
         "<script>alert(3)</script>"
@@ -209,7 +209,7 @@ async fn what_people_write_is_shown_as_they_wrote_it_and_never_runs() {
     publisher
         .go("/publisher/apis?q=%3Cscript%3Ealert(5)%3C/script%3E&tag=%22%3E%3Cscript%3E")
         .await;
-    publisher.sees("Nothing fits").await;
+    publisher.sees("No matches").await;
 
     let mut subscriber = house.person(SUBSCRIBER).await;
     subscriber.go("/devportal/apis").await;
@@ -264,7 +264,7 @@ const WRONG_OF_AN_API: &[Wrong] = &[
     (
         "version",
         &[("Version", "1 0")],
-        "Create the version",
+        "Create version",
         "Version",
     ),
     ("documents/create", &[("Name", "")], "Save", "Name"),
@@ -279,33 +279,33 @@ const WRONG_OF_AN_API: &[Wrong] = &[
 const WRONG_OF_ADMINS: &[Wrong] = &[
     (
         "plans/create",
-        &[("Name", "a b"), ("Open sessions", "-1")],
+        &[("Name", "a b"), ("Concurrent sessions", "-1")],
         "Create plan",
-        "Open sessions",
+        "Concurrent sessions",
     ),
     (
         "application-policies/create",
         &[("Name", "a b")],
-        "Create policy",
+        "Create application policy",
         "Name",
     ),
     (
         "api-policies/create",
         &[("Name", "")],
-        "Create policy",
+        "Create API policy",
         "Name",
     ),
     (
         "deny-policies/create",
         &[("Address or range", "300.0.0.1")],
-        "Keep out",
+        "Create deny policy",
         "Address or range",
     ),
     (
         "gateways/create",
-        &[("Name", "x"), ("Address by ws://", "http://x")],
+        &[("Name", "x"), ("ws:// address", "http://x")],
         "Create environment",
-        "Address by ws://",
+        "ws:// address",
     ),
     (
         "users/create",
@@ -366,12 +366,12 @@ async fn every_form_tells_its_faults_beside_its_fields_and_keeps_what_was_typed(
         (
             "account",
             &[
-                ("Password up to now", "guessed"),
+                ("Current password", "guessed"),
                 ("New password", "long enough"),
-                ("New password, again", "long enough"),
+                ("Repeat new password", "long enough"),
             ],
             "Change password",
-            "Password up to now",
+            "Current password",
         ),
     ];
     fill_in_wrongly(&mut subscriber, "", forms).await;
@@ -388,8 +388,8 @@ async fn all_but_the_console_works_without_scripts() {
     fill(&publisher, "plain").await;
     publisher.fill("Endpoint", "ws://127.0.0.1:9").await;
     publisher.tick("Gold").await;
-    publisher.follow("Create & Publish").await;
-    publisher.sees("Developers find it").await;
+    publisher.follow("Create and publish").await;
+    publisher.sees("Developers can find the API").await;
     publisher.follow("Deployments").await;
     publisher.reloads_until("Acknowledged").await;
 
@@ -403,7 +403,7 @@ async fn all_but_the_console_works_without_scripts() {
     subscriber.follow("Create application").await;
     subscriber.choose("Plan", "Gold").await;
     subscriber.follow("Subscribe").await;
-    subscriber.sees("Subscribed.").await;
+    subscriber.sees("Subscription created").await;
     subscriber.follow("Applications").await;
     subscriber.follow("Terminal").await;
     subscriber.follow("Create production key").await;
@@ -418,7 +418,7 @@ async fn all_but_the_console_works_without_scripts() {
     subscriber.sees("The console needs JavaScript").await;
     subscriber.press(SUBSCRIBER).await;
     subscriber.follow("Sign out").await;
-    subscriber.sees("You are signed out.").await;
+    subscriber.sees("You're signed out.").await;
 }
 
 #[tokio::test]
@@ -448,20 +448,20 @@ async fn a_picture_is_taken_from_a_file_and_anything_else_is_refused() {
     );
     for refused in [&script, &heavy] {
         publisher.attach("File", refused).await;
-        publisher.follow("Set the picture").await;
+        publisher.follow("Upload thumbnail").await;
         let fault = publisher.fault("File").await;
         assert!(!fault.is_empty(), "{}", refused.display());
     }
     publisher.judges("a refused picture").await;
     publisher.attach("File", &picture).await;
-    publisher.follow("Set the picture").await;
+    publisher.follow("Upload thumbnail").await;
 
     let shown = "document.querySelector('main img')?.naturalWidth > 0";
     publisher.page.until_true(shown).await.unwrap();
     let mut stranger = house.stranger().await;
     stranger.go("/devportal/apis").await;
     stranger.page.until_true(shown).await.unwrap();
-    publisher.follow("Take it away").await;
+    publisher.follow("Delete thumbnail").await;
     stranger.page.reload().await.unwrap();
     let gone = "!document.querySelector('main img')";
     stranger.page.until_true(gone).await.unwrap();

@@ -156,9 +156,9 @@ async fn publish(page: &mut Page, people: &People<'_>, backend: &str) {
         &["Gold", "Silver"],
     )
     .await;
-    assert!(!creator.is_offered("Create & Publish").await);
+    assert!(!creator.is_offered("Create and publish").await);
     creator.follow("Create").await;
-    for words in ["To publication", "Deployed", "Published"] {
+    for words in ["Publishing checklist", "Deployment", "Publication"] {
         creator.sees(words).await;
     }
     assert_eq!(creator.page.heading().await.unwrap(), NAME);
@@ -168,15 +168,15 @@ async fn publish(page: &mut Page, people: &People<'_>, backend: &str) {
     let mut publisher = people.at("publisher", "publisher").await;
     publisher.follow(NAME).await;
     publisher.follow("Deployments").await;
-    publisher.follow("Create a revision").await;
+    publisher.follow("Create revision").await;
     publisher.follow("Deploy").await;
     publisher.reloads_until("Acknowledged").await;
     publisher.follow("Overview").await;
     publisher.follow("Publish").await;
-    publisher.sees("Developers find it").await;
+    publisher.sees("Developers can find the API").await;
     page.done(&publisher);
 
-    page.step("5. Or create and publish at once");
+    page.step("5. Create and publish in one step");
     publisher.follow("APIs").await;
     design(
         &mut publisher,
@@ -186,8 +186,8 @@ async fn publish(page: &mut Page, people: &People<'_>, backend: &str) {
         &["Gold"],
     )
     .await;
-    publisher.follow("Create & Publish").await;
-    publisher.sees("Developers find it").await;
+    publisher.follow("Create and publish").await;
+    publisher.sees("Developers can find the API").await;
     page.done(&publisher);
 }
 
@@ -197,7 +197,7 @@ async fn use_it(page: &mut Page, people: &People<'_>) {
     subscribe(&mut subscriber, NAME).await;
     page.done(&subscriber);
 
-    page.step("7. Make a key");
+    page.step("7. Create a key");
     subscriber.follow("Applications").await;
     subscriber.follow("Dashboard").await;
     subscriber.follow("Create production key").await;
@@ -206,14 +206,14 @@ async fn use_it(page: &mut Page, people: &People<'_>) {
     line.arg("-c").arg(code(&subscriber, "curl").await);
     line.env("CURL_CA_BUNDLE", people.up.text("/admin/ca_cert"));
     assert!(first_line(line).await.contains("access_token"));
-    subscriber.follow("I have copied it").await;
+    subscriber.follow("Done").await;
     page.done(&subscriber);
 
-    page.step("8. Talk to it");
+    page.step("8. Try it in the console");
     talk(&mut subscriber, NAME).await;
     page.done(&subscriber);
 
-    page.step("9. Or from a terminal");
+    page.step("9. Connect from a terminal");
     subscriber.follow("Code").await;
     subscriber.follow("Get a token").await;
     subscriber.tick("wscat").await;
@@ -265,7 +265,7 @@ async fn subscribe(subscriber: &mut Person, api: &str) {
     subscriber.follow("Create application").await;
     subscriber.choose("Plan", "Gold").await;
     subscriber.follow("Subscribe").await;
-    subscriber.sees("Subscribed.").await;
+    subscriber.sees("Subscription created").await;
 }
 
 async fn talk(subscriber: &mut Person, api: &str) {

@@ -1,9 +1,9 @@
 //! The conditional groups of an API policy in its form: fields named `groups[0].conditions[1].value`, a marker for each
-//! group and condition so that one without a value counts too, and the buttons that add, move and take away.
+//! group and condition so that one without a value counts too, and the buttons that add, move and remove them.
 
 use std::collections::BTreeMap;
 
-use super::limits;
+use super::super::limit_fields;
 use crate::{
     domain::policy::{Condition, Group, Sought, Subject},
     portal::fields::Fields,
@@ -15,18 +15,18 @@ use crate::{
 
 /// The groups of a form.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Groups(Vec<Typed>);
+pub(super) struct Groups(Vec<TypedGroup>);
 
 /// One group as typed; names without its own.
 #[derive(Clone, Debug, Default)]
-struct Typed {
+struct TypedGroup {
     fields: Fields,
     conditions: Vec<Fields>,
 }
 
-/// Where a group's inputs stand.
+/// The names of a group's inputs.
 #[derive(Clone, Debug)]
-pub(super) struct Place {
+pub(super) struct GroupInputs {
     /// Its name: `groups[0]`.
     pub(super) name: String,
     /// The names of its conditions: `groups[0].conditions[1]`.
@@ -36,11 +36,11 @@ pub(super) struct Place {
 /// The name of the buttons.
 pub(super) const CHANGE: &str = "change";
 /// What a condition looks at: what the form sends, and what people read.
-pub(super) const KINDS: [(&str, &str); 4] = [
+pub(super) const CONDITIONS: [(&str, &str); 4] = [
     ("address", "Client address"),
     ("header", "Header"),
     ("query", "Query parameter"),
-    ("claim", "Claim of the token"),
+    ("claim", "Token claim"),
 ];
 
 /// Whether a field is of a group.
@@ -49,7 +49,7 @@ pub(super) fn is_of_one(name: &str) -> bool {
 }
 
 /// The faults of an error under the names that the form's inputs have.
-pub(super) fn told(error: ServiceError) -> ServiceError {
+pub(super) fn at_inputs(error: ServiceError) -> ServiceError {
     let ServiceError::Invalid(mut invalid) = error else {
         return error;
     };
@@ -74,8 +74,8 @@ pub(super) fn told(error: ServiceError) -> ServiceError {
 impl Groups {
     /// The groups of a policy.
     pub(super) fn of(groups: &[Group]) -> Self {
-        let typed = |group: &Group| Typed {
-            fields: limits::write(
+        let typed = |group: &Group| TypedGroup {
+            fields: limit_fields::write(
                 Fields::new().with("description", group.description.as_str()),
                 "limits",
                 &group.limits,
@@ -100,7 +100,7 @@ impl Groups {
                 put(own, rest, value);
             }
         }
-        let typed = |(fields, conditions): (Fields, BTreeMap<usize, Fields>)| Typed {
+        let typed = |(fields, conditions): (Fields, BTreeMap<usize, Fields>)| TypedGroup {
             fields,
             conditions: conditions.into_values().collect(),
         };
@@ -109,10 +109,10 @@ impl Groups {
 
     /// Writes them behind other fields, numbered from 0.
     pub(super) fn write(&self, mut fields: Fields) -> Fields {
-        for (place, group) in self.places().iter().zip(&self.0) {
-            fields = fields.with(place.name.as_str(), "1");
-            fields = below(fields, &place.name, &group.fields);
-            for (name, condition) in place.conditions.iter().zip(&group.conditions) {
+        for (inputs, group) in self.inputs().iter().zip(&self.0) {
+            fields = fields.with(inputs.name.as_str(), "1");
+            fields = below(fields, &inputs.name, &group.fields);
+            for (name, condition) in inputs.conditions.iter().zip(&group.conditions) {
                 fields = fields.with(name.as_str(), "1");
                 fields = below(fields, name, condition);
             }
@@ -120,27 +120,27 @@ impl Groups {
         fields
     }
 
-    /// Where their inputs stand.
-    pub(super) fn places(&self) -> Vec<Place> {
-        let places = self.0.iter().enumerate().map(|(index, group)| {
+    /// The names of their inputs.
+    pub(super) fn inputs(&self) -> Vec<GroupInputs> {
+        let inputs = self.0.iter().enumerate().map(|(index, group)| {
             let name = format!("groups[{index}]");
             let conditions = 0..group.conditions.len();
-            Place {
+            GroupInputs {
                 conditions: conditions
                     .map(|index| format!("{name}.conditions[{index}]"))
                     .collect(),
                 name,
             }
         });
-        places.collect()
+        inputs.collect()
     }
 
     /// What a use case takes.
     pub(super) fn input(&self) -> Vec<GroupInput> {
-        let input = |group: &Typed| GroupInput {
+        let input = |group: &TypedGroup| GroupInput {
             description: group.fields.text("description").to_owned(),
             conditions: group.conditions.iter().map(condition_input).collect(),
-            limits: Some(limits::read(&group.fields, "limits")),
+            limits: Some(limit_fields::read(&group.fields, "limits")),
         };
         self.0.iter().map(input).collect()
     }
@@ -153,8 +153,8 @@ impl Groups {
         let (group, condition) = (number(), number());
         match (what, group.filter(|&index| index < self.0.len())) {
             ("", _) => return false,
-            ("add-group", _) => self.0.push(Typed {
-                fields: limits::fresh(Fields::new(), "limits"),
+            ("add-group", _) => self.0.push(TypedGroup {
+                fields: limit_fields::blank(Fields::new(), "limits"),
                 conditions: vec![Fields::new().with("kind", "address")],
             }),
             ("remove-group", Some(index)) => {
@@ -198,7 +198,7 @@ fn below(fields: Fields, place: &str, own: &Fields) -> Fields {
 }
 
 fn condition_fields(condition: &Condition) -> Fields {
-    let sought = |kind: &str, sought: &Sought| {
+    let matched = |kind: &str, sought: &Sought| {
         Fields::new()
             .with("kind", kind)
             .with("name", sought.name.as_str())
@@ -208,15 +208,15 @@ fn condition_fields(condition: &Condition) -> Fields {
         Subject::Address(range) => Fields::new()
             .with("kind", "address")
             .with("value", range.to_string()),
-        Subject::Header(it) => sought("header", it),
-        Subject::Query(it) => sought("query", it),
-        Subject::Claim(it) => sought("claim", it),
+        Subject::Header(it) => matched("header", it),
+        Subject::Query(it) => matched("query", it),
+        Subject::Claim(it) => matched("claim", it),
     };
     fields.with_all("invert", condition.invert.then_some("1"))
 }
 
 fn condition_input(fields: &Fields) -> ConditionInput {
-    let sought = || SoughtInput {
+    let matched = || SoughtInput {
         name: fields.text("name").trim().to_owned(),
         value: fields.text("value").to_owned(),
     };
@@ -225,9 +225,9 @@ fn condition_input(fields: &Fields) -> ConditionInput {
             "address" => Some(SubjectInput::Address(
                 fields.text("value").trim().to_owned(),
             )),
-            "header" => Some(SubjectInput::Header(sought())),
-            "query" => Some(SubjectInput::Query(sought())),
-            "claim" => Some(SubjectInput::Claim(sought())),
+            "header" => Some(SubjectInput::Header(matched())),
+            "query" => Some(SubjectInput::Query(matched())),
+            "claim" => Some(SubjectInput::Claim(matched())),
             _ => None,
         },
         invert: fields.has("invert"),
@@ -256,7 +256,7 @@ mod tests {
         assert_eq!(fields.text("groups[0].description"), "a");
         assert_eq!(fields.text("groups[0].conditions[0].name"), "x-tier");
         assert_eq!(fields.text("groups[1].description"), "b");
-        assert_eq!(Groups::read(&fields).places().len(), 2);
+        assert_eq!(Groups::read(&fields).inputs().len(), 2);
     }
 
     #[test]
@@ -265,7 +265,7 @@ mod tests {
         assert!(!groups.change(""));
         for button in ["remove-group.9", "raise-group", "remove-condition.0.5", "?"] {
             assert!(groups.change(button));
-            assert_eq!(groups.places().len(), 2, "{button}");
+            assert_eq!(groups.inputs().len(), 2, "{button}");
         }
         groups.change("add-condition.1");
         groups.change("raise-group.1");

@@ -1,14 +1,12 @@
-//! Limits in forms and in words. The fields of a form are named as in the admin API, below a prefix such as `limits` or
+//! Limits in forms. The fields of a form are named as in the admin API, below a prefix such as `limits` or
 //! `groups[0].limits`, so that a fault comes to its input; amounts and windows have a unit beside them.
-
-use std::fmt::Write as _;
 
 use tidegate_proto::quota::{
     Allowance, BurstPer, CloseCode, Counts, Limits, OnLimit, WithoutLedger,
 };
 
 use crate::{
-    portal::{fields::Fields, words::number as number_of},
+    portal::{Fields, limits::BYTES},
     service::limits::{AllowanceInput, BurstInput, LimitsInput},
 };
 
@@ -28,26 +26,26 @@ pub(super) const SIZES: [Choice; 4] = [("B", "bytes"), ("kB", "kB"), ("MB", "MB"
 pub(super) const BURST_PER: [Choice; 2] = [("second", "second"), ("minute", "minute")];
 /// Which messages count.
 pub(super) const COUNTS: [Choice; 3] = [
-    ("both", "Both ways: an echo counts twice"),
+    ("both", "In both directions: an echo counts twice"),
     ("client", "From the client"),
     ("backend", "From the backend"),
 ];
-/// What happens to a message that is too many.
+/// What happens to a message over the limit.
 pub(super) const ON_LIMIT: [Choice; 5] = [
-    ("notify", "It is dropped, and the client is told"),
-    ("drop", "It is dropped"),
-    ("delay", "It waits until there is room"),
-    ("close-4003", "The session ends with 4003"),
+    ("notify", "Drop it and notify the client"),
+    ("drop", "Drop it"),
+    ("delay", "Delay it until the limit allows it"),
+    ("close-4003", "Close the session with code 4003"),
     (
         "close-1008",
-        "The session ends with 1008 (policy violation)",
+        "Close the session with code 1008 (policy violation)",
     ),
 ];
-/// What holds while the gateways cannot reach the ledger that they share.
+/// What applies while gateways can't reach the ledger that they share.
 pub(super) const WITHOUT_LEDGER: [Choice; 3] = [
-    ("share", "Each gateway goes on with its share"),
-    ("deny", "What was not granted before is refused"),
-    ("allow", "Everything passes"),
+    ("share", "Each gateway uses its share"),
+    ("deny", "Refuse what was not granted before"),
+    ("allow", "Allow everything"),
 ];
 
 /// The seconds of the units of windows.
@@ -57,14 +55,7 @@ const SECONDS: [(&str, u32); 4] = [
     ("minute", 60),
     ("second", 1),
 ];
-/// The bytes of the units of bytes.
-const BYTES: [(&str, u64); 4] = [
-    ("GB", 1_000_000_000),
-    ("MB", 1_000_000),
-    ("kB", 1000),
-    ("B", 1),
-];
-/// Stands for a number that does not read: use cases refuse it and say what would be taken.
+/// Stands for a number that can't be read: use cases refuse it and say what is valid.
 const UNREADABLE: i64 = -1;
 
 /// The name of an input below a prefix.
@@ -137,7 +128,7 @@ pub(super) fn read(fields: &Fields, prefix: &str) -> LimitsInput {
 /// Fills a form with limits.
 pub(super) fn write(fields: Fields, prefix: &str, limits: &Limits) -> Fields {
     let put = |fields: Fields, rest: &str, value: String| fields.with(name(prefix, rest), value);
-    let mut fields = put_manner(fields, prefix, limits);
+    let mut fields = put_terms(fields, prefix, limits);
     if limits.is_unlimited() {
         fields = put(fields, "unlimited", "1".to_owned());
     }
@@ -173,16 +164,16 @@ pub(super) fn write(fields: Fields, prefix: &str, limits: &Limits) -> Fields {
     fields
 }
 
-/// Fills a form for limits that are yet to be thought of: none, with everything else as it is when left out.
-pub(super) fn fresh(fields: Fields, prefix: &str) -> Fields {
+/// Fills a form for new limits: none, with the defaults of everything else.
+pub(super) fn blank(fields: Fields, prefix: &str) -> Fields {
     let limits = Limits::default();
-    let fields = put_manner(fields, prefix, &limits);
+    let fields = put_terms(fields, prefix, &limits);
     let fields = put_window(fields, prefix, "messages", None);
     let fields = put_window(fields, prefix, "bytes", None);
     fields.with(name(prefix, "bytes.size"), "MB")
 }
 
-fn put_manner(fields: Fields, prefix: &str, limits: &Limits) -> Fields {
+fn put_terms(fields: Fields, prefix: &str, limits: &Limits) -> Fields {
     let counts = match limits.counts {
         Counts::Both => "both",
         Counts::Client => "client",
@@ -225,75 +216,6 @@ fn put_window(fields: Fields, prefix: &str, which: &str, allowance: Option<Allow
         .with(part(prefix, which, "unit"), unit)
 }
 
-/// The limits in words, one for each; what is unlimited says so.
-pub(super) fn words(limits: &Limits) -> Vec<String> {
-    let mut words = Vec::new();
-    if let Some(messages) = limits.messages {
-        words.push(format!(
-            "{} messages {}",
-            number_of(messages.amount.get()),
-            window(messages.window.seconds())
-        ));
-    }
-    if let Some(bytes) = limits.bytes {
-        let amount = bytes.amount.get();
-        let (unit, size) = largest(&BYTES, |size| amount.is_multiple_of(size));
-        let unit = if unit == "B" { "bytes" } else { unit };
-        let amount = number_of(amount / size);
-        words.push(format!(
-            "{amount} {unit} {}",
-            window(bytes.window.seconds())
-        ));
-    }
-    if let Some(burst) = limits.burst {
-        words.push(format!(
-            "bursts of {} {}",
-            number_of(burst.messages.get()),
-            window(burst.allowance().window.seconds())
-        ));
-    }
-    if let Some(sessions) = limits.sessions {
-        words.push(format!(
-            "{} open sessions",
-            number_of(sessions.get().into())
-        ));
-    }
-    if let Some(connections) = limits.connections {
-        let count = number_of(connections.get().into());
-        words.push(format!("{count} new sessions a second"));
-    }
-    if words.is_empty() {
-        words.push("Unlimited".to_owned());
-    }
-    words
-}
-
-/// What happens over the limit, in a few words; empty where nothing is limited.
-pub(super) fn manner(limits: &Limits) -> &'static str {
-    match limits.on_limit {
-        _ if limits.is_unlimited() => "",
-        _ if limits.count_only => "only counted",
-        OnLimit::Notify => "dropped and told",
-        OnLimit::Drop => "dropped",
-        OnLimit::Delay => "delayed",
-        OnLimit::Close(CloseCode::Throttled) => "session ends, 4003",
-        OnLimit::Close(CloseCode::PolicyViolation) => "session ends, 1008",
-    }
-}
-
-fn window(seconds: u32) -> String {
-    let (unit, length) = largest(&SECONDS, |length| seconds.is_multiple_of(length));
-    match seconds / length {
-        1 if unit == "hour" => "an hour".to_owned(),
-        1 => format!("a {unit}"),
-        count => {
-            let mut text = String::new();
-            write!(text, "in {count} {unit}s").expect("a string takes everything");
-            text
-        }
-    }
-}
-
 /// The largest unit of which something is a multiple; the last is one.
 fn largest<N: Copy>(units: &[(&'static str, N)], fits: impl Fn(N) -> bool) -> (&'static str, N) {
     let mut units = units.iter().copied();
@@ -301,13 +223,13 @@ fn largest<N: Copy>(units: &[(&'static str, N)], fits: impl Fn(N) -> bool) -> (&
     units.find(|(_, length)| fits(*length)).unwrap_or(last)
 }
 
-/// A whole number, with blanks between its digits if somebody likes.
+/// A whole number; blanks between its digits are ignored.
 fn number(text: &str) -> i64 {
     let digits: String = text.chars().filter(|c| !c.is_whitespace()).collect();
     digits.parse().unwrap_or(UNREADABLE)
 }
 
-/// A number of which nothing typed says that it is not limited.
+/// A number; nothing typed means no limit.
 fn count(text: &str) -> i64 {
     if text.is_empty() { 0 } else { number(text) }
 }
@@ -335,7 +257,7 @@ mod tests {
         WithoutLedger,
     };
 
-    use super::{Fields, fresh, read, words, write};
+    use super::{Fields, blank, read, write};
 
     fn all() -> Limits {
         Limits {
@@ -378,8 +300,8 @@ mod tests {
     }
 
     #[test]
-    fn a_fresh_form_limits_nothing_and_refuses_what_is_too_many() {
-        let input = read(&fresh(Fields::new(), "limits"), "limits");
+    fn a_blank_form_limits_nothing_and_refuses_what_is_too_many() {
+        let input = read(&blank(Fields::new(), "limits"), "limits");
         assert!(input.messages.is_none() && input.bytes.is_none() && input.burst.is_none());
         assert!(!input.unlimited && !input.count_only);
         assert!(
@@ -404,18 +326,5 @@ mod tests {
         assert_eq!(input.messages.unwrap().window_seconds, -1);
         assert_eq!(input.bytes.unwrap().amount, -1);
         assert_eq!(input.sessions, 1000);
-    }
-
-    #[test]
-    fn limits_are_told_in_words() {
-        let told = [
-            "50,000 messages a day",
-            "1,500 kB in 2 hours",
-            "bursts of 7 a minute",
-            "20 open sessions",
-            "5 new sessions a second",
-        ];
-        assert_eq!(words(&all()), told);
-        assert_eq!(words(&Limits::default()), ["Unlimited"]);
     }
 }

@@ -30,7 +30,7 @@ async fn a_wrong_password_is_told_beside_the_name_that_was_typed_and_too_many_ar
     for _ in 0..5 {
         let page = browser.sign_in("carl", "not the password", "").await;
         assert_eq!(page.status, StatusCode::UNAUTHORIZED);
-        assert!(page.has("user name or the password is wrong"));
+        assert!(page.has("user name or password is incorrect"));
         assert!(page.has(r#"value="carl""#) && !page.has("not the password"));
         assert_eq!(browser.cookie(cookie::SESSION), None);
     }
@@ -88,8 +88,8 @@ async fn signing_out_ends_the_session_itself() {
     assert_eq!(page.location(), "/");
     assert_eq!(browser.cookie(cookie::SESSION), None);
     let said = browser.get("/").await;
-    assert!(said.has("You are signed out."));
-    assert!(!browser.get("/").await.has("You are signed out."));
+    assert!(said.has("You&#39;re signed out."));
+    assert!(!browser.get("/").await.has("You&#39;re signed out."));
 
     let mut thief = stage.browser();
     let stolen = (cookie::SESSION.to_owned(), session);
@@ -117,7 +117,7 @@ async fn signing_out_on_a_page_of_an_earlier_session_ends_the_one_that_there_is(
     let page = browser.post("/sign-out", &earlier, Fields::new()).await;
     assert_eq!(page.location(), "/");
     assert_eq!(browser.cookie(cookie::SESSION), None);
-    assert!(browser.get("/").await.has("You are signed out."));
+    assert!(browser.get("/").await.has("You&#39;re signed out."));
     stage.service.authenticate(&session).unwrap_err();
 }
 

@@ -1,4 +1,4 @@
-//! Where a client connects: the gateways' addresses of an API, the path of a topic, and which of them a page may open.
+//! Where clients connect: the gateways' addresses of an API, the path of a topic, and which addresses a page may open.
 
 use std::fmt::Write as _;
 
@@ -8,8 +8,8 @@ use crate::service::catalog::Listing;
 
 /// An API at one address of one environment.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Door {
-    /// Names it in forms: `default/wss`.
+pub(super) struct GatewayAddress {
+    /// Its value in forms: `default/wss`.
     pub(super) key: String,
     /// The environment, for people.
     pub(super) environment: String,
@@ -22,17 +22,17 @@ pub(super) struct Door {
 
 /// The addresses of an API, in each environment the secure one first: but on this machine, where nobody listens in and
 /// nobody but the gateway vouches for its certificate, so that clients would refuse it.
-pub(super) fn doors(api: &Listing) -> Vec<Door> {
+pub(super) fn of_api(api: &Listing) -> Vec<GatewayAddress> {
     let of = |(kind, url): (&str, &Option<String>), environment: &str, name: &str| {
         let url = url.clone()?;
-        Some(Door {
+        Some(GatewayAddress {
             key: format!("{name}/{kind}"),
             environment: environment.to_owned(),
             opens_from_page: url.starts_with("wss://") || is_loopback(host(&url)),
             url,
         })
     };
-    let doors = api.urls.iter().flat_map(|urls| {
+    let addresses = api.urls.iter().flat_map(|urls| {
         let name = urls.environment.as_str();
         let shown = match urls.display_name.as_str() {
             "" => name,
@@ -47,7 +47,7 @@ pub(super) fn doors(api: &Listing) -> Vec<Door> {
             .into_iter()
             .flatten()
     });
-    doors.collect()
+    addresses.collect()
 }
 
 /// A path of the topic for an example: parameters by their names.

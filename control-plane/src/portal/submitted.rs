@@ -1,7 +1,5 @@
-//! Forms that were posted: read within their limits, their session and their token checked before a handler sees them.
-//! What was typed in a session that is over is kept for when its user has signed in again.
-
-use std::ops::Deref;
+//! Submitted forms: read within their limits, their session and their token checked before a handler sees them. What was
+//! typed in a session that has ended is kept until its user has signed in again, and confirmed then.
 
 use axum::{
     body::Bytes,
@@ -10,30 +8,36 @@ use axum::{
 use http::header;
 
 use super::{
-    Form, Frame, Portal, Problem, SignedIn, Visitor, csrf,
+    context::{RequestContext, SignedIn},
+    csrf,
     fields::{Fields, MOST},
+    form::Form,
+    problem::Problem,
+    rejection::Rejection,
+    state::Portal,
 };
 use crate::{domain::actor::Actor, http::metered::Allowance};
 
-/// A form that somebody who is signed in has posted.
+/// A form that a user who is signed in has submitted. It gives up its actor only when it is [confirmed], so that nothing
+/// is changed by a form whose user had to sign in again on the way and hasn't looked at it since.
+///
+/// [confirmed]: AuthenticatedForm::confirmed
 #[derive(Debug)]
-pub struct Posted {
-    /// Who posted it.
-    pub actor: Actor,
-    /// What was typed, without what is the frame's.
+pub struct AuthenticatedForm {
+    /// What was typed.
     pub fields: Fields,
     /// The files that came with it (`enctype="multipart/form-data"`).
     pub files: Vec<Upload>,
-    by: SignedIn,
-    resumed: bool,
+    signed_in: SignedIn,
+    is_confirmed: bool,
 }
 
-/// A form that anybody may post: to sign in, to sign up.
+/// A form that anybody may submit: to sign in, to sign up.
 #[derive(Debug)]
-pub struct PostedByAnyone {
-    /// Who posted it.
-    pub visitor: Visitor,
-    /// What was typed, without what is the frame's.
+pub struct AnonymousForm {
+    /// The request.
+    pub context: RequestContext,
+    /// What was typed.
     pub fields: Fields,
 }
 
@@ -46,18 +50,18 @@ pub struct Upload {
     pub content: Bytes,
 }
 
-/// A field that says that the form was sent again after signing in.
+/// The field that says that the form was sent again after signing in.
 pub const RESUMED: &str = "_resumed";
 
-/// The fields that are the frame's.
+/// The fields that no page's form has.
 const OURS: [&str; 2] = [csrf::FIELD, RESUMED];
 /// The bytes of a form: the longest valid one, an API with every field at its limit, has less.
 pub const FORM_BYTES: usize = 1024 * 1024;
-/// The bytes of a form of whoever is not signed in. The one to sign in again may carry another form within this.
-pub const STRANGERS_BYTES: usize = 16 * 1024;
-/// The fields of a form that anybody may post: the largest has five. What is typed is held while an attempt to sign in
+/// The bytes of a form of an anonymous user. The one to sign in again may carry another form within this.
+pub const ANONYMOUS_BYTES: usize = 16 * 1024;
+/// The fields of a form that anybody may submit: the largest has five. What is typed is held while an attempt to sign in
 /// or up waits for its turn, and a field of one byte holds fifty times as much.
-pub const STRANGERS_FIELDS: usize = 32;
+pub const ANONYMOUS_FIELDS: usize = 32;
 /// The bytes of a form with files. Use cases have limits of their own, below this.
 pub const UPLOAD_BYTES: usize = 12 * 1024 * 1024;
 /// The parts of a form with files.
@@ -65,7 +69,7 @@ const PARTS_MAX: usize = 1000;
 
 /// How much of a form is read.
 #[derive(Clone, Copy, Debug)]
-struct Limits {
+struct SizeLimits {
     /// The bytes of one without files.
     plain: usize,
     /// The bytes of one with files.
@@ -73,52 +77,53 @@ struct Limits {
     fields: usize,
 }
 
-struct Read {
+struct FormBody {
     fields: Fields,
     files: Vec<Upload>,
 }
 
-// === impl Limits ===
+// === impl SizeLimits ===
 
-impl Limits {
-    /// Of a form that anybody may post. Where it waits, all of it is held.
+impl SizeLimits {
+    /// Of a form that anybody may submit. Where it waits, all of it is held.
     const ANYONE: Self = Self {
-        fields: STRANGERS_FIELDS,
+        fields: ANONYMOUS_FIELDS,
         ..Self::SIGNED_OUT
     };
-    /// Of a form of whoever is signed in.
+    /// Of a form of a user who is signed in.
     const SIGNED_IN: Self = Self {
         plain: FORM_BYTES,
         upload: UPLOAD_BYTES,
         fields: MOST,
     };
-    /// Of such a form when its session is over. It is answered at once with what was typed.
+    /// Of such a form when its session has ended. It is answered at once with what was typed.
     const SIGNED_OUT: Self = Self {
-        plain: STRANGERS_BYTES,
-        upload: STRANGERS_BYTES,
+        plain: ANONYMOUS_BYTES,
+        upload: ANONYMOUS_BYTES,
         fields: MOST,
     };
 }
 
-// === impl Posted ===
+// === impl AuthenticatedForm ===
 
-impl Posted {
+impl AuthenticatedForm {
+    /// Who makes the change that the form asks for; `None` when its user had to sign in again on the way, and should look
+    /// at the form once more before anything is done.
+    #[must_use]
+    pub fn confirmed(&self) -> Option<&Actor> {
+        self.is_confirmed.then(|| self.signed_in.viewer())
+    }
+
     /// The form, to be shown again with its faults.
     #[must_use]
     pub fn form(&self) -> Form {
         Form::of(self.fields.clone())
     }
 
-    /// Whether its user had to sign in on the way, and should look at it again before anything is done.
-    #[must_use]
-    pub const fn is_resumed(&self) -> bool {
-        self.resumed
-    }
-
-    /// Who posted it, as handlers that only look have it.
+    /// The request, to show a page with.
     #[must_use]
     pub const fn signed_in(&self) -> &SignedIn {
-        &self.by
+        &self.signed_in
     }
 
     /// The first file of an input.
@@ -126,89 +131,67 @@ impl Posted {
     pub fn file(&self, field: &str) -> Option<&Upload> {
         self.files.iter().find(|file| file.field == field)
     }
-
-    /// The frame of a page that shows it again.
-    #[must_use]
-    pub fn frame(&self, title: impl Into<String>) -> Frame {
-        self.by.frame(title)
-    }
 }
 
-impl Deref for Posted {
-    type Target = Visitor;
+impl FromRequest<Portal> for AuthenticatedForm {
+    type Rejection = Rejection;
 
-    fn deref(&self) -> &Visitor {
-        &self.by
-    }
-}
-
-impl FromRequest<Portal> for Posted {
-    type Rejection = Problem;
-
-    async fn from_request(request: Request, portal: &Portal) -> Result<Self, Problem> {
-        let visitor = visitor(&request, portal);
-        let limits = match visitor.actor() {
-            Some(_) => Limits::SIGNED_IN,
-            None => Limits::SIGNED_OUT,
+    async fn from_request(request: Request, portal: &Portal) -> Result<Self, Rejection> {
+        let context = context(&request, portal);
+        let limits = match context.actor() {
+            Some(_) => SizeLimits::SIGNED_IN,
+            None => SizeLimits::SIGNED_OUT,
         };
-        if visitor.actor().is_some() {
+        if context.actor().is_some() {
             Allowance::raise(request.extensions(), UPLOAD_BYTES);
         }
-        let read = Read::of(request, portal, limits).await?;
-        let token = read.fields.text(csrf::FIELD);
-        let resumed = read.fields.has(RESUMED);
-        let typed = read.fields.only(|name| !OURS.contains(&name));
-        let owned = visitor.owns_as_user(token);
-        if !owned && !visitor.is_same_origin() {
-            return Err(Problem::Forged);
+        let body = FormBody::read(request, portal, limits).await?;
+        let token = body.fields.text(csrf::FIELD);
+        let is_confirmed = !body.fields.has(RESUMED);
+        let fields = body.fields.only(|name| !OURS.contains(&name));
+        let owned = context.owns_as_user(token);
+        if !owned && !context.is_same_origin() {
+            return Err(Problem::Forged.into());
         }
-        // It is of a page of ours. Without a session, or with a newer one, nothing is done before its user says so again.
-        if visitor.actor().is_none() || !owned {
-            return Err(Problem::Resume(typed));
+        // It is of a page of ours. Without a session, or with a newer one, nothing is done before its user confirms it.
+        if context.actor().is_none() || !owned {
+            return Err(Rejection::SessionEnded(fields));
         }
-        let by = visitor.demand()?;
         Ok(Self {
-            actor: by.actor.clone(),
-            fields: typed,
-            files: read.files,
-            by,
-            resumed,
+            fields,
+            files: body.files,
+            signed_in: context.into_signed_in()?,
+            is_confirmed,
         })
     }
 }
 
-// === impl PostedByAnyone ===
+// === impl AnonymousForm ===
 
-impl PostedByAnyone {
+impl AnonymousForm {
     /// The form, to be shown again with its faults.
     #[must_use]
     pub fn form(&self) -> Form {
         // A password is typed again; it is in no page.
         Form::of(self.fields.only(|name| !is_secret(name)))
     }
-
-    /// The frame of a page that shows it again.
-    #[must_use]
-    pub fn frame(&self, title: impl Into<String>) -> Frame {
-        self.visitor.frame(title)
-    }
 }
 
-impl FromRequest<Portal> for PostedByAnyone {
+impl FromRequest<Portal> for AnonymousForm {
     type Rejection = Problem;
 
     async fn from_request(request: Request, portal: &Portal) -> Result<Self, Problem> {
-        let visitor = visitor(&request, portal);
-        let read = Read::of(request, portal, Limits::ANYONE).await?;
-        let token = read.fields.text(csrf::FIELD);
-        let owned = visitor.owns_as_stranger(token)
-            || (visitor.actor().is_some() && visitor.owns_as_user(token));
+        let context = context(&request, portal);
+        let body = FormBody::read(request, portal, SizeLimits::ANYONE).await?;
+        let token = body.fields.text(csrf::FIELD);
+        let owned = context.owns_as_anonymous(token)
+            || (context.actor().is_some() && context.owns_as_user(token));
         if !owned {
             return Err(Problem::Forged);
         }
         Ok(Self {
-            visitor,
-            fields: read.fields.only(|name| !OURS.contains(&name)),
+            context,
+            fields: body.fields.only(|name| !OURS.contains(&name)),
         })
     }
 }
@@ -218,26 +201,26 @@ pub(super) fn is_secret(name: &str) -> bool {
     name.contains("password") || name.contains("secret")
 }
 
-fn visitor(request: &Request, portal: &Portal) -> Visitor {
-    match request.extensions().get::<Visitor>() {
-        Some(visitor) => visitor.clone(),
+fn context(request: &Request, portal: &Portal) -> RequestContext {
+    match request.extensions().get::<RequestContext>() {
+        Some(context) => context.clone(),
         None => {
             let mut parts = Request::new(()).into_parts().0;
             parts.headers = request.headers().clone();
             parts.uri = request.uri().clone();
-            Visitor::of(portal, &parts)
+            RequestContext::of(portal, &parts)
         }
     }
 }
 
-// === impl Read ===
+// === impl FormBody ===
 
-impl Read {
+impl FormBody {
     /// Reads a form within its limits.
-    async fn of<S: Send + Sync>(
+    async fn read<S: Send + Sync>(
         request: Request,
         state: &S,
-        limits: Limits,
+        limits: SizeLimits,
     ) -> Result<Self, Problem> {
         let kind = request.headers().get(header::CONTENT_TYPE);
         let kind = kind.map(http::HeaderValue::as_bytes).unwrap_or_default();
@@ -292,7 +275,7 @@ mod tests {
     use axum::body::Body;
     use http::{Request, header};
 
-    use super::{Limits, Problem, Read, STRANGERS_FIELDS};
+    use super::{ANONYMOUS_FIELDS, FormBody, Problem, SizeLimits};
 
     const FORM: &str = "application/x-www-form-urlencoded";
     const PARTS: &str = "multipart/form-data; boundary=x";
@@ -306,26 +289,26 @@ mod tests {
         format!("{}--x--\r\n", part.repeat(n_fields))
     }
 
-    async fn read(kind: &str, body: String, limits: Limits) -> Result<usize, Problem> {
+    async fn read(kind: &str, body: String, limits: SizeLimits) -> Result<usize, Problem> {
         let request = Request::post("/sign-in").header(header::CONTENT_TYPE, kind);
         let request = request.body(Body::from(body)).unwrap();
-        let read = Read::of(request, &(), limits).await?;
+        let read = FormBody::read(request, &(), limits).await?;
         Ok(read.fields.iter().count())
     }
 
     #[tokio::test]
     async fn a_form_that_anybody_may_post_has_few_fields_with_files_and_without() {
-        let many = STRANGERS_FIELDS + 1;
+        let many = ANONYMOUS_FIELDS + 1;
         for (kind, body) in [(FORM, form(many)), (PARTS, parts(many))] {
-            let refused = read(kind, body.clone(), Limits::ANYONE).await;
+            let refused = read(kind, body.clone(), SizeLimits::ANYONE).await;
             assert!(matches!(refused, Err(Problem::TooLarge)), "{kind}");
-            for limits in [Limits::SIGNED_OUT, Limits::SIGNED_IN] {
+            for limits in [SizeLimits::SIGNED_OUT, SizeLimits::SIGNED_IN] {
                 let taken = read(kind, body.clone(), limits).await;
                 assert_eq!(taken.unwrap(), many, "{kind}");
             }
         }
         for (kind, body) in [(FORM, form(8)), (PARTS, parts(8))] {
-            let taken = read(kind, body, Limits::ANYONE).await;
+            let taken = read(kind, body, SizeLimits::ANYONE).await;
             assert_eq!(taken.unwrap(), 8, "{kind}");
         }
     }

@@ -1,5 +1,5 @@
-//! Around every page: who looks is found out once, what went wrong becomes a page, and headers say what browsers may do.
-//! A layer of the portals' routes.
+//! The layer around every page: it reads the request's context once, turns problems and rejections into pages, and sets
+//! the headers that say what browsers may do.
 
 use std::sync::Arc;
 
@@ -10,9 +10,12 @@ use axum::{
 };
 use http::{HeaderName, HeaderValue, StatusCode, header};
 
-use super::{Portal, Problem, Visitor};
+use super::{
+    context::RequestContext, problem::Problem, problem_page, rejection::Rejection, sign_in,
+    state::Portal,
+};
 
-/// What every answer says. The policy is that of answers that are no pages; pages bring their own.
+/// The headers of every response. The policy is that of responses that are no pages; pages bring their own.
 const HEADERS: [(HeaderName, &str); 6] = [
     (
         header::CONTENT_SECURITY_POLICY,
@@ -31,18 +34,20 @@ const HEADERS: [(HeaderName, &str); 6] = [
     ),
 ];
 
-/// Runs the rest of the path for a visitor.
-pub(super) async fn dress(State(portal): State<Portal>, request: Request, next: Next) -> Response {
+/// Runs the handler of a page.
+pub(super) async fn layout(State(portal): State<Portal>, request: Request, next: Next) -> Response {
     let (mut parts, body) = request.into_parts();
-    let visitor = Visitor::of(&portal, &parts);
-    let method = parts.method.clone();
-    parts.extensions.insert(visitor.clone());
+    let context = RequestContext::of(&portal, &parts);
+    parts.extensions.insert(context.clone());
     let mut response = next.run(Request::from_parts(parts, body)).await;
-    let problem = response.extensions_mut().remove::<Arc<Problem>>();
-    let problem = problem.or_else(|| bare(&response).map(Arc::new));
-    if let Some(problem) = problem {
+    let extensions = response.extensions_mut();
+    let problem = extensions.remove::<Arc<Problem>>();
+    if let Some(rejection) = extensions.remove::<Arc<Rejection>>() {
+        let answer = sign_in::reject(&rejection, &context);
+        response = answer.unwrap_or_else(|problem| problem_page::show(&problem, &context));
+    } else if let Some(problem) = problem.or_else(|| of_router(&response).map(Arc::new)) {
         let allow = response.headers_mut().remove(header::ALLOW);
-        response = problem.show(&visitor, &method);
+        response = problem_page::show(&problem, &context);
         if let Some(allow) = allow {
             response.headers_mut().insert(header::ALLOW, allow);
         }
@@ -56,8 +61,8 @@ pub(super) async fn dress(State(portal): State<Portal>, request: Request, next: 
     response
 }
 
-/// What the router and its extractors refuse by themselves: a method, or a path whose parts do not read.
-fn bare(response: &Response) -> Option<Problem> {
+/// What the router and its extractors refuse by themselves: a method, or a path whose parts can't be read.
+fn of_router(response: &Response) -> Option<Problem> {
     let kind = response.headers().get(header::CONTENT_TYPE);
     let is_page = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
     match response.status() {
