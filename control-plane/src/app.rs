@@ -15,7 +15,7 @@ use crate::{
     config::{Config, LimitsConfig},
     discovery::{self, fleet::Fleet},
     domain::actor::Actor,
-    http::{ALPN, Door, Limits, people},
+    http::{ALPN, Listener, ListenerLimits, management},
     oauth::{KeyManager, rotation::Rotation},
     portal::Portal,
     service::Service,
@@ -34,9 +34,9 @@ const STORE: &str = "store";
 
 /// The control plane, ready to be opened.
 pub struct Bound {
-    management: Door,
+    management: Listener,
     management_routes: Router,
-    discovery: Door,
+    discovery: Listener,
     discovery_routes: Router,
     rotation: Rotation,
     reloader: CertificateReloader,
@@ -92,7 +92,7 @@ pub async fn build(config: Config) -> anyhow::Result<Bound> {
         key_manager.clone(),
     );
     let nowhere = portal.not_found();
-    let management_routes = people::routes(
+    let management_routes = management::routes(
         admin
             .routes()
             .await?
@@ -117,9 +117,11 @@ pub async fn build(config: Config) -> anyhow::Result<Bound> {
     let tls = reloader.server_config();
     let limits = &config.limits;
     let listen = &config.listen;
-    let bind = |name, address, limits| Door::bind(name, address, tls.clone(), limits);
-    let management = bind("management", &listen.management, Limits::people(limits)).await?;
-    let discovery = bind("discovery", &listen.discovery, Limits::gateways(limits)).await?;
+    let bind = |name, address, limits| Listener::bind(name, address, tls.clone(), limits);
+    let allowed = ListenerLimits::management(limits);
+    let management = bind("management", &listen.management, allowed).await?;
+    let allowed = ListenerLimits::discovery(limits);
+    let discovery = bind("discovery", &listen.discovery, allowed).await?;
     let ready = Ready {
         pid: std::process::id(),
         management: management.address(),

@@ -1,10 +1,10 @@
-//! A door: TLS, connections and their limits, and the HTTP requests that come in. What answers them is a router that is
-//! handed in; both doors are opened here, by `app`.
+//! A listener: TLS, connections and their limits, and HTTP requests, which a router answers. `app` opens both listeners
+//! of the control plane with it.
 //!
-//! Everything a stranger can hold on to has a bound: connections (in all and for each address), the time for the TLS
-//! handshake and for a request's head, streams, windows and headers of a connection, a request's body and its time, what
-//! unanswered requests and unread answers hold together ([`budget`]), and the life of a connection, how long it may stay
-//! without a request, or before it is admitted.
+//! Everything that an anonymous client can use up has a limit: connections (in all and for each address), the time for
+//! the TLS handshake and for the head of a request, the streams, windows and headers of a connection, the body of a
+//! request and its time, the memory of unanswered requests and unread responses ([`budget`]), the age of a connection,
+//! its idle time, and its time without an admitted request.
 
 use std::{
     convert::Infallible,
@@ -35,79 +35,81 @@ use tokio_util::sync::CancellationToken;
 pub mod budget;
 pub mod deadline;
 pub mod metered;
-pub mod people;
+pub mod management;
 mod messages;
 
-use budget::{Account, Budget};
+use budget::{Budget, ConnectionBudget};
 
 use crate::config::LimitsConfig;
 
-/// What the protocols of a door are called in TLS (RFC 7301), most wanted first.
+/// The ALPN protocols (RFC 7301), most preferred first.
 pub const ALPN: &[&str] = &["h2", "http/1.1"];
 
-/// The bytes that the head of a request may have.
+/// The maximal size of a request's head.
 const HEAD_BYTES: u32 = 32 * 1024;
-/// The bytes that a connection of HTTP/2 may send before somebody reads them, on one stream or on all: what is not read
-/// is not charged to anybody, so it is small. An upload of 12 MiB is through in 10 s where a round trip takes 100 ms.
-const UNREAD_BYTES: u32 = 128 * 1024;
-/// The bytes of an answer that a stream of HTTP/2 takes over before they are written.
+/// The HTTP/2 windows of a stream and of a connection. They are small because unread bytes aren't charged to a budget.
+/// With a round trip of 100 ms an upload of 12 MiB takes 10 s.
+const WINDOW_BYTES: u32 = 128 * 1024;
+/// The bytes of a response that an HTTP/2 stream buffers before they are written.
 const UNSENT_BYTES: usize = 64 * 1024;
-/// The least that a peer must take in one frame of HTTP/2; larger ones are not allowed.
+/// The maximal HTTP/2 frame size: the least that the protocol allows.
 const FRAME_BYTES: u32 = 16 * 1024;
-/// Streams that a peer opened and reset before they were looked at; beyond it the connection is closed.
-const RESETS_WAITING: usize = 20;
-/// Streams of a connection that were reset because the peer broke a rule of them; beyond it the connection is closed.
-const FAULTS: usize = 128;
-/// How long an answer may take until it is written.
-const WRITTEN_WITHIN: Duration = Duration::from_secs(60);
-/// How long a connection of people may stay without an open request. HTTP/1.1 has less: the time for the next head.
-const IDLE: Duration = Duration::from_secs(60);
-/// How often it is looked for answers that are not written.
-const LOOK: Duration = Duration::from_secs(10);
-/// HTTP/2 connections on which nothing is heard for so long are asked for a sign of life.
+/// Streams that a peer may open and reset before they are accepted; with more, the connection is closed.
+const MAX_PENDING_RESETS: usize = 20;
+/// Streams that may be reset because of the peer's protocol errors; with more, the connection is closed.
+const MAX_PROTOCOL_ERRORS: usize = 128;
+/// How long writing a response may take.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a connection to the management listener may stay without an open request. HTTP/1.1 has less: the time for
+/// the next head.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+/// How often unwritten responses are checked.
+const CHECK_INTERVAL: Duration = Duration::from_secs(10);
+/// The idle time after which an HTTP/2 PING is sent.
 const PING_AFTER: Duration = Duration::from_secs(30);
-/// How long that sign may take.
-const PONG_WITHIN: Duration = Duration::from_secs(20);
+/// How long its answer may take.
+const PONG_TIMEOUT: Duration = Duration::from_secs(20);
 
 const MIB: usize = 1024 * 1024;
-/// So many times what people have is there for gateways: after a restart all of them say at once what they hold.
-const GATEWAYS_TIMES: usize = 4;
+/// The budget of the discovery listener, as a multiple of the management listener's: after a restart all nodes report
+/// at once what they hold.
+const DISCOVERY_FACTOR: usize = 4;
 
-/// A door that is bound and not open yet.
-pub struct Door {
+/// A listener that is bound and doesn't accept yet.
+pub struct Listener {
     name: &'static str,
     listener: TcpListener,
     address: SocketAddr,
     tls: SharedServerConfig,
-    limits: Limits,
+    limits: ListenerLimits,
 }
 
-/// What a connection may take.
+/// The limits of a listener and its connections.
 #[derive(Clone, Debug)]
-pub struct Limits {
-    /// Open connections at the door.
+pub struct ListenerLimits {
+    /// Open connections.
     pub connections: usize,
     /// Open connections from one address; 0 for no limit of its own.
     pub connections_per_address: usize,
-    /// For the TLS handshake, then until there is a first request, and for the head of each further one in HTTP/1.1.
+    /// The time for the TLS handshake, then for the first request, and in HTTP/1.1 for the head of each further one.
     pub handshake: Duration,
-    /// How long a connection may live before it is told to go; `None` where long streams are the purpose.
+    /// The age at which a connection is shut down gracefully; `None` for listeners with long streams.
     pub age: Option<Duration>,
-    /// How long a connection may stay without an open request; `None` where that does not matter. An answer that goes on
-    /// is one.
+    /// How long a connection may stay without an open request; `None` for no limit. A request is open until its
+    /// response is complete.
     pub idle: Option<Duration>,
-    /// How long a connection may stay before somebody on it has been admitted (see [`Admission`]); `None` where that is
-    /// asked of nobody.
+    /// How long a connection may stay before a request on it has been admitted (see [`Admission`]); `None` for no
+    /// limit.
     pub admission: Option<Duration>,
-    /// Streams that one HTTP/2 connection may have open.
+    /// Open streams of one HTTP/2 connection.
     pub streams: u32,
-    /// What may be held for requests until they are answered.
+    /// The memory for requests until they are answered.
     pub budget: Budget,
-    /// Whether an answer is charged until it is written; where it is not, whoever answers bounds it.
-    pub charges_answers: bool,
+    /// Whether a response is charged to the budget until it's written. If not, the service limits it.
+    pub charges_responses: bool,
 }
 
-/// A door that cannot be opened.
+/// A listener that can't be bound.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen on {address} for {name}: {cause}; free the port or set `listen.{name}`")]
 pub struct BindError {
@@ -116,55 +118,55 @@ pub struct BindError {
     cause: io::Error,
 }
 
-// === impl Limits ===
+// === impl ListenerLimits ===
 
-impl Limits {
-    /// The limits of the people's door.
+impl ListenerLimits {
+    /// The limits of the management listener.
     #[must_use]
-    pub fn people(config: &LimitsConfig) -> Self {
+    pub fn management(config: &LimitsConfig) -> Self {
         Self {
             connections: config.connections,
             connections_per_address: config.connections_per_address,
             handshake: Duration::from_secs(config.handshake_seconds),
             age: Some(Duration::from_secs(3600)),
-            idle: Some(IDLE),
+            idle: Some(IDLE_TIMEOUT),
             admission: None,
             streams: 32,
             budget: Budget::new(config.request_mib * MIB),
-            charges_answers: true,
+            charges_responses: true,
         }
     }
 
-    /// The limits of the gateways' door, whose streams never end by themselves. Who is no gateway goes: the head of the
-    /// request and the first word have the time of a handshake each. A node needs one stream; nothing of a body is read
-    /// before the join token, and whoever has that may have all of the budget: nodes often come from one address.
+    /// The limits of the discovery listener, whose streams stay open. A client that isn't a node is disconnected: the
+    /// head of the request and the first message have the time of a handshake each. A node needs one stream. No body is
+    /// read before the join token is checked, and one address may use the whole budget, because nodes often share an
+    /// address.
     #[must_use]
-    pub fn gateways(config: &LimitsConfig) -> Self {
-        let people = Self::people(config);
+    pub fn discovery(config: &LimitsConfig) -> Self {
+        let management = Self::management(config);
         Self {
             age: None,
             idle: None,
-            admission: Some(people.handshake * 2),
+            admission: Some(management.handshake * 2),
             streams: 8,
-            budget: Budget::unshared(config.request_mib * MIB * GATEWAYS_TIMES),
-            charges_answers: false,
-            ..people
+            budget: Budget::unshared(config.request_mib * MIB * DISCOVERY_FACTOR),
+            charges_responses: false,
+            ..management
         }
     }
 }
 
-// === impl Door ===
+// === impl Listener ===
 
-impl Door {
-    /// Takes the address; nothing is accepted before [`Self::serve`].
+impl Listener {
+    /// Binds the address; [`Self::serve`] accepts connections.
     ///
-    /// # Errors
-    /// When the address does not resolve or is taken.
+    /// # Errors When the address doesn't resolve or can't be bound.
     pub async fn bind(
         name: &'static str,
         address: &str,
         tls: SharedServerConfig,
-        limits: Limits,
+        limits: ListenerLimits,
     ) -> Result<Self, BindError> {
         let refused = |cause| BindError {
             name,
@@ -182,7 +184,7 @@ impl Door {
         })
     }
 
-    /// Where the door really is.
+    /// The bound address, with the port that the system chose for port 0.
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
@@ -199,16 +201,16 @@ impl Door {
                 Ok(Some(accepted)) => accepted,
                 Ok(None) => return,
                 Err(cause) => {
-                    tracing::error!(door = self.name, %cause, "the door is closed");
+                    tracing::error!(listener = self.name, %cause, "listener failed");
                     return;
                 }
             };
             let Some(slot) = open.take(peer.ip()) else {
-                tracing::debug!(door = self.name, %peer, "too many connections");
+                tracing::debug!(listener = self.name, %peer, "too many connections");
                 continue;
             };
             let connection = Connection {
-                door: self.name,
+                name: self.name,
                 tls: TlsAcceptor::from(self.tls.load_full()),
                 limits: self.limits.clone(),
                 peer,
@@ -222,9 +224,9 @@ impl Door {
 }
 
 struct Connection {
-    door: &'static str,
+    name: &'static str,
     tls: TlsAcceptor,
-    limits: Limits,
+    limits: ListenerLimits,
     peer: SocketAddr,
     router: Router,
     tasks: Tasks,
@@ -234,40 +236,41 @@ struct Connection {
 impl Connection {
     async fn run(self, stream: TcpStream) {
         let Self {
-            door, peer, tasks, ..
+            name, peer, tasks, ..
         } = self;
-        // Small answers must not wait for the peer's acknowledgement of the ones before.
+        // Small responses must not wait for the peer's acknowledgement of earlier ones.
         drop(stream.set_nodelay(true));
         let stopping = tasks.stopping();
-        let shaken = tokio::select! {
+        let handshake = tokio::select! {
             biased;
             () = stopping.cancelled() => return,
-            shaken = timeout(self.limits.handshake, self.tls.accept(stream)) => shaken,
+            handshake = timeout(self.limits.handshake, self.tls.accept(stream)) => handshake,
         };
-        let stream = match shaken {
+        let stream = match handshake {
             Ok(Ok(stream)) => stream,
             Ok(Err(cause)) => {
-                tracing::debug!(door, %peer, %cause, "TLS handshake failed");
+                tracing::debug!(listener = name, %peer, %cause, "TLS handshake failed");
                 return;
             }
             Err(_) => {
-                tracing::debug!(door, %peer, "TLS handshake took too long");
+                tracing::debug!(listener = name, %peer, "TLS handshake took too long");
                 return;
             }
         };
         let router = self.router;
-        let account = self.limits.budget.account(client_network(peer.ip()));
-        let (charged, charges_answers) = (account.clone(), self.limits.charges_answers);
+        let budget = self.limits.budget.connection(client_network(peer.ip()));
+        let (charged, charges_responses) = (budget.clone(), self.limits.charges_responses);
         let admission = Admission::default();
         let admitted = admission.0.clone();
-        let asked = CancellationToken::new();
-        let first = asked.clone();
+        let requested = CancellationToken::new();
+        let first = requested.clone();
         let service = hyper::service::service_fn(move |mut request: http::Request<Incoming>| {
             first.cancel();
             let extensions = request.extensions_mut();
             extensions.insert(Peer(client_network(peer.ip())));
             extensions.insert(admission.clone());
-            let answer = metered::serve(router.clone(), charged.clone(), charges_answers, request);
+            let answer =
+                metered::serve(router.clone(), charged.clone(), charges_responses, request);
             async { Ok::<_, Infallible>(answer.await) }
         });
         let builder = protocol(&self.limits);
@@ -275,25 +278,25 @@ impl Connection {
             std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
         let never = CancellationToken::new();
         let aged = missed(self.limits.age, &never);
-        // The protocol's own timer begins with the first byte of HTTP/1.1, and there is none in HTTP/2.
-        let unasked = missed(Some(self.limits.handshake), &asked);
-        let overstayed = missed(self.limits.admission, &admitted);
+        // The timer of hyper starts with the first byte of HTTP/1.1, and HTTP/2 has none.
+        let no_request = missed(Some(self.limits.handshake), &requested);
+        let not_admitted = missed(self.limits.admission, &admitted);
         let ended = tokio::select! {
             biased;
             () = stopping.cancelled() => None,
             () = aged => None,
-            () = idle(self.limits.idle, &account) => None,
-            () = unasked => {
-                tracing::debug!(door, %peer, "nothing was asked on the connection");
+            () = idle(self.limits.idle, &budget) => None,
+            () = no_request => {
+                tracing::debug!(listener = name, %peer, "no request on the connection in time");
                 return;
             }
-            () = overstayed => {
-                // Nothing of a stranger's is waited for.
-                tracing::debug!(door, %peer, "nobody on the connection was admitted");
+            () = not_admitted => {
+                // An anonymous client isn't waited for.
+                tracing::debug!(listener = name, %peer, "no request on the connection was admitted in time");
                 return;
             }
-            () = stalled(&account) => {
-                tracing::debug!(door, %peer, "an answer was not read in time");
+            () = stalled(&budget) => {
+                tracing::debug!(listener = name, %peer, "a response was not read in time");
                 return;
             }
             ended = connection.as_mut() => Some(ended),
@@ -302,7 +305,7 @@ impl Connection {
             Some(ended) => ended,
             None => {
                 connection.as_mut().graceful_shutdown();
-                // Streams that never end by themselves are cut: whoever holds one comes back.
+                // Streams that don't end are cut; the client reconnects.
                 match timeout(self.limits.handshake, connection).await {
                     Ok(ended) => ended,
                     Err(_) => Ok(()),
@@ -310,32 +313,33 @@ impl Connection {
             }
         };
         if let Err(cause) = ended {
-            tracing::debug!(door, %peer, %cause, "connection ended");
+            tracing::debug!(listener = name, %peer, %cause, "connection ended");
         }
         drop(self.slot);
     }
 }
 
-/// Who is at the other end of the connection, as an extension of each request: the address, or of IPv6 the network that
-/// one subscriber has, because attempts are counted by it.
+/// The client's address, as an extension of each request. Of an IPv6 address it's the /64 network, because attempts are
+/// counted by subscriber.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Peer(pub IpAddr);
 
-/// Lets a connection stay, as an extension of each request on it: whoever answers requests at a door where strangers must
-/// not linger says by it that this is none.
+/// Keeps a connection open, as an extension of each request on it: a service whose listener disconnects anonymous
+/// clients calls it once the client is authenticated.
 #[derive(Clone, Debug, Default)]
 pub struct Admission(CancellationToken);
 
 // === impl Admission ===
 
 impl Admission {
-    /// The connection may stay.
+    /// Keeps the connection open.
     pub fn admit(&self) {
         self.0.cancel();
     }
 }
 
-/// Ends when the time is over in which something was to happen; where it happens, or there is no such time, never.
+/// Resolves when `within` has passed and `happened` wasn't cancelled; never resolves if it was, or if there is no
+/// limit.
 async fn missed(within: Option<Duration>, happened: &CancellationToken) {
     match within {
         Some(within) if timeout(within, happened.cancelled()).await.is_err() => {}
@@ -343,13 +347,13 @@ async fn missed(within: Option<Duration>, happened: &CancellationToken) {
     }
 }
 
-/// Ends when no request has been open on a connection for so long.
-async fn idle(within: Option<Duration>, account: &Account) {
+/// Resolves when a connection has had no open request for so long.
+async fn idle(within: Option<Duration>, budget: &ConnectionBudget) {
     let Some(within) = within else {
         return std::future::pending().await;
     };
     loop {
-        let left = match account.idle() {
+        let left = match budget.idle() {
             Some(idle) => within.saturating_sub(idle),
             None => within,
         };
@@ -360,14 +364,14 @@ async fn idle(within: Option<Duration>, account: &Account) {
     }
 }
 
-/// Ends when an answer has waited too long to be written.
-async fn stalled(account: &Account) {
-    while !account.is_stalled(WRITTEN_WITHIN) {
-        tokio::time::sleep(LOOK).await;
+/// Resolves when a response hasn't been written in time.
+async fn stalled(budget: &ConnectionBudget) {
+    while !budget.is_stalled(WRITE_TIMEOUT) {
+        tokio::time::sleep(CHECK_INTERVAL).await;
     }
 }
 
-fn protocol(limits: &Limits) -> Builder<TokioExecutor> {
+fn protocol(limits: &ListenerLimits) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
     builder
         .http1()
@@ -378,15 +382,15 @@ fn protocol(limits: &Limits) -> Builder<TokioExecutor> {
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(limits.streams)
-        .initial_stream_window_size(UNREAD_BYTES)
-        .initial_connection_window_size(UNREAD_BYTES)
+        .initial_stream_window_size(WINDOW_BYTES)
+        .initial_connection_window_size(WINDOW_BYTES)
         .max_frame_size(FRAME_BYTES)
         .max_header_list_size(HEAD_BYTES)
         .max_send_buf_size(UNSENT_BYTES)
-        .max_pending_accept_reset_streams(RESETS_WAITING)
-        .max_local_error_reset_streams(FAULTS)
+        .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
+        .max_local_error_reset_streams(MAX_PROTOCOL_ERRORS)
         .keep_alive_interval(PING_AFTER)
-        .keep_alive_timeout(PONG_WITHIN);
+        .keep_alive_timeout(PONG_TIMEOUT);
     builder
 }
 

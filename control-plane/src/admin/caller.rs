@@ -15,7 +15,7 @@ use tonic::{Request, Status, metadata::MetadataMap};
 use super::{Admin, MESSAGE_BYTES, status};
 use crate::{
     domain::actor::{Actor, Visitor},
-    http::{Peer, metered::Allowance},
+    http::{Peer, metered::BodyLimit},
     service::{Service, error::ServiceError},
 };
 
@@ -62,7 +62,7 @@ pub(super) async fn demand_token(
         if let Err(refused) = known {
             return refused.into_http();
         }
-        Allowance::raise(request.extensions(), MESSAGE_BYTES + ENVELOPE_BYTES);
+        BodyLimit::raise(request.extensions(), MESSAGE_BYTES + ENVELOPE_BYTES);
     }
     next.run(request).await
 }

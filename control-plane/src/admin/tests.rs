@@ -49,7 +49,7 @@ use crate::{
         actor::Actor,
         user::{Role, Roles},
     },
-    http::{Peer, people},
+    http::{Peer, management},
     oauth::{KeyManager, rotation::Rotation},
     service::Service,
     store::memory::MemoryStore,
@@ -94,8 +94,8 @@ impl Stage {
         let admin = Admin::new(service.clone(), fleet, rotation, key_manager.clone());
         let routes = admin.routes().await.unwrap().merge(key_manager.routes());
         let peer = Peer(IpAddr::from([192, 0, 2, 7]));
-        let door =
-            people::routes(routes, Router::new(), Duration::from_secs(30)).layer(Extension(peer));
+        let door = management::routes(routes, Router::new(), Duration::from_secs(30))
+            .layer(Extension(peer));
         Self {
             service,
             clock,

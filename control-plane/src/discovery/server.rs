@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     domain::name::EnvironmentName,
-    http::{Admission, metered::Allowance},
+    http::{Admission, metered::BodyLimit},
 };
 
 /// The service.
@@ -123,7 +123,7 @@ impl Discovery for Server {
                 "the join token is wrong; set the node's `control_plane.join_token_file` to this control plane's",
             ));
         }
-        Allowance::raise(request.extensions(), MESSAGE_MAX);
+        BodyLimit::raise(request.extensions(), MESSAGE_MAX);
         let admission = request.extensions().get::<Admission>().cloned();
         let mut inbound = request.into_inner();
         let first = timeout(HELLO_WITHIN, inbound.message())

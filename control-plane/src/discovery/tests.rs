@@ -43,7 +43,7 @@ use super::{
 use crate::{
     config::LimitsConfig,
     domain::{object::ObjectKey, state::State, subscription::SubscriptionState},
-    http::{ALPN, Door, Limits},
+    http::{ALPN, Listener, ListenerLimits},
     projection::fixture::{
         World, api_id, environment, plan_name, subscription_id, subscription_key,
     },
@@ -91,15 +91,15 @@ impl Plane {
             join_tokens: JoinTokens::fixed(&Secret::new("let-me-in".to_owned())),
             debounce,
         };
-        let limits = Limits {
+        let limits = ListenerLimits {
             connections: 100,
             connections_per_address: 100,
             handshake: PATIENCE,
             admission: Some(ADMISSION),
-            ..Limits::gateways(&LimitsConfig::default())
+            ..ListenerLimits::discovery(&LimitsConfig::default())
         };
         let tls = Arc::new(ArcSwap::new(identity.server_config(ALPN).unwrap()));
-        let door = Door::bind("discovery", "127.0.0.1:0", tls, limits)
+        let door = Listener::bind("discovery", "127.0.0.1:0", tls, limits)
             .await
             .unwrap();
         let address = format!("https://{}", door.address());

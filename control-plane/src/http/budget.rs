@@ -1,5 +1,5 @@
-//! The memory that the requests of a listener may hold from their head until their answer is written: in all, for each
-//! address, and a little for each connection that nobody else can take away. Knows nothing of HTTP.
+//! A budget for the memory of a listener's requests, from the head until the response is written: in all, for each
+//! address, and a reserve for each connection. Knows nothing of HTTP.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -10,13 +10,13 @@ use std::{
 
 use tokio::time::Instant;
 
-/// What every connection has for itself, whatever the others hold: enough for one request of an ordinary size, so that
-/// an address whose share is spent can still sign in.
-pub const OWN_BYTES: usize = 64 * 1024;
-/// One address has this part of all.
+/// The reserve of each connection, whatever the others hold: enough for one ordinary request, so that a client whose
+/// address has used up its share can still sign in.
+pub const RESERVE_BYTES: usize = 64 * 1024;
+/// One address may use this fraction of the budget.
 const SHARE: usize = 4;
-/// What one address has at the least: more than the largest upload.
-const SHARE_LEAST: usize = 16 * 1024 * 1024;
+/// What one address may use at least: more than the largest upload.
+const MIN_SHARE: usize = 16 * 1024 * 1024;
 
 /// The budget of a listener. Clones share it.
 #[derive(Clone, Debug)]
@@ -26,65 +26,65 @@ pub struct Budget(Arc<Pool>);
 struct Pool {
     most: usize,
     most_each: usize,
-    held: Mutex<Held>,
+    held: Mutex<Used>,
 }
 
 #[derive(Debug, Default)]
-struct Held {
+struct Used {
     all: usize,
     each: HashMap<IpAddr, usize>,
 }
 
-/// What one connection holds. Clones are handles on the same.
+/// The part of one connection. Clones share it.
 #[derive(Clone, Debug)]
-pub struct Account(Arc<Ledger>);
+pub struct ConnectionBudget(Arc<ConnectionState>);
 
 #[derive(Debug)]
-struct Ledger {
+struct ConnectionState {
     budget: Budget,
     from: IpAddr,
     held: Mutex<usize>,
     charges: Mutex<Charges>,
-    answers: Mutex<Answers>,
+    responses: Mutex<Responses>,
 }
 
-/// The charges of a connection: how many there are, and since when there is none.
+/// The charges of a connection: their number, and since when there is none.
 #[derive(Debug)]
 struct Charges {
     live: usize,
     none_since: Instant,
 }
 
-/// The answers that are not written yet, oldest first.
+/// The responses that aren't written yet, oldest first.
 #[derive(Debug, Default)]
-struct Answers {
+struct Responses {
     next: u64,
     waiting: BTreeMap<u64, Instant>,
 }
 
-/// Bytes that are held; dropping it gives them back.
+/// Bytes in use; dropping it releases them.
 #[derive(Debug)]
 pub struct Charge {
-    account: Account,
+    connection: ConnectionBudget,
     bytes: Mutex<usize>,
-    /// Where the charge is for an answer: its place among those that wait.
-    answer: Option<u64>,
+    /// The key among the waiting responses, if the charge is for a response.
+    response: Option<u64>,
 }
 
-/// There is no room: the listener's budget is spent, or the share of the address.
+/// The listener's budget or the share of the address is used up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Spent;
+pub struct BudgetExceeded;
 
 // === impl Budget ===
 
 impl Budget {
-    /// So many bytes in all; one address has a quarter of them, but at least 16 MiB.
+    /// A budget of `most` bytes; one address may use a quarter, but at least 16 MiB.
     #[must_use]
     pub fn new(most: usize) -> Self {
-        Self::of(most, (most / SHARE).max(SHARE_LEAST).min(most))
+        Self::of(most, (most / SHARE).max(MIN_SHARE).min(most))
     }
 
-    /// So many bytes in all, which one address may have alone.
+    /// A budget of `most` bytes, which one address may use alone.
     #[must_use]
     pub fn unshared(most: usize) -> Self {
         Self::of(most, most)
@@ -98,10 +98,10 @@ impl Budget {
         }))
     }
 
-    /// The account of a new connection.
+    /// The part of a new connection.
     #[must_use]
-    pub fn account(&self, from: IpAddr) -> Account {
-        Account(Arc::new(Ledger {
+    pub fn connection(&self, from: IpAddr) -> ConnectionBudget {
+        ConnectionBudget(Arc::new(ConnectionState {
             budget: self.clone(),
             from,
             held: Mutex::default(),
@@ -109,15 +109,15 @@ impl Budget {
                 live: 0,
                 none_since: Instant::now(),
             }),
-            answers: Mutex::default(),
+            responses: Mutex::default(),
         }))
     }
 
-    fn take(&self, from: IpAddr, bytes: usize) -> Result<(), Spent> {
+    fn take(&self, from: IpAddr, bytes: usize) -> Result<(), BudgetExceeded> {
         let mut held = lock(&self.0.held);
         let each = held.each.get(&from).copied().unwrap_or(0);
         if held.all + bytes > self.0.most || each + bytes > self.0.most_each {
-            return Err(Spent);
+            return Err(BudgetExceeded);
         }
         held.all += bytes;
         held.each.insert(from, each + bytes);
@@ -136,51 +136,50 @@ impl Budget {
     }
 }
 
-// === impl Account ===
+// === impl ConnectionBudget ===
 
-impl Account {
-    /// A charge of nothing yet.
+impl ConnectionBudget {
+    /// A charge of 0 bytes.
     #[must_use]
     pub fn charge(&self) -> Charge {
         lock(&self.0.charges).live += 1;
         Charge {
-            account: self.clone(),
+            connection: self.clone(),
             bytes: Mutex::default(),
-            answer: None,
+            response: None,
         }
     }
 
-    /// A charge for an answer, which counts as waiting until it is dropped.
+    /// A charge for a response, which counts as waiting until it's dropped.
     ///
-    /// # Errors
-    /// When there is no room for it.
-    pub fn answer(&self, bytes: usize) -> Result<Charge, Spent> {
+    /// # Errors When the budget is exceeded.
+    pub fn response(&self, bytes: usize) -> Result<Charge, BudgetExceeded> {
         let mut charge = self.charge();
         charge.add(bytes)?;
-        let mut answers = lock(&self.0.answers);
-        let id = answers.next;
-        answers.next += 1;
-        answers.waiting.insert(id, Instant::now());
-        charge.answer = Some(id);
+        let mut responses = lock(&self.0.responses);
+        let id = responses.next;
+        responses.next += 1;
+        responses.waiting.insert(id, Instant::now());
+        charge.response = Some(id);
         Ok(charge)
     }
 
-    /// Whether an answer has waited for so long to be written.
+    /// Whether a response has waited for so long to be written.
     #[must_use]
     pub fn is_stalled(&self, for_long: Duration) -> bool {
-        let answers = lock(&self.0.answers);
-        let oldest = answers.waiting.first_key_value();
+        let responses = lock(&self.0.responses);
+        let oldest = responses.waiting.first_key_value();
         oldest.is_some_and(|(_, since)| since.elapsed() >= for_long)
     }
 
-    /// For how long nothing was charged: no request was open, and no answer unwritten. `None` while there is one.
+    /// How long there has been no charge, that is no open request and no unwritten response. `None` while there is one.
     #[must_use]
     pub fn idle(&self) -> Option<Duration> {
         let charges = lock(&self.0.charges);
         (charges.live == 0).then(|| charges.none_since.elapsed())
     }
 
-    fn take(&self, bytes: usize) -> Result<(), Spent> {
+    fn take(&self, bytes: usize) -> Result<(), BudgetExceeded> {
         let mut held = lock(&self.0.held);
         let shared = beyond(*held + bytes) - beyond(*held);
         if shared > 0 {
@@ -203,26 +202,24 @@ impl Account {
 // === impl Charge ===
 
 impl Charge {
-    /// Holds more.
+    /// Adds bytes.
     ///
-    /// # Errors
-    /// When there is no room for it; what is held stays held.
-    pub fn add(&self, bytes: usize) -> Result<(), Spent> {
+    /// # Errors When the budget is exceeded; the charge is unchanged then.
+    pub fn add(&self, bytes: usize) -> Result<(), BudgetExceeded> {
         let mut mine = lock(&self.bytes);
-        self.account.take(bytes)?;
+        self.connection.take(bytes)?;
         *mine += bytes;
         Ok(())
     }
 
-    /// Holds so much from now on.
+    /// Sets the number of bytes.
     ///
-    /// # Errors
-    /// When there is no room for it; what is held stays held.
-    pub fn set(&self, bytes: usize) -> Result<(), Spent> {
+    /// # Errors When the budget is exceeded; the charge is unchanged then.
+    pub fn set(&self, bytes: usize) -> Result<(), BudgetExceeded> {
         let mut mine = lock(&self.bytes);
         match bytes.checked_sub(*mine) {
-            Some(more) => self.account.take(more)?,
-            None => self.account.give(*mine - bytes),
+            Some(more) => self.connection.take(more)?,
+            None => self.connection.give(*mine - bytes),
         }
         *mine = bytes;
         Ok(())
@@ -231,19 +228,19 @@ impl Charge {
 
 impl Drop for Charge {
     fn drop(&mut self) {
-        if let Some(id) = self.answer {
-            lock(&self.account.0.answers).waiting.remove(&id);
+        if let Some(id) = self.response {
+            lock(&self.connection.0.responses).waiting.remove(&id);
         }
-        self.account.give(*lock(&self.bytes));
-        let mut charges = lock(&self.account.0.charges);
+        self.connection.give(*lock(&self.bytes));
+        let mut charges = lock(&self.connection.0.charges);
         charges.live -= 1;
         charges.none_since = Instant::now();
     }
 }
 
-/// What of a connection's bytes is not its own.
+/// The bytes beyond the connection's reserve.
 const fn beyond(bytes: usize) -> usize {
-    bytes.saturating_sub(OWN_BYTES)
+    bytes.saturating_sub(RESERVE_BYTES)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -254,7 +251,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 mod tests {
     use std::{net::IpAddr, time::Duration};
 
-    use super::{Budget, OWN_BYTES, SHARE_LEAST, Spent};
+    use super::{Budget, BudgetExceeded, MIN_SHARE, RESERVE_BYTES};
 
     const MIB: usize = 1024 * 1024;
 
@@ -263,82 +260,88 @@ mod tests {
     }
 
     #[test]
-    fn one_address_holds_its_share_and_leaves_the_rest_to_others() {
+    fn one_address_uses_its_share_and_leaves_the_rest_to_others() {
         let budget = Budget::new(64 * MIB);
-        let greedy = budget.account(address(1));
+        let greedy = budget.connection(address(1));
         let all = greedy.charge();
-        all.add(OWN_BYTES + SHARE_LEAST).unwrap();
-        assert_eq!(all.add(1), Err(Spent));
-        assert_eq!(budget.account(address(1)).charge().add(MIB), Err(Spent));
-        let other = budget.account(address(2)).charge();
+        all.add(RESERVE_BYTES + MIN_SHARE).unwrap();
+        assert_eq!(all.add(1), Err(BudgetExceeded));
+        assert_eq!(
+            budget.connection(address(1)).charge().add(MIB),
+            Err(BudgetExceeded)
+        );
+        let other = budget.connection(address(2)).charge();
         other.add(12 * MIB).unwrap();
         drop(all);
-        greedy.charge().add(SHARE_LEAST).unwrap();
+        greedy.charge().add(MIN_SHARE).unwrap();
     }
 
     #[test]
-    fn many_addresses_hold_the_budget_together_and_no_more() {
+    fn many_addresses_use_the_budget_together_and_no_more() {
         let budget = Budget::new(64 * MIB);
         let held: Vec<_> = (0..4)
             .map(|last| {
-                let charge = budget.account(address(last)).charge();
-                charge.add(OWN_BYTES + SHARE_LEAST).unwrap();
+                let charge = budget.connection(address(last)).charge();
+                charge.add(RESERVE_BYTES + MIN_SHARE).unwrap();
                 charge
             })
             .collect();
-        let late = budget.account(address(9)).charge();
-        assert_eq!(late.add(OWN_BYTES + 1), Err(Spent));
-        late.add(OWN_BYTES).unwrap();
+        let late = budget.connection(address(9)).charge();
+        assert_eq!(late.add(RESERVE_BYTES + 1), Err(BudgetExceeded));
+        late.add(RESERVE_BYTES).unwrap();
         drop(held);
         late.add(MIB).unwrap();
     }
 
     #[test]
-    fn what_is_held_shrinks_and_grows_and_all_of_it_comes_back() {
-        let budget = Budget::new(SHARE_LEAST);
-        let account = budget.account(address(1));
-        let charge = account.charge();
-        charge.set(OWN_BYTES + SHARE_LEAST).unwrap();
-        assert_eq!(charge.set(OWN_BYTES + SHARE_LEAST + 1), Err(Spent));
+    fn charges_grow_and_shrink_and_are_released_completely() {
+        let budget = Budget::new(MIN_SHARE);
+        let connection = budget.connection(address(1));
+        let charge = connection.charge();
+        charge.set(RESERVE_BYTES + MIN_SHARE).unwrap();
+        assert_eq!(
+            charge.set(RESERVE_BYTES + MIN_SHARE + 1),
+            Err(BudgetExceeded)
+        );
         charge.set(10).unwrap();
-        let more = account.charge();
-        more.add(SHARE_LEAST).unwrap();
+        let more = connection.charge();
+        more.add(MIN_SHARE).unwrap();
         drop((charge, more));
-        account.charge().add(OWN_BYTES + SHARE_LEAST).unwrap();
+        connection.charge().add(RESERVE_BYTES + MIN_SHARE).unwrap();
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_answer_that_nobody_reads_is_noticed_and_one_that_is_written_is_not() {
+    async fn a_response_that_is_not_read_is_stalled_and_one_that_is_written_is_not() {
         let limit = Duration::from_secs(60);
-        let account = Budget::new(SHARE_LEAST).account(address(1));
-        let written = account.answer(10).unwrap();
+        let connection = Budget::new(MIN_SHARE).connection(address(1));
+        let written = connection.response(10).unwrap();
         tokio::time::advance(Duration::from_secs(40)).await;
-        let waiting = account.answer(10).unwrap();
+        let waiting = connection.response(10).unwrap();
         drop(written);
         tokio::time::advance(Duration::from_secs(40)).await;
-        assert!(!account.is_stalled(limit));
+        assert!(!connection.is_stalled(limit));
         tokio::time::advance(Duration::from_secs(20)).await;
-        assert!(account.is_stalled(limit));
+        assert!(connection.is_stalled(limit));
         drop(waiting);
-        assert!(!account.is_stalled(limit));
+        assert!(!connection.is_stalled(limit));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_connection_is_idle_from_the_end_of_its_last_charge_on() {
-        let account = Budget::new(SHARE_LEAST).account(address(1));
+        let connection = Budget::new(MIN_SHARE).connection(address(1));
         let second = Duration::from_secs(1);
         tokio::time::advance(second).await;
-        assert_eq!(account.idle(), Some(second));
-        let (request, answer) = (account.charge(), account.answer(10).unwrap());
+        assert_eq!(connection.idle(), Some(second));
+        let (request, response) = (connection.charge(), connection.response(10).unwrap());
         tokio::time::advance(second).await;
-        assert_eq!(account.idle(), None);
+        assert_eq!(connection.idle(), None);
         drop(request);
-        assert_eq!(account.idle(), None);
-        drop(answer);
-        assert_eq!(account.idle(), Some(Duration::ZERO));
-        // A charge that finds no room leaves nothing behind.
-        assert!(account.answer(usize::MAX / 2).is_err());
+        assert_eq!(connection.idle(), None);
+        drop(response);
+        assert_eq!(connection.idle(), Some(Duration::ZERO));
+        // A charge that exceeds the budget leaves nothing behind.
+        assert!(connection.response(usize::MAX / 2).is_err());
         tokio::time::advance(second).await;
-        assert_eq!(account.idle(), Some(second));
+        assert_eq!(connection.idle(), Some(second));
     }
 }

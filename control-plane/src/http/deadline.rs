@@ -1,5 +1,5 @@
-//! How long a request may take, body included, and how it is told that it took too long: with a gRPC status or an HTTP
-//! one, as the caller speaks. A layer of the people's door.
+//! A deadline for requests, including the body. The response after it has a gRPC or an HTTP status, as the client
+//! expects. A layer of the management listener.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use axum::{
 use http::{HeaderMap, StatusCode, header};
 use tonic::Status;
 
-/// Runs the rest of the path for at most `limit`.
+/// Runs the inner service for at most `limit`.
 ///
-/// A stream's answer begins at once, so that health watches and reflection may go on for longer; reading the body of a
-/// unary call or a form is part of the answer, so that a body that trickles in is cut.
+/// The response of a stream begins at once, so health watches and reflection may take longer. Reading the body of a
+/// unary call or a form is within the deadline, so a body that trickles in is cut.
 pub async fn deadline(limit: Duration, request: Request, next: Next) -> Response {
     let grpc = is_grpc(request.headers());
     match tokio::time::timeout(limit, next.run(request)).await {
@@ -24,7 +24,7 @@ pub async fn deadline(limit: Duration, request: Request, next: Next) -> Response
     }
 }
 
-/// Whether a request is one of gRPC's, by its content type.
+/// Whether a request is a gRPC request, by its content type.
 #[must_use]
 pub fn is_grpc(headers: &HeaderMap) -> bool {
     headers
@@ -48,7 +48,7 @@ mod tests {
 
     use super::deadline;
 
-    /// A router that answers what it has read whole, or never.
+    /// A router that answers once it has read the whole body, or never.
     fn router() -> Router {
         let limit = Duration::from_secs(30);
         Router::new()

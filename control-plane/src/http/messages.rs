@@ -1,21 +1,21 @@
-//! Where in a gRPC body a message ends and how much of it is there: five bytes of head, then as many as they say.
+//! Finds the ends of messages in a gRPC body: five bytes of head, then as many as it says.
 
-/// A reader of heads; it keeps no message.
+/// A reader of heads, which doesn't keep messages.
 #[derive(Debug, Default)]
 pub(super) struct Messages {
     head: [u8; 5],
-    /// Bytes of the head that were read.
+    /// Bytes of the head that have been read.
     known: usize,
-    /// Bytes of the message that are still to come.
+    /// Bytes of the message that are missing.
     left: usize,
-    /// Bytes of the message that are there, head included.
+    /// Bytes of the message that have arrived, head included.
     there: usize,
 }
 
 // === impl Messages ===
 
 impl Messages {
-    /// Reads on, and says how many bytes are there of a message that is not whole.
+    /// Reads the next piece, and returns how many bytes of an incomplete message have arrived.
     pub(super) fn read(&mut self, mut piece: &[u8]) -> usize {
         while let [first, rest @ ..] = piece {
             if self.known < self.head.len() {
@@ -46,7 +46,7 @@ mod tests {
     use super::Messages;
 
     #[test]
-    fn only_what_is_not_whole_is_counted_however_it_is_cut() {
+    fn only_incomplete_messages_are_counted_however_they_are_cut() {
         let message = [&[0, 0, 0, 0, 7][..], b"content"].concat();
         let both = [&message[..], &[0, 0, 0, 0, 0], &message].concat();
         for cut in 1..both.len() {

@@ -1,5 +1,5 @@
-//! Requests and answers on a budget: what a request's head, its body and its answer hold is charged until it is written,
-//! and a body is no longer than its sender may have it. Called by `http` around everything that answers.
+//! Charges requests and responses to a budget: head, body and response of a request are charged until the response is
+//! written. Also limits the size of bodies. Called by `http` around the router.
 
 use std::{
     error::Error,
@@ -23,99 +23,99 @@ use tonic::{Code, Status};
 use tower::ServiceExt as _;
 
 use super::{
-    budget::{Account, Charge, Spent},
+    budget::{BudgetExceeded, Charge, ConnectionBudget},
     deadline::is_grpc,
     messages::Messages,
 };
 
-/// The bytes of a body that may be read of anybody. Whoever knows who asks allows more.
-pub const STRANGERS_BYTES: usize = 17 * 1024;
-/// What a request holds besides what its sender put into it: a task, a stream, the names of things.
+/// The maximal body of an anonymous client. A service that authenticates the client may allow more.
+pub const ANONYMOUS_BYTES: usize = 17 * 1024;
+/// The memory of a request besides its content: a task, a stream, bookkeeping.
 const REQUEST_BYTES: usize = 4 * 1024;
-/// What a stream holds besides for as long as its answer goes on: its tasks, channels and buffers.
+/// The additional memory of a stream until its response is complete: tasks, channels and buffers.
 const STREAM_BYTES: usize = 24 * 1024;
-/// What a field of a head, or a piece of a body, holds besides its bytes.
+/// The memory of a header field or a piece of a body besides its bytes.
 const PIECE_BYTES: usize = 64;
-/// When to come back where there is no room.
+/// When to retry if the budget is exceeded.
 const RETRY_SECONDS: u64 = 1;
-const NO_ROOM: &str =
+const OVERLOADED: &str =
     "the control plane holds too many unanswered requests, of this address or of all; try again";
 
-/// How long the body of a request may be, as an extension of it: [`STRANGERS_BYTES`] until somebody who has verified its
-/// sender allows more. A stream that is answered before its body ends has only its messages limited.
+/// The maximal body of a request, as an extension of it: [`ANONYMOUS_BYTES`] until a service that has authenticated the
+/// client raises it. Once a stream is answered before its body ends, only the size of its messages is limited.
 #[derive(Clone, Debug)]
-pub struct Allowance(Arc<AtomicUsize>);
+pub struct BodyLimit(Arc<AtomicUsize>);
 
-/// A body that is not read any further.
+/// The error of a body that isn't read any further.
 #[derive(Debug)]
 struct Refused(Status);
 
-/// What a request holds, from its head until it is answered and its body has ended.
+/// The state of a request until it's answered and its body has ended.
 #[derive(Debug)]
 struct Tally {
     body: Charge,
-    allowance: Allowance,
+    limit: BodyLimit,
     answered: AtomicBool,
-    no_room: AtomicBool,
+    overloaded: AtomicBool,
 }
 
-/// A request's body that counts what it gives.
+/// A request body that charges its pieces.
 #[derive(Debug)]
-struct Counted {
+struct MeteredRequest {
     inner: Incoming,
     tally: Arc<Tally>,
     seen: usize,
     messages: Messages,
 }
 
-/// An answer's body whose pieces are charged until they are written.
+/// A response body whose pieces are charged until they are written.
 #[derive(Debug)]
-pub struct Answer {
+pub struct MeteredResponse {
     inner: Body,
-    paid: Paid,
-    /// What the request holds until the answer has ended, where answers are charged.
+    charged: Charged,
+    /// The charge of the request until the response is complete, if responses are charged.
     _request: Option<Charge>,
 }
 
 #[derive(Debug)]
-enum Paid {
-    /// As a whole, because its length is known.
+enum Charged {
+    /// Once, because its length is known.
     Whole(Arc<Charge>),
-    /// Each piece as it comes.
-    Pieces(Account),
-    /// Not at all: it is short, or the listener does not charge for answers.
+    /// Piece by piece.
+    Pieces(ConnectionBudget),
+    /// Not at all: it's empty, or the listener doesn't charge responses.
     Free,
 }
 
-/// A piece of an answer. Dropping it says that it is written, or that nobody wants it.
+/// A piece of a response. It's dropped when it has been written or isn't needed any more.
 #[derive(Debug)]
 pub struct Piece {
     bytes: Bytes,
     _held: Option<Arc<Charge>>,
 }
 
-/// Lets a router answer a request on an account. Answers are charged where `answers` says so.
+/// Lets a router answer a request, and charges it to a connection's budget; the response too if `charges_responses`.
 pub async fn serve(
     router: Router,
-    account: Account,
-    answers: bool,
+    budget: ConnectionBudget,
+    charges_responses: bool,
     request: Request<Incoming>,
-) -> Response<Answer> {
+) -> Response<MeteredResponse> {
     let (mut parts, body) = request.into_parts();
     let grpc = is_grpc(&parts.headers);
-    let head = account.charge();
+    let head = budget.charge();
     if head.add(REQUEST_BYTES + weight(&parts)).is_err() {
-        return no_room(grpc);
+        return overloaded(grpc);
     }
-    let allowance = Allowance(Arc::new(AtomicUsize::new(STRANGERS_BYTES)));
-    parts.extensions.insert(allowance.clone());
+    let limit = BodyLimit(Arc::new(AtomicUsize::new(ANONYMOUS_BYTES)));
+    parts.extensions.insert(limit.clone());
     let tally = Arc::new(Tally {
-        body: account.charge(),
-        allowance,
+        body: budget.charge(),
+        limit,
         answered: AtomicBool::new(false),
-        no_room: AtomicBool::new(false),
+        overloaded: AtomicBool::new(false),
     });
-    let body = Body::new(Counted {
+    let body = Body::new(MeteredRequest {
         inner: body,
         tally: tally.clone(),
         seen: 0,
@@ -124,28 +124,28 @@ pub async fn serve(
     let answered = router.oneshot(Request::from_parts(parts, body)).await;
     let Ok(answer) = answered;
     tally.answered.store(true, Ordering::Relaxed);
-    // Whatever the handler made of the body's end: it is not the sender who was wrong.
-    if tally.no_room.load(Ordering::Relaxed) {
-        return no_room(grpc);
+    // The handler may have taken this for a client error, but the server is overloaded.
+    if tally.overloaded.load(Ordering::Relaxed) {
+        return overloaded(grpc);
     }
-    let paid = match answer.body().size_hint().exact() {
-        _ if !answers => Paid::Free,
-        Some(0) => Paid::Free,
-        Some(bytes) => match account.answer(usize::try_from(bytes).unwrap_or(usize::MAX)) {
-            Ok(charge) => Paid::Whole(Arc::new(charge)),
-            Err(Spent) => return no_room(grpc),
+    let charged = match answer.body().size_hint().exact() {
+        _ if !charges_responses => Charged::Free,
+        Some(0) => Charged::Free,
+        Some(bytes) => match budget.response(usize::try_from(bytes).unwrap_or(usize::MAX)) {
+            Ok(charge) => Charged::Whole(Arc::new(charge)),
+            Err(BudgetExceeded) => return overloaded(grpc),
         },
-        None if head.add(STREAM_BYTES).is_err() => return no_room(grpc),
-        None => Paid::Pieces(account),
+        None if head.add(STREAM_BYTES).is_err() => return overloaded(grpc),
+        None => Charged::Pieces(budget),
     };
-    answer.map(|inner| Answer {
+    answer.map(|inner| MeteredResponse {
         inner,
-        paid,
-        _request: answers.then_some(head),
+        charged,
+        _request: charges_responses.then_some(head),
     })
 }
 
-/// What the head of a request holds.
+/// The memory of a request's head.
 fn weight(parts: &Parts) -> usize {
     let fields = parts.headers.iter();
     let fields = fields.map(|(name, value)| name.as_str().len() + value.len() + PIECE_BYTES);
@@ -153,25 +153,25 @@ fn weight(parts: &Parts) -> usize {
     fields.sum::<usize>() + target
 }
 
-fn no_room(grpc: bool) -> Response<Answer> {
+fn overloaded(grpc: bool) -> Response<MeteredResponse> {
     let mut response = if grpc {
-        Status::unavailable(NO_ROOM).into_http()
+        Status::unavailable(OVERLOADED).into_http()
     } else {
-        (StatusCode::SERVICE_UNAVAILABLE, format!("{NO_ROOM}\n")).into_response()
+        (StatusCode::SERVICE_UNAVAILABLE, format!("{OVERLOADED}\n")).into_response()
     };
     let seconds = HeaderValue::from(RETRY_SECONDS);
     response.headers_mut().insert(header::RETRY_AFTER, seconds);
-    response.map(|inner| Answer {
+    response.map(|inner| MeteredResponse {
         inner,
-        paid: Paid::Free,
+        charged: Charged::Free,
         _request: None,
     })
 }
 
-// === impl Allowance ===
+// === impl BodyLimit ===
 
-impl Allowance {
-    /// Lets the body of a request be longer, because its sender is known. Where nobody counts, nothing is done.
+impl BodyLimit {
+    /// Raises the limit for the body of an authenticated request. Does nothing if the request isn't metered.
     pub fn raise(extensions: &Extensions, bytes: usize) {
         if let Some(Self(most)) = extensions.get::<Self>() {
             most.fetch_max(bytes, Ordering::Relaxed);
@@ -179,11 +179,10 @@ impl Allowance {
     }
 }
 
-// === impl Counted ===
+// === impl MeteredRequest ===
 
-impl Counted {
-    /// Charges a piece. It is copied: as it comes it holds on to all of the buffer that it was read with, however short it
-    /// is itself.
+impl MeteredRequest {
+    /// Charges a piece and copies it: the original keeps the whole read buffer alive, however short the piece is.
     fn take(&mut self, piece: &Bytes) -> Result<Bytes, Refused> {
         let bytes = piece.len();
         self.seen = self.seen.saturating_add(bytes);
@@ -191,7 +190,7 @@ impl Counted {
         let charged = if self.tally.answered.load(Ordering::Relaxed) {
             self.tally.body.set(unfinished + PIECE_BYTES)
         } else {
-            let most = self.tally.allowance.0.load(Ordering::Relaxed);
+            let most = self.tally.limit.0.load(Ordering::Relaxed);
             if self.seen > most {
                 return Err(Refused(Status::resource_exhausted(format!(
                     "the body of the request is longer than the {most} bytes that this caller may send"
@@ -200,14 +199,14 @@ impl Counted {
             self.tally.body.add(bytes + PIECE_BYTES)
         };
         if charged.is_err() {
-            self.tally.no_room.store(true, Ordering::Relaxed);
-            return Err(Refused(Status::unavailable(NO_ROOM)));
+            self.tally.overloaded.store(true, Ordering::Relaxed);
+            return Err(Refused(Status::unavailable(OVERLOADED)));
         }
         Ok(Bytes::copy_from_slice(piece))
     }
 }
 
-impl hyper::body::Body for Counted {
+impl hyper::body::Body for MeteredRequest {
     type Data = Bytes;
     type Error = Box<dyn Error + Send + Sync>;
 
@@ -237,7 +236,7 @@ impl hyper::body::Body for Counted {
 
 // === impl Refused ===
 
-/// Whether this is, or comes from, a body that was longer than its sender may send.
+/// Whether this error was caused by a body over its limit.
 #[must_use]
 pub fn is_too_long(error: &(dyn Error + 'static)) -> bool {
     match error.downcast_ref::<Refused>() {
@@ -252,16 +251,16 @@ impl fmt::Display for Refused {
     }
 }
 
-/// The status is the source, because gRPC looks for one there.
+/// The status is the source, because tonic looks for one there.
 impl Error for Refused {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         Some(&self.0)
     }
 }
 
-// === impl Answer ===
+// === impl MeteredResponse ===
 
-impl hyper::body::Body for Answer {
+impl hyper::body::Body for MeteredResponse {
     type Data = Piece;
     type Error = Box<dyn Error + Send + Sync>;
 
@@ -274,16 +273,16 @@ impl hyper::body::Body for Answer {
             Some(Err(error)) => return Poll::Ready(Some(Err(error.into()))),
             Some(Ok(frame)) => frame,
         };
-        let held = match (&self.paid, next.data_ref()) {
-            (Paid::Whole(charge), Some(_)) => Some(charge.clone()),
-            (Paid::Pieces(account), Some(bytes)) => match account.answer(bytes.len()) {
+        let held = match (&self.charged, next.data_ref()) {
+            (Charged::Whole(charge), Some(_)) => Some(charge.clone()),
+            (Charged::Pieces(budget), Some(bytes)) => match budget.response(bytes.len()) {
                 Ok(charge) => Some(Arc::new(charge)),
-                Err(Spent) => {
-                    let refused = Refused(Status::unavailable(NO_ROOM));
+                Err(BudgetExceeded) => {
+                    let refused = Refused(Status::unavailable(OVERLOADED));
                     return Poll::Ready(Some(Err(refused.into())));
                 }
             },
-            (Paid::Free, _) | (_, None) => None,
+            (Charged::Free, _) | (_, None) => None,
         };
         Poll::Ready(Some(
             Ok(next.map_data(|bytes| Piece { bytes, _held: held })),

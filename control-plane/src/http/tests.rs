@@ -1,4 +1,4 @@
-//! The door against clients that behave and clients that do not, over real sockets.
+//! The listener with well-behaved and misbehaving clients, over real sockets.
 
 #![expect(
     clippy::disallowed_methods,
@@ -35,9 +35,9 @@ use tokio::{
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use super::{
-    ALPN, Door, Limits, Peer,
-    budget::{Budget, OWN_BYTES},
-    metered::{Allowance, STRANGERS_BYTES},
+    ALPN, Listener, ListenerLimits, Peer,
+    budget::{Budget, RESERVE_BYTES},
+    metered::{ANONYMOUS_BYTES, BodyLimit},
 };
 
 const KNOWN_BYTES: usize = 100 * 1024;
@@ -51,15 +51,15 @@ struct Opened {
     _dir: tempfile::TempDir,
 }
 
-async fn open(limits: Limits) -> Opened {
+async fn open(limits: ListenerLimits) -> Opened {
     let dir = tempfile::tempdir().unwrap();
     let authority = Authority::load_or_create(dir.path()).unwrap();
     let identity = authority.issue(&["localhost".to_owned()]).unwrap();
     let tls = Arc::new(ArcSwap::new(identity.server_config(ALPN).unwrap()));
-    let door = Door::bind("management", "127.0.0.1:0", tls, limits)
+    let listener = Listener::bind("management", "127.0.0.1:0", tls, limits)
         .await
         .unwrap();
-    let address = door.address();
+    let address = listener.address();
     let router = Router::new()
         .route(
             "/",
@@ -73,17 +73,17 @@ async fn open(limits: Limits) -> Opened {
             "/stream",
             get(async || Body::from_stream(stream::pending::<Result<Bytes, Infallible>>())),
         )
-        .route("/stranger", routing::post(async |body: Bytes| drop(body)))
+        .route("/anonymous", routing::post(async |body: Bytes| drop(body)))
         .route(
             "/known",
             routing::post(async |request: Request<Body>| {
-                Allowance::raise(request.extensions(), KNOWN_BYTES);
+                BodyLimit::raise(request.extensions(), KNOWN_BYTES);
                 let body = to_bytes(request.into_body(), usize::MAX).await;
                 body.map(drop).map_err(|_| StatusCode::PAYLOAD_TOO_LARGE)
             }),
         );
     let tasks = Tasks::current();
-    tasks.spawn("door", door.serve(router, tasks.clone()));
+    tasks.spawn("listener", listener.serve(router, tasks.clone()));
     Opened {
         address,
         ca_pem: authority.ca_pem,
@@ -92,8 +92,8 @@ async fn open(limits: Limits) -> Opened {
     }
 }
 
-fn limits() -> Limits {
-    Limits {
+fn limits() -> ListenerLimits {
+    ListenerLimits {
         connections: 16,
         connections_per_address: 16,
         handshake: Duration::from_millis(200),
@@ -102,7 +102,7 @@ fn limits() -> Limits {
         admission: None,
         streams: 8,
         budget: Budget::new(64 * 1024 * 1024),
-        charges_answers: true,
+        charges_responses: true,
     }
 }
 
@@ -123,17 +123,17 @@ async fn client(opened: &Opened) -> (SendRequest<Empty<Bytes>>, JoinHandle<()>) 
     (sender, ended)
 }
 
-/// The head of an answer, and its body still to be read.
+/// The response, with its body still to be read.
 async fn ask(sender: &mut SendRequest<Empty<Bytes>>, path: &str) -> Response<Incoming> {
     let request = Request::get(format!("https://localhost{path}"));
     let answer = sender.send_request(request.body(Empty::new()).unwrap());
     timeout(SOON, answer).await.unwrap().unwrap()
 }
 
-/// What the server says until it closes.
+/// What the server sends until it closes.
 async fn rest(stream: &mut (impl tokio::io::AsyncRead + Unpin)) -> String {
     let mut said = Vec::new();
-    // A connection that is cut without a TLS goodbye is an error with the bytes before it.
+    // A connection that is closed without a TLS alert is an error after the bytes before it.
     let read = timeout(SOON, stream.read_to_end(&mut said)).await;
     assert!(read.is_ok(), "the server did not close");
     String::from_utf8_lossy(&said).into_owned()
@@ -152,25 +152,25 @@ async fn requests_are_answered_with_their_peer_known() {
     assert!(said.ends_with("hello 127.0.0.1"), "{said}");
 }
 
-/// A request with a body of so many bytes, and what it is answered with.
+/// Sends a request with a body of so many bytes and returns the response.
 async fn post(opened: &Opened, path: &str, bytes: usize) -> String {
     let mut stream = connect(opened, &["http/1.1"]).await.unwrap();
     let head = format!(
         "POST {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: {bytes}\r\n\r\n"
     );
     stream.write_all(head.as_bytes()).await.unwrap();
-    // It may be refused before it is whole.
+    // It may be refused before it's complete.
     drop(stream.write_all(&vec![b'x'; bytes]).await);
     rest(&mut stream).await
 }
 
 #[tokio::test]
-async fn a_body_is_short_until_its_sender_is_known() {
+async fn a_body_is_limited_until_its_sender_is_authenticated() {
     let opened = open(limits()).await;
     for (path, bytes, taken) in [
-        ("/stranger", STRANGERS_BYTES, true),
-        ("/stranger", STRANGERS_BYTES + 1, false),
-        ("/known", STRANGERS_BYTES + 1, true),
+        ("/anonymous", ANONYMOUS_BYTES, true),
+        ("/anonymous", ANONYMOUS_BYTES + 1, false),
+        ("/known", ANONYMOUS_BYTES + 1, true),
         ("/known", KNOWN_BYTES + 1, false),
     ] {
         let said = post(&opened, path, bytes).await;
@@ -183,16 +183,16 @@ async fn a_body_is_short_until_its_sender_is_known() {
 }
 
 #[tokio::test]
-async fn whoever_finds_no_room_for_a_body_is_told_when_to_come_again() {
-    let opened = open(Limits {
+async fn a_body_that_exceeds_the_budget_is_answered_with_a_retry_time() {
+    let opened = open(ListenerLimits {
         budget: Budget::unshared(0),
         ..limits()
     })
     .await;
-    let said = post(&opened, "/known", OWN_BYTES).await;
+    let said = post(&opened, "/known", RESERVE_BYTES).await;
     assert!(said.starts_with("HTTP/1.1 503"), "{said}");
     assert!(said.contains("retry-after: 1"), "{said}");
-    let said = post(&opened, "/known", OWN_BYTES / 2).await;
+    let said = post(&opened, "/known", RESERVE_BYTES / 2).await;
     assert!(said.starts_with("HTTP/1.1 200"), "{said}");
 }
 
@@ -222,7 +222,7 @@ async fn a_request_head_that_trickles_in_is_cut() {
 }
 
 #[tokio::test]
-async fn a_connection_on_which_nothing_is_asked_is_cut() {
+async fn a_connection_without_a_request_is_cut() {
     let opened = open(limits()).await;
     let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
     let settings = b"\0\0\0\x04\0\0\0\0\0";
@@ -239,8 +239,8 @@ async fn a_connection_on_which_nothing_is_asked_is_cut() {
 }
 
 #[tokio::test]
-async fn one_connection_too_many_is_closed_and_a_free_place_is_given_again() {
-    let opened = open(Limits {
+async fn a_connection_over_the_limit_is_closed_and_a_free_slot_is_used_again() {
+    let opened = open(ListenerLimits {
         connections: 1,
         ..limits()
     })
@@ -257,8 +257,8 @@ async fn one_connection_too_many_is_closed_and_a_free_place_is_given_again() {
 }
 
 #[tokio::test]
-async fn a_connection_that_is_old_is_told_to_go() {
-    let opened = open(Limits {
+async fn an_old_connection_is_shut_down() {
+    let opened = open(ListenerLimits {
         age: Some(Duration::from_millis(50)),
         handshake: SOON,
         ..limits()
@@ -269,8 +269,8 @@ async fn a_connection_that_is_old_is_told_to_go() {
 }
 
 #[tokio::test]
-async fn a_connection_without_an_open_request_is_told_to_go_and_one_whose_answer_goes_on_stays() {
-    let opened = open(Limits {
+async fn an_idle_connection_is_shut_down_and_one_with_an_open_response_stays() {
+    let opened = open(ListenerLimits {
         idle: Some(Duration::from_millis(300)),
         handshake: SOON,
         ..limits()
@@ -288,8 +288,8 @@ async fn a_connection_without_an_open_request_is_told_to_go_and_one_whose_answer
 }
 
 #[tokio::test]
-async fn an_answer_that_goes_on_is_charged_until_it_ends() {
-    let opened = open(Limits {
+async fn a_response_is_charged_until_it_is_complete() {
+    let opened = open(ListenerLimits {
         budget: Budget::unshared(0),
         handshake: SOON,
         ..limits()
@@ -312,7 +312,7 @@ async fn an_answer_that_goes_on_is_charged_until_it_ends() {
 }
 
 #[tokio::test]
-async fn a_door_that_is_told_to_stop_leaves_nothing_running() {
+async fn a_listener_that_stops_leaves_nothing_running() {
     let opened = open(limits()).await;
     let _idle = connect(&opened, &["http/1.1"]).await.unwrap();
     let _mute = TcpStream::connect(opened.address).await.unwrap();
@@ -328,7 +328,7 @@ async fn an_address_that_is_taken_is_an_error_that_names_it() {
         .issue(&["localhost".to_owned()])
         .unwrap();
     let tls = Arc::new(ArcSwap::new(identity.server_config(ALPN).unwrap()));
-    let error = Door::bind("management", &address, tls, limits())
+    let error = Listener::bind("management", &address, tls, limits())
         .await
         .err()
         .unwrap()

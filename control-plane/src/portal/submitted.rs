@@ -16,7 +16,7 @@ use super::{
     rejection::Rejection,
     state::Portal,
 };
-use crate::{domain::actor::Actor, http::metered::Allowance};
+use crate::{domain::actor::Actor, http::metered::BodyLimit};
 
 /// A form that a user who is signed in has submitted. It gives up its actor only when it is [confirmed], so that nothing
 /// is changed by a form whose user had to sign in again on the way and hasn't looked at it since.
@@ -143,7 +143,7 @@ impl FromRequest<Portal> for AuthenticatedForm {
             None => SizeLimits::SIGNED_OUT,
         };
         if context.actor().is_some() {
-            Allowance::raise(request.extensions(), UPLOAD_BYTES);
+            BodyLimit::raise(request.extensions(), UPLOAD_BYTES);
         }
         let body = FormBody::read(request, portal, limits).await?;
         let token = body.fields.text(csrf::FIELD);

@@ -24,7 +24,7 @@ use crate::{
         actor::Actor,
         user::{Role, Roles},
     },
-    http::{Peer, people},
+    http::{Peer, management},
     oauth::{KeyManager, rotation::Rotation},
     service::{Service, apis::ApiInput},
     store::memory::MemoryStore,
@@ -79,7 +79,7 @@ impl Stage {
         let peer = Peer(IpAddr::from([192, 0, 2, 7]));
         let nowhere = portal.not_found();
         let limit = Duration::from_secs(30);
-        let door = people::routes(portal.routes(), nowhere, limit).layer(Extension(peer));
+        let door = management::routes(portal.routes(), nowhere, limit).layer(Extension(peer));
         Self {
             service,
             clock,

@@ -1,5 +1,5 @@
-//! The people's door: which path goes where, what is nowhere, and how long a request may take. The parts bring their own
-//! routes; `app` puts them together here.
+//! The routes of the management listener: those of its parts, the response for unknown paths, and a deadline. Called by
+//! `app`.
 
 use std::time::Duration;
 
@@ -10,15 +10,15 @@ use tower::ServiceExt as _;
 
 use super::deadline;
 
-/// The routes of the door, from those of its parts and the page that browsers get where there is nothing.
-pub fn routes(parts: Router, nowhere: Router, limit: Duration) -> Router {
+/// The routes of the listener: those of its parts, and `not_found` for browsers on unknown paths.
+pub fn routes(parts: Router, not_found: Router, limit: Duration) -> Router {
     parts
         .route("/healthz", get(async || "ok\n"))
         .fallback(move |request: Request| async move {
             if deadline::is_grpc(request.headers()) {
                 Status::unimplemented("there is no such service").into_http()
             } else if wants_a_page(request.headers()) {
-                nowhere.oneshot(request).await.into_response()
+                not_found.oneshot(request).await.into_response()
             } else {
                 (StatusCode::NOT_FOUND, "there is nothing here\n").into_response()
             }
@@ -28,7 +28,7 @@ pub fn routes(parts: Router, nowhere: Router, limit: Duration) -> Router {
         }))
 }
 
-/// Whether a browser shows the answer to somebody: programs name other types, or none.
+/// Whether the client is a browser: other programs accept other types, or don't say.
 fn wants_a_page(headers: &HeaderMap) -> bool {
     let accept = headers.get(header::ACCEPT).map(|value| value.as_bytes());
     accept.is_some_and(|accept| accept.windows(9).any(|part| part == b"text/html"))
