@@ -294,7 +294,7 @@ async fn a_new_node_gets_everything_and_then_only_what_changes() {
 }
 
 #[tokio::test]
-async fn a_node_that_comes_back_is_sent_only_what_differs() {
+async fn a_node_that_reconnects_gets_only_the_differences() {
     let mut plane = Plane::start().await;
     let mut node = plane.join("n", vec![]).await;
     let mut held = holds(&node.reach(plane.latest()).await);

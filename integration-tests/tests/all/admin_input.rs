@@ -292,11 +292,11 @@ async fn nobody_gets_in_without_a_session() {
         let channel = client::connect(&admin.url, &admin.ca_cert, bearer)
             .await
             .unwrap();
-        let stranger = Admin {
+        let anonymous = Admin {
             channel,
             ..admin.clone()
         };
-        let listed = stranger.apis().list_apis(ListApisRequest::default()).await;
+        let listed = anonymous.apis().list_apis(ListApisRequest::default()).await;
         assert_eq!(
             listed.expect_err("it was listed").code(),
             Code::Unauthenticated

@@ -20,7 +20,7 @@ async fn refusal(gateway: &Gateway) -> (u16, String) {
 }
 
 #[tokio::test]
-async fn a_backend_that_is_not_there_is_a_502() {
+async fn an_unreachable_backend_is_a_502() {
     let gateway = Gateway::echo(&["upstream.connect_seconds=1"]).await;
     // Bound, so that nobody else gets the port, and not listening.
     let port = {
@@ -55,7 +55,7 @@ async fn a_backend_that_hangs_is_a_504() {
 }
 
 #[tokio::test]
-async fn a_backend_that_hangs_up_is_a_502() {
+async fn a_backend_that_closes_the_connection_is_a_502() {
     let rude = Backend::raw(|mut stream| async move {
         let _ = Head::read(&mut stream).await;
     });
@@ -122,7 +122,7 @@ async fn a_backend_that_answers_200_opens_no_session() {
 }
 
 #[tokio::test]
-async fn a_backend_without_a_good_certificate_is_a_502() {
+async fn a_backend_with_an_invalid_certificate_is_a_502() {
     let names = ["127.0.0.1".to_owned()];
     let config = Identity::self_signed(&names)
         .unwrap()
@@ -145,7 +145,7 @@ async fn a_backend_without_a_good_certificate_is_a_502() {
 }
 
 #[tokio::test]
-async fn a_backend_that_dies_between_messages_is_told_to_the_client() {
+async fn a_backend_that_disconnects_between_messages_closes_the_client() {
     let dying = Backend::scripted(|mut peer| async move {
         peer.echo_one().await;
     });
@@ -157,7 +157,7 @@ async fn a_backend_that_dies_between_messages_is_told_to_the_client() {
 }
 
 #[tokio::test]
-async fn a_backend_that_dies_inside_a_message_leaves_no_client_hanging() {
+async fn a_backend_that_disconnects_inside_a_message_leaves_no_client_hanging() {
     let dying = Backend::scripted(|mut peer| async move {
         peer.send(&Frame::text("whole")).await;
         let bytes = Frame::new(TEXT, vec![b'x'; 1000]).encode(Mask::None);

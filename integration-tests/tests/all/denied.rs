@@ -12,7 +12,7 @@ use tidegate_proto::discovery::v1::{DenyPolicy, Resource, deny_policy::Target, r
 use crate::setup::ISSUER;
 
 #[tokio::test]
-async fn a_deny_policy_ends_live_sessions_and_keeps_out_whom_it_names() {
+async fn a_deny_policy_ends_open_sessions_and_refuses_new_ones() {
     let tally = Tally::start().await;
     let issuer = Issuer::new(ISSUER);
     let known = catalog::echo(&issuer, &tally.url());

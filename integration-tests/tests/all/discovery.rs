@@ -20,7 +20,7 @@ use crate::setup::Gateway;
 const BAD: &str = "00000000-0000-4000-8000-0000000000ff";
 
 #[tokio::test]
-async fn a_bad_resource_is_rejected_with_its_reason_and_harms_no_other() {
+async fn an_invalid_resource_is_rejected_with_a_reason_and_no_other_is() {
     let gateway = Gateway::echo(&[]).await;
     let mut session = gateway.open().await;
     let good = || catalog::echo(&gateway.issuer, &gateway.backend.url());
@@ -111,7 +111,7 @@ async fn what_is_removed_is_gone_and_the_rest_stays() {
 }
 
 #[tokio::test]
-async fn the_fleet_view_shows_what_a_node_rejected_and_how_far_behind_it_is() {
+async fn the_list_of_nodes_shows_what_a_node_rejected_and_how_far_behind_it_is() {
     let stack = Stack::builder().data_planes(0).start().await;
     let admin = stack.admin().await;
     let backend = Backend::echo().await;
@@ -197,7 +197,7 @@ async fn redeploy(admin: &Admin, api: &Api) {
 }
 
 #[tokio::test]
-async fn the_fleet_view_says_since_when_a_node_is_away_and_whether_it_stopped_in_order() {
+async fn the_list_of_nodes_shows_since_when_a_node_is_disconnected_and_whether_it_drained() {
     let mut stack = Stack::builder().data_planes(2).start().await;
     let admin = stack.admin().await;
     let away = async |name: &str| {
@@ -227,7 +227,7 @@ async fn the_fleet_view_says_since_when_a_node_is_away_and_whether_it_stopped_in
 }
 
 #[tokio::test]
-async fn a_node_that_comes_back_is_sent_only_what_differs() {
+async fn a_node_that_reconnects_gets_only_the_differences() {
     let stack = Stack::builder().data_planes(0).start().await;
     let admin = stack.admin().await;
     let backend = Backend::echo().await;
@@ -277,7 +277,7 @@ async fn a_node_that_comes_back_is_sent_only_what_differs() {
 }
 
 #[tokio::test]
-async fn a_node_with_a_wrong_token_or_of_an_unknown_environment_is_not_let_in() {
+async fn a_node_with_a_wrong_token_or_environment_is_refused() {
     let stack = Stack::builder().data_planes(0).start().await;
     let refused = async |token: Option<&str>, hello: Hello| match FakeNode::join(
         &stack.control_plane,

@@ -7,7 +7,7 @@ use tidegate_integration_tests::{client::Client, wire::Frame};
 use crate::setup::Gateway;
 
 #[tokio::test]
-async fn sigterm_says_goodbye_to_every_session_and_ends_the_process() {
+async fn sigterm_closes_every_session_with_a_close_frame_and_ends_the_process() {
     let mut gateway = Gateway::echo(&["drain.seconds=2", "relay.close_seconds=1"]).await;
     let mut polite = Vec::new();
     for _ in 0..20 {
@@ -27,7 +27,7 @@ async fn sigterm_says_goodbye_to_every_session_and_ends_the_process() {
 }
 
 #[tokio::test]
-async fn a_draining_node_is_not_ready_and_takes_nobody_in() {
+async fn a_draining_node_is_not_ready_and_accepts_no_connection() {
     let mut gateway = Gateway::echo(&["drain.seconds=5", "relay.close_seconds=5"]).await;
     let mut open: Client = gateway.open().await;
     gateway.node.process.signal(Signal::TERM);

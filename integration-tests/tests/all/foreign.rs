@@ -22,7 +22,7 @@ const KINDS: &[&str] = &[
 ];
 
 #[tokio::test]
-async fn a_foreign_client_and_a_foreign_backend_understand_each_other_through_the_gateway() {
+async fn an_independent_client_and_backend_talk_through_the_gateway() {
     let stack = Stack::builder().start().await;
     let (_backend, endpoint) = python::serve("backend.py", stack.folder(), &[]).await;
     let admin = stack.admin().await;

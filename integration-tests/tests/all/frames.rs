@@ -66,7 +66,7 @@ pub(crate) fn illegal(mask: Mask) -> Vec<(&'static str, Vec<u8>)> {
 }
 
 #[tokio::test]
-async fn a_client_s_illegal_frame_ends_the_session_with_1002_and_the_backend_is_told() {
+async fn a_client_s_illegal_frame_closes_both_sides_with_1002() {
     let (told, mut heard) = mpsc::channel(1);
     let listening = Backend::scripted(move |mut peer: Peer| {
         let told = told.clone();
@@ -111,7 +111,7 @@ async fn a_client_s_illegal_frame_ends_the_session_with_1002_and_the_backend_is_
 }
 
 #[tokio::test]
-async fn a_backend_s_illegal_frame_ends_the_session_with_1002_and_the_client_is_told() {
+async fn a_backend_s_illegal_frame_closes_both_sides_with_1002() {
     let (told, mut heard) = mpsc::channel(1);
     let count = illegal(Mask::None).len();
     let turn = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));

@@ -167,7 +167,7 @@ async fn bytes_that_are_no_http_are_answered_with_400_or_with_the_end() {
 }
 
 #[tokio::test]
-async fn a_truncated_head_harms_nobody() {
+async fn a_truncated_head_affects_no_other_client() {
     let gateway = Gateway::echo(&[]).await;
     let whole = gateway.upgrade().encode();
     for length in [0, 1, 10, whole.len() / 2, whole.len() - 1] {

@@ -32,7 +32,7 @@ async fn signs_in(control_plane: &ControlPlane, username: &str, password: &str) 
 }
 
 #[tokio::test]
-async fn a_lost_password_is_set_anew_while_the_control_plane_is_stopped() {
+async fn a_lost_password_is_reset_while_the_control_plane_is_stopped() {
     let folder = tempfile::tempdir().unwrap();
     let mut control_plane = ControlPlane::start(folder.path(), &[]).await;
     let admin = Admin::sign_in(&control_plane).await;
@@ -103,7 +103,7 @@ async fn a_lost_password_is_set_anew_while_the_control_plane_is_stopped() {
 }
 
 #[tokio::test]
-async fn commands_on_a_store_that_is_not_there_make_none() {
+async fn commands_on_a_missing_store_create_none() {
     let folder = tempfile::tempdir().unwrap();
     let target = folder.path().join("export.jsonl");
     for arguments in [

@@ -6,7 +6,7 @@ use tidegate_integration_tests::{fake_node::FakeNode, stack::Stack, wait};
 use tidegate_proto::discovery::v1::Hello;
 
 #[tokio::test]
-async fn a_node_takes_up_a_replaced_join_token_and_authority_without_a_restart() {
+async fn a_node_reloads_a_replaced_join_token_and_authority_without_a_restart() {
     let mut stack = Stack::builder().start().await;
     let data = stack.control_plane.data_dir();
     until_connected(&stack, true).await;

@@ -44,7 +44,7 @@ async fn a_second_control_plane_on_the_same_data_is_refused_and_the_first_goes_o
 }
 
 #[tokio::test]
-async fn a_corrupt_store_is_refused_with_what_to_do_and_never_emptied() {
+async fn a_corrupt_store_is_refused_with_advice_and_never_emptied() {
     let folder = tempfile::tempdir().unwrap();
     let mut control_plane = ControlPlane::start(folder.path(), &[]).await;
     let admin = Admin::sign_in(&control_plane).await;

@@ -72,7 +72,7 @@ impl Up {
         upgrade.open(address).await.echo("hello").await;
     }
 
-    /// The demo's page in the developer portal, as a stranger reads it.
+    /// The demo's page in the developer portal, as an anonymous user sees it.
     async fn page_of_the_demo(&self) -> String {
         let (url, ca_cert) = (self.text("/admin/url"), self.text("/admin/ca_cert"));
         let page = async |path: &str| client::get(url, ca_cert.as_ref(), path).await.unwrap().body;
@@ -97,7 +97,7 @@ fn gone(pid: Pid) -> bool {
 }
 
 #[tokio::test]
-async fn up_echoes_at_once_finds_its_data_again_and_forgets_it_when_asked() {
+async fn up_echoes_at_once_keeps_its_data_and_deletes_it_if_asked() {
     let folder = tempfile::tempdir().unwrap();
     let up = Up::start(folder.path(), &["--ports", "auto", "--data-planes", "2"]).await;
     assert!(up.text("/admin/url").starts_with("https://127.0.0.1:"));
@@ -220,7 +220,7 @@ async fn a_taken_port_is_an_error_that_names_it() {
 }
 
 #[tokio::test]
-async fn up_brings_a_redis_of_its_own_when_asked_and_ends_it_with_the_rest() {
+async fn up_starts_a_private_redis_if_asked_and_stops_it_with_the_rest() {
     let folder = tempfile::tempdir().unwrap();
     let arguments = ["--ports", "auto", "--data-planes", "2"];
     let alone = Up::start(folder.path(), &arguments).await;
@@ -245,7 +245,7 @@ async fn up_brings_a_redis_of_its_own_when_asked_and_ends_it_with_the_rest() {
 }
 
 #[tokio::test]
-async fn a_redis_that_cannot_be_is_said_before_anything_starts() {
+async fn an_invalid_redis_is_an_error_before_anything_starts() {
     let folder = tempfile::tempdir().unwrap();
     let fails = async |redis: &str, path: &str| {
         let mut command = command(folder.path(), &["--ports", "auto", "--redis", redis]);

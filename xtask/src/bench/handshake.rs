@@ -79,8 +79,8 @@ async fn turn(args: &Args, target: &Target, tokens: Vec<Option<String>>) -> anyh
     for _ in 0..args.at_once {
         clients.spawn_local(open_and_close(target.endpoint.clone(), tokens.clone()));
     }
-    while let Some(visitor) = clients.join_next().await {
-        visitor?.context(target.kind.name())?;
+    while let Some(client) = clients.join_next().await {
+        client?.context(target.kind.name())?;
     }
     // The last connections are still being closed.
     tokio::time::sleep(SETTLE).await;

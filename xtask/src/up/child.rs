@@ -109,7 +109,7 @@ impl Child {
         let written = self.log.written.lock().expect("no reader panics");
         let lines: Vec<_> = written.1.iter().map(|line| format!("  {line}\n")).collect();
         anyhow::anyhow!(
-            "{} ended by itself ({status}); its last words, all of them in {}:\n{}",
+            "{} ended by itself ({status}); the last lines of its log, {}:\n{}",
             self.name,
             self.log.path.display(),
             lines.concat()

@@ -185,9 +185,9 @@ async fn unfinished_token_requests_with_long_heads_take_a_bounded_share() {
 async fn unfinished_calls_of_the_admin_api_take_a_bounded_share_without_a_token_and_with_one() {
     let victim = Victim::start().await;
     let open = post("/tidegate.admin.v1.SessionService/SignIn", GRPC);
-    let strangers = unfinished(victim.management(), 4, &open, BODY, &[0, 0, 0, 0x3f, 0xff]).await;
+    let anonymous = unfinished(victim.management(), 4, &open, BODY, &[0, 0, 0, 0x3f, 0xff]).await;
     victim.stands("unfinished gRPC calls, no token").await;
-    drop(strangers);
+    drop(anonymous);
     let bearer = format!("Bearer {}", token(&victim.control_plane).await);
     let mut fields = post("/tidegate.admin.v1.ApiService/CreateApi", GRPC);
     fields.push(("authorization", &bearer));
@@ -200,9 +200,9 @@ async fn unfinished_calls_of_the_admin_api_take_a_bounded_share_without_a_token_
 async fn unfinished_hellos_take_a_bounded_share_without_the_join_token_and_with_it() {
     let victim = Victim::start().await;
     let fields = post(DISCOVERY, GRPC);
-    let strangers = unfinished(victim.discovery(), 4, &fields, BODY, MESSAGE).await;
+    let anonymous = unfinished(victim.discovery(), 4, &fields, BODY, MESSAGE).await;
     victim.stands("unfinished Hello, no join token").await;
-    drop(strangers);
+    drop(anonymous);
     let token = std::fs::read_to_string(&victim.control_plane.ready.join_token_file).unwrap();
     let bearer = format!("Bearer {}", token.trim());
     let mut fields = fields;

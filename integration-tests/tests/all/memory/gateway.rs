@@ -102,7 +102,7 @@ async fn pings_in_sessions_that_read_nothing_take_a_bounded_share() {
 }
 
 #[tokio::test]
-async fn the_operators_listener_keeps_a_bounded_share_of_whatever_is_sent_to_it() {
+async fn the_admin_listener_keeps_a_bounded_share_of_whatever_is_sent_to_it() {
     let gateway = Gateway::echo(&[]).await;
     gateway.still_echoes().await;
     let memory = Memory::of(gateway.node.ready.pid);

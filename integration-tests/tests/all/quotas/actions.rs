@@ -43,7 +43,7 @@ fn seconds(text: &str) -> u64 {
 }
 
 #[tokio::test]
-async fn too_many_messages_are_told_of_dropped_kept_waiting_or_answered_with_a_close() {
+async fn messages_over_the_limit_are_notified_dropped_delayed_or_close_the_session() {
     let delayed = Limits {
         messages: Some(Allowance {
             amount: 5,

@@ -6,7 +6,7 @@ use tidegate_proto::admin::v1::{Subscription, UpdateSubscriptionRequest};
 use super::{Site, messages};
 
 #[tokio::test]
-async fn a_changed_plan_and_a_moved_subscription_rule_from_the_next_message() {
+async fn a_changed_plan_and_a_moved_subscription_apply_from_the_next_message() {
     let plans = [("small", messages(4)), ("large", messages(1_000))];
     let site = Site::alone(&plans).await;
     let mut session = Session::open(site.gateways()[0], &site.upgrade("small"), 1).await;

@@ -109,7 +109,7 @@ async fn a_password_of_any_characters_opens_a_single_redis_a_sentinel_s_master_a
 }
 
 #[tokio::test]
-async fn a_password_that_is_changed_in_its_file_is_taken_without_a_restart() {
+async fn a_password_that_is_changed_in_its_file_is_reloaded_without_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("password");
     std::fs::write(&file, format!("{AWKWARD}\n")).unwrap();
@@ -145,7 +145,7 @@ async fn an_empty_password_is_none_as_compose_sets_a_variable_that_nobody_has_se
 }
 
 #[tokio::test]
-async fn the_word_by_which_redis_refuses_is_said_with_what_to_do() {
+async fn a_refusal_of_redis_is_reported_with_advice() {
     let began = Instant::now();
     let mut redis = Redis::start().await;
     redis.rekey("p@ss").await;

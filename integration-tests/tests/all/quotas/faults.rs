@@ -108,7 +108,7 @@ fn says(fault: &str, words: &str) -> bool {
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_redis_is_said_in_words_and_messages_pass_meanwhile() {
+async fn a_fault_of_redis_is_reported_and_messages_pass_meanwhile() {
     let redis = Redis::options().password("sesame").start().await;
     let url = redis.url();
     let mut site = Site::start(redis, &url).await;

@@ -315,7 +315,7 @@ async fn a_deny_policy_ends_sessions_and_refuses_handshakes_until_it_ends_or_goe
 }
 
 #[tokio::test]
-async fn a_reset_lets_a_live_session_begin_its_plan_anew() {
+async fn a_reset_lets_an_open_session_use_its_whole_plan_again() {
     let site = Site::alone(&[("small", messages(4))]).await;
     let upgrade = site.upgrade("small");
     let mut session = Session::open(site.gateways()[0], &upgrade, 1).await;

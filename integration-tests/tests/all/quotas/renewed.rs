@@ -162,12 +162,12 @@ async fn nothing_is_given_anew(site: Site) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_that_an_owner_makes_anew_gives_quota_anew_over_two_gateways() {
+async fn no_new_subscription_or_key_resets_a_quota_of_two_gateways() {
     nothing_is_given_anew(Site::start(2, &plans()).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_that_an_owner_makes_anew_gives_quota_anew_at_a_gateway_that_counts_for_itself() {
+async fn no_new_subscription_or_key_resets_a_quota_of_a_gateway_that_counts_alone() {
     nothing_is_given_anew(Site::alone(&plans()).await).await;
 }
 

@@ -133,7 +133,7 @@ async fn granted(site: &Site) -> HashMap<String, String> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_gateway_that_leaves_in_order_had_not_spent_others_let_through() {
+async fn the_unused_grant_of_a_drained_gateway_is_used_by_others() {
     const LIMIT: u64 = 2_000;
     let mut site = Site::start(2, &[("left", messages(LIMIT))]).await;
     let upgrade = site.upgrade("left");

@@ -198,7 +198,7 @@ async fn a_client_is_told_what_is_left_over_all_gateways() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_reset_begins_anew_on_every_gateway() {
+async fn a_reset_applies_on_every_gateway() {
     let site = Site::start(2, &[("reset", messages(40))]).await;
     let shape = Shape {
         parts: vec![1, 1],

@@ -41,7 +41,7 @@ async fn until_told(who: &Admin, subscriber: &Subscriber, figures: (i64, i64, i6
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_left_is_told_whatever_becomes_of_the_gateways_that_used_the_rest() {
+async fn the_remaining_quota_is_shown_whatever_happens_to_the_gateways() {
     let mut site = Site::start(2, &[("shared", messages(LIMIT))]).await;
     let owner = site.admin.user("owner", &[Role::Subscriber]).await;
     let subscriber = owner.subscribe(&site.api, "shared").await;
@@ -58,8 +58,8 @@ async fn what_is_left_is_told_whatever_becomes_of_the_gateways_that_used_the_res
     until_told(&owner, &subscriber, (42, 958, 2, 0)).await;
     let publisher = site.admin.user("publisher", &[Role::Publisher]).await;
     until_told(&publisher, &subscriber, (42, 958, 2, 0)).await;
-    let stranger = site.admin.user("stranger", &[Role::Subscriber]).await;
-    let refused = stranger.usage(&subscriber.subscription).await;
+    let other = site.admin.user("other", &[Role::Subscriber]).await;
+    let refused = other.usage(&subscriber.subscription).await;
     assert_eq!(refused.unwrap_err().code(), Code::NotFound);
 
     // It forgets everything, and is told it again.
@@ -90,7 +90,7 @@ async fn what_is_left_is_told_whatever_becomes_of_the_gateways_that_used_the_res
 }
 
 #[tokio::test]
-async fn a_gateway_says_what_ails_its_redis_until_it_answers_again() {
+async fn a_gateway_reports_the_fault_of_its_redis_until_it_answers_again() {
     let mut site = Site::start(1, &[("shared", messages(LIMIT))]).await;
     let ledger = async || site.admin.nodes().await.remove(0).ledger;
     let told = async |what: &str, right: fn(&str) -> bool| {
