@@ -14,6 +14,14 @@ const BANNED: &[(&str, &str)] = &[
     ("listen gateways", "it is `listen.discovery`"),
     ("patience seconds", "it is `unavailable_after_seconds`"),
     ("slowing", "say that an attempt is throttled"),
+    ("to publication", "it is the publishing checklist"),
+    ("as a browser sends", "say what is wrong with the request"),
+    ("waited in vain", "say that it timed out"),
+    ("obituary", "it is the error about an exit"),
+    ("dress", "it is the layout"),
+    ("struct kept", "name the type by what it is"),
+    ("struct room", "name the type by what it is"),
+    ("struct farewell", "it is a `CloseCause`"),
 ];
 
 const FOLDERS: &[&str] = &[
