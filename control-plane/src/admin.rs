@@ -23,7 +23,7 @@ use tidegate_proto::admin::{
         user_service_server::UserServiceServer,
     },
 };
-use tonic::service::RoutesBuilder;
+use tonic::{Response, Status, service::RoutesBuilder};
 
 mod caller;
 mod status;
@@ -58,8 +58,11 @@ use crate::{
 /// The bytes that a call's message may have; the longest valid ones, an API or an API policy with every field at its
 /// limit, have less.
 const MESSAGE_BYTES: usize = 1024 * 1024;
-/// The bytes that a message of a call may have that strangers may make; the longest valid ones have less.
-const STRANGERS_BYTES: usize = 16 * 1024;
+/// The bytes that a message may have in a call that needs no token; the longest valid ones have less.
+const ANONYMOUS_BYTES: usize = 16 * 1024;
+
+/// What a call answers.
+type Reply<M> = Result<Response<M>, Status>;
 
 /// All services of the admin API.
 #[derive(Clone)]
@@ -101,7 +104,7 @@ impl Admin {
     }
 
     /// The routes of all services, with server reflection (v1 and v1alpha) and the standard health service. Nothing of a
-    /// call is read before its bearer token, but of those that strangers may make.
+    /// call is read before its bearer token is checked, except where a call needs none.
     ///
     /// # Errors
     /// When the descriptors cannot be served.
@@ -116,11 +119,11 @@ impl Admin {
                         $server::new(self.clone()).max_decoding_message_size($bytes),
                     );
                 )*
-                routes.add_service(server.max_decoding_message_size(STRANGERS_BYTES));
+                routes.add_service(server.max_decoding_message_size(ANONYMOUS_BYTES));
             }};
         }
         serve!(
-            SessionServiceServer: STRANGERS_BYTES,
+            SessionServiceServer: ANONYMOUS_BYTES,
             UserServiceServer: MESSAGE_BYTES,
             ApiServiceServer: MESSAGE_BYTES,
             PlanServiceServer: MESSAGE_BYTES,
@@ -132,13 +135,13 @@ impl Admin {
             GatewayServiceServer: MESSAGE_BYTES,
             KeyManagerServiceServer: MESSAGE_BYTES,
             AuditServiceServer: MESSAGE_BYTES,
-            CatalogServiceServer: STRANGERS_BYTES,
+            CatalogServiceServer: ANONYMOUS_BYTES,
             DocumentServiceServer: MESSAGE_BYTES,
             SettingsServiceServer: MESSAGE_BYTES,
         );
         let (v1, v1alpha) = (reflection()?.build_v1()?, reflection()?.build_v1alpha()?);
-        routes.add_service(v1.max_decoding_message_size(STRANGERS_BYTES));
-        routes.add_service(v1alpha.max_decoding_message_size(STRANGERS_BYTES));
+        routes.add_service(v1.max_decoding_message_size(ANONYMOUS_BYTES));
+        routes.add_service(v1alpha.max_decoding_message_size(ANONYMOUS_BYTES));
         let routes = routes.routes().into_axum_router();
         Ok(routes
             .layer(middleware::map_response(wire::clear))
@@ -149,7 +152,7 @@ impl Admin {
     }
 }
 
-/// What this door serves: the configuration stream has a door of its own.
+/// What this listener serves: the configuration stream has its own.
 fn reflection() -> Result<tonic_reflection::server::Builder<'static>, ReflectionError> {
     let mut files = FileDescriptorSet::decode(FILE_DESCRIPTOR_SET)?;
     files

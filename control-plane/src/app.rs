@@ -1,6 +1,6 @@
 //! Puts the process together: the order of the parts, and nothing else. `main` builds and runs it; tests do the same.
 
-use std::{future::Future, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{future::Future, net::SocketAddr, path::PathBuf, time::Duration};
 
 use anyhow::Context as _;
 use axum::Router;
@@ -101,15 +101,11 @@ pub async fn build(config: Config) -> anyhow::Result<Bound> {
         nowhere,
         Duration::from_secs(config.limits.request_seconds),
     );
-    let settings = discovery::Settings {
+    let settings = discovery::StreamSettings {
         join_tokens,
         debounce: Duration::from_millis(config.discovery.debounce_ms),
     };
-    let feed = discovery::Feed {
-        number: service.changes(),
-        current: Arc::new(move || service.state()),
-    };
-    let discovery_routes = discovery::router(settings, feed, fleet, &tasks);
+    let discovery_routes = discovery::router(settings, service.states(), fleet, &tasks);
 
     // The own certificate is in no file that somebody else replaces: it is issued at each start.
     let replaceable = config.tls.cert.clone().zip(config.tls.key.clone());

@@ -4,6 +4,7 @@
 pub mod invalid;
 pub mod name;
 pub mod time;
+pub mod meta;
 pub mod user;
 pub mod actor;
 pub mod endpoint;
@@ -27,3 +28,4 @@ pub mod settings;
 pub mod audit;
 pub mod object;
 pub mod state;
+pub mod resource;

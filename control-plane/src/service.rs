@@ -6,8 +6,9 @@
 
 pub mod error;
 mod draft;
+mod access;
 mod guard;
-mod mask;
+pub mod edit;
 mod password;
 pub mod listing;
 pub mod apis;
@@ -17,6 +18,7 @@ pub mod revisions;
 pub mod documents;
 pub mod thumbnails;
 pub mod limits;
+pub mod standard;
 pub mod plans;
 pub mod application_policies;
 pub mod api_policies;
@@ -38,9 +40,7 @@ pub mod audit;
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use arc_swap::ArcSwap;
 use tidegate_kit::{clock::Clock, fault_log::FaultLog};
-use tidegate_proto::revision::RevisionNumber;
 use tokio::{
     sync::{Mutex, watch},
     task::spawn_blocking,
@@ -48,7 +48,10 @@ use tokio::{
 };
 
 use crate::{
-    domain::{actor::Actor, environment::Environment, plan::Plan, state::State, time::Timestamp},
+    domain::{
+        actor::Actor, environment::Environment, plan::Plan, resource::Resource as _, state::State,
+        time::Timestamp,
+    },
     store::{Store, StoreError, load::load},
     throttle::{login::LoginThrottle, sign_up::SignUpThrottle},
 };
@@ -63,8 +66,7 @@ pub struct Service {
 }
 
 struct Shared {
-    state: ArcSwap<State>,
-    changes: watch::Sender<RevisionNumber>,
+    state: watch::Sender<Arc<State>>,
     clock: Clock,
     store: Arc<dyn Store>,
     writer: Arc<Mutex<Writer>>,
@@ -105,11 +107,9 @@ impl Service {
         })
         .await
         .unwrap_or_else(|_| Err(StoreError::corrupt("it could not be loaded")))?;
-        let (changes, _) = watch::channel(state.number());
         Ok(Self {
             shared: Arc::new(Shared {
-                state: ArcSwap::from_pointee(state),
-                changes,
+                state: watch::Sender::new(Arc::new(state)),
                 clock,
                 store,
                 writer: Arc::default(),
@@ -123,13 +123,13 @@ impl Service {
     /// The current state. Hold it for one decision, so that all of it sees the same.
     #[must_use]
     pub fn state(&self) -> Arc<State> {
-        self.shared.state.load_full()
+        self.shared.state.borrow().clone()
     }
 
-    /// The number of the current state, latest wins: whoever is slow misses numbers in between.
+    /// The states from now on; a slow reader misses those in between.
     #[must_use]
-    pub fn changes(&self) -> watch::Receiver<RevisionNumber> {
-        self.shared.changes.subscribe()
+    pub fn states(&self) -> watch::Receiver<Arc<State>> {
+        self.shared.state.subscribe()
     }
 
     /// The time, as this service sees it.
@@ -143,16 +143,17 @@ impl Service {
     async fn commit<T: Send + 'static>(
         &self,
         actor: &Actor,
-        action: &'static str,
+        action: impl Into<String>,
         decide: impl FnOnce(&mut Draft) -> Result<T, ServiceError> + Send + 'static,
     ) -> Result<T, ServiceError> {
+        let action = action.into();
         let waiting = timeout(WRITER_DEADLINE, self.shared.writer.clone().lock_owned());
         let mut writer = waiting
             .await
             .map_err(|_| ServiceError::Unavailable("too many changes wait; try again"))?;
         let shared = self.shared.clone();
         let actor = actor.clone();
-        let committing = spawn_blocking(move || shared.write(&mut writer, actor, action, decide));
+        let committing = spawn_blocking(move || shared.write(&mut writer, actor, &action, decide));
         committing
             .await
             .unwrap_or(Err(ServiceError::Unavailable("the change failed")))
@@ -162,7 +163,7 @@ impl Service {
 impl fmt::Debug for Service {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Service")
-            .field("number", &self.shared.state.load().number())
+            .field("number", &self.state().number())
             .finish_non_exhaustive()
     }
 }
@@ -174,7 +175,7 @@ impl Shared {
         &self,
         writer: &mut Writer,
         actor: Actor,
-        action: &'static str,
+        action: &str,
         decide: impl FnOnce(&mut Draft) -> Result<T, ServiceError>,
     ) -> Result<T, ServiceError> {
         if writer.in_doubt {
@@ -182,7 +183,7 @@ impl Shared {
             writer.in_doubt = false;
         }
         let now = Timestamp::from_millis(self.clock.now_millis());
-        let before = self.state.load_full();
+        let before = self.state.borrow().clone();
         refuse_outdated(&before, &actor, now)?;
         let mut draft = Draft::new(&before, actor, now);
         let decided = decide(&mut draft)?;
@@ -201,7 +202,7 @@ impl Shared {
     fn settle(&self) -> Result<(), StoreError> {
         self.store.recover()?;
         let kept = load(&*self.store)?.ok_or_else(|| StoreError::corrupt("it became empty"))?;
-        if kept.number() != self.state.load().number() {
+        if kept.number() != self.state.borrow().number() {
             tracing::warn!(number = %kept.number(), "the store had taken a change whose commit failed");
             self.publish(kept);
         }
@@ -209,9 +210,7 @@ impl Shared {
     }
 
     fn publish(&self, state: State) {
-        let number = state.number();
-        self.state.store(Arc::new(state));
-        self.changes.send_replace(number);
+        self.state.send_replace(Arc::new(state));
     }
 }
 
@@ -242,9 +241,7 @@ fn refuse_outdated(state: &State, actor: &Actor, now: Timestamp) -> Result<(), S
     };
     match state.users().get(&id) {
         None => Err(ServiceError::Unauthenticated("the user does not exist")),
-        Some(user) if user.roles != actor.roles => {
-            Err(ServiceError::Aborted(format!("users/{}", user.name)))
-        }
+        Some(user) if user.roles != actor.roles => Err(ServiceError::Aborted(user.resource())),
         Some(_) => Ok(()),
     }
 }

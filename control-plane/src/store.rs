@@ -25,7 +25,7 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// Visits every record, in the order of the keys.
     ///
     /// # Errors
-    /// When they cannot be read, or the visitor's own.
+    /// When they cannot be read, or the viewer's own.
     fn scan(&self, visit: &mut Visit<'_>) -> Result<(), StoreError>;
 
     /// Takes a change whole, flushed when this returns. After an error it is not known whether the change was taken;

@@ -1,117 +1,85 @@
 //! `ApiPolicyService`: what APIs and topics let through.
 
 use tidegate_proto::admin::v1::{
-    self, ApiPolicy as Message, ConditionalGroup, CreateApiPolicyRequest, DeleteApiPolicyRequest,
-    GetApiPolicyRequest, ListApiPoliciesRequest, ListApiPoliciesResponse, UpdateApiPolicyRequest,
+    self, ApiPolicy as Message, ConditionalGroup, CreateApiPolicyRequest as Create,
+    DeleteApiPolicyRequest as Delete, GetApiPolicyRequest as Get, ListApiPoliciesRequest as List,
+    ListApiPoliciesResponse as Listed, UpdateApiPolicyRequest as Change,
     api_policy_service_server::ApiPolicyService, condition::Subject as WireSubject,
 };
-use tonic::{Request, Response, Status, async_trait};
+use tonic::{Request, Response, async_trait};
 
-use super::{Admin, convert, limits, names, paging, status};
+use super::{Admin, Reply, convert, limits, names, paging};
 use crate::{
     domain::{
         actor::Actor,
-        name::PolicyName,
-        policy::{ApiPolicy, Condition, Group, Per, Sought, Subject},
+        policy::{ApiPolicy, Condition, Group, NameValueMatch, Per, Subject},
+        resource::Resource as _,
         user::Permission,
     },
     service::{
-        api_policies::{ApiPolicyInput, ConditionInput, GroupInput, SoughtInput, SubjectInput},
-        listing::ListQuery,
+        api_policies::{ApiPolicyInput, ConditionInput, GroupInput, NameValueInput, SubjectInput},
+        edit::Update,
     },
 };
 
 #[async_trait]
 impl ApiPolicyService for Admin {
-    async fn create_api_policy(
-        &self,
-        request: Request<CreateApiPolicyRequest>,
-    ) -> Result<Response<Message>, Status> {
-        let actor = self.actor(&request)?;
-        let request = request.into_inner();
-        let input = read(
-            request.api_policy_id,
-            request.api_policy.unwrap_or_default(),
-        );
+    async fn create_api_policy(&self, request: Request<Create>) -> Reply<Message> {
+        let (actor, req) = self.caller(request)?;
+        let input = read(req.api_policy.unwrap_or_default());
         let policy = self
             .service
-            .create_api_policy(&actor, input)
-            .await
-            .map_err(status::of)?;
+            .create::<ApiPolicy>(&actor, &req.api_policy_id, input)
+            .await?;
         Ok(Response::new(message(&actor, &policy)))
     }
 
-    async fn get_api_policy(
-        &self,
-        request: Request<GetApiPolicyRequest>,
-    ) -> Result<Response<Message>, Status> {
-        let actor = self.actor(&request)?;
-        let name = read_name("name", &request.into_inner().name)?;
-        let policy = self
-            .service
-            .get_api_policy(&actor, name.as_str())
-            .map_err(status::of)?;
-        Ok(Response::new(message(&actor, &policy)))
+    async fn get_api_policy(&self, request: Request<Get>) -> Reply<Message> {
+        let (actor, req) = self.caller(request)?;
+        let name = convert::one("name", names::api_policy(&req.name))?;
+        Ok(Response::new(message(
+            &actor,
+            &*self.service.get::<ApiPolicy>(&name)?,
+        )))
     }
 
-    async fn list_api_policies(
-        &self,
-        request: Request<ListApiPoliciesRequest>,
-    ) -> Result<Response<ListApiPoliciesResponse>, Status> {
-        let actor = self.actor(&request)?;
-        let request = request.into_inner();
-        let query = ListQuery {
-            page_size: request.page_size,
-            page_token: request.page_token,
-            filter: request.filter,
-            order_by: request.order_by,
-        };
-        let page = self
-            .service
-            .list_api_policies(&actor, &query)
-            .map_err(status::of)?;
-        let page = paging::answer(page, |it| message(&actor, it));
-        Ok(Response::new(ListApiPoliciesResponse {
+    async fn list_api_policies(&self, request: Request<List>) -> Reply<Listed> {
+        let (actor, req) = self.caller(request)?;
+        let query = paging::query(req.page_size, req.page_token, req.filter, req.order_by);
+        let page = paging::answer(self.service.list::<ApiPolicy>(&query)?, |it| {
+            message(&actor, it)
+        });
+        Ok(Response::new(Listed {
             api_policies: page.messages,
             next_page_token: page.next_page_token,
             total_size: page.total_size,
         }))
     }
 
-    async fn update_api_policy(
-        &self,
-        request: Request<UpdateApiPolicyRequest>,
-    ) -> Result<Response<Message>, Status> {
-        let actor = self.actor(&request)?;
-        let request = request.into_inner();
-        let policy = request.api_policy.unwrap_or_default();
-        let name = read_name("api_policy.name", &policy.name)?;
-        let etag = policy.etag.clone();
-        let mask = convert::mask(request.update_mask);
-        let policy = self
-            .service
-            .update_api_policy(&actor, read(name.to_string(), policy), mask, &etag)
-            .await
-            .map_err(status::of)?;
+    async fn update_api_policy(&self, request: Request<Change>) -> Reply<Message> {
+        let (actor, req) = self.caller(request)?;
+        let policy = req.api_policy.unwrap_or_default();
+        let update = Update {
+            key: convert::one("api_policy.name", names::api_policy(&policy.name))?,
+            etag: policy.etag.clone(),
+            input: read(policy),
+            mask: convert::mask(req.update_mask),
+        };
+        let policy = self.service.update::<ApiPolicy>(&actor, update).await?;
         Ok(Response::new(message(&actor, &policy)))
     }
 
-    async fn delete_api_policy(
-        &self,
-        request: Request<DeleteApiPolicyRequest>,
-    ) -> Result<Response<()>, Status> {
-        let actor = self.actor(&request)?;
-        let request = request.into_inner();
-        let name = read_name("name", &request.name)?;
+    async fn delete_api_policy(&self, request: Request<Delete>) -> Reply<()> {
+        let (actor, req) = self.caller(request)?;
+        let name = convert::one("name", names::api_policy(&req.name))?;
         self.service
-            .delete_api_policy(&actor, name.as_str(), &request.etag)
-            .await
-            .map_err(status::of)?;
+            .delete::<ApiPolicy>(&actor, &name, &req.etag)
+            .await?;
         Ok(Response::new(()))
     }
 }
 
-/// A policy as one caller sees it: who only subscribes is not told what to send for a larger limit.
+/// A policy as one caller sees it: mere subscribers don't see what to send for a larger limit.
 fn message(actor: &Actor, policy: &ApiPolicy) -> Message {
     let groups = if actor.may(Permission::ViewApis) {
         policy.groups.iter().map(group).collect()
@@ -131,9 +99,9 @@ fn message(actor: &Actor, policy: &ApiPolicy) -> Message {
         .into(),
         limits: Some(limits::message(&policy.limits)),
         groups,
-        etag: policy.etag.to_string(),
-        create_time: convert::time(policy.created_at),
-        update_time: convert::time(policy.updated_at),
+        etag: policy.meta.etag.to_string(),
+        create_time: convert::time(policy.meta.created_at),
+        update_time: convert::time(policy.meta.updated_at),
     }
 }
 
@@ -149,24 +117,23 @@ fn condition(condition: &Condition) -> v1::Condition {
     v1::Condition {
         subject: Some(match &condition.subject {
             Subject::Address(range) => WireSubject::Address(range.to_string()),
-            Subject::Header(it) => WireSubject::Header(sought(it)),
-            Subject::Query(it) => WireSubject::Query(sought(it)),
-            Subject::Claim(it) => WireSubject::Claim(sought(it)),
+            Subject::Header(it) => WireSubject::Header(name_value(it)),
+            Subject::Query(it) => WireSubject::Query(name_value(it)),
+            Subject::Claim(it) => WireSubject::Claim(name_value(it)),
         }),
         invert: condition.invert,
     }
 }
 
-fn sought(sought: &Sought) -> v1::Match {
+fn name_value(it: &NameValueMatch) -> v1::Match {
     v1::Match {
-        name: sought.name.clone(),
-        value: sought.value.clone().unwrap_or_default(),
+        name: it.name.clone(),
+        value: it.value.clone().unwrap_or_default(),
     }
 }
 
-fn read(name: String, policy: Message) -> ApiPolicyInput {
+fn read(policy: Message) -> ApiPolicyInput {
     ApiPolicyInput {
-        name,
         display_name: policy.display_name,
         description: policy.description,
         per: match v1::Per::try_from(policy.per) {
@@ -193,21 +160,17 @@ fn read_condition(condition: v1::Condition) -> ConditionInput {
     ConditionInput {
         subject: condition.subject.map(|subject| match subject {
             WireSubject::Address(text) => SubjectInput::Address(text),
-            WireSubject::Header(it) => SubjectInput::Header(read_sought(it)),
-            WireSubject::Query(it) => SubjectInput::Query(read_sought(it)),
-            WireSubject::Claim(it) => SubjectInput::Claim(read_sought(it)),
+            WireSubject::Header(it) => SubjectInput::Header(read_name_value(it)),
+            WireSubject::Query(it) => SubjectInput::Query(read_name_value(it)),
+            WireSubject::Claim(it) => SubjectInput::Claim(read_name_value(it)),
         }),
         invert: condition.invert,
     }
 }
 
-fn read_sought(sought: v1::Match) -> SoughtInput {
-    SoughtInput {
-        name: sought.name,
-        value: sought.value,
+fn read_name_value(it: v1::Match) -> NameValueInput {
+    NameValueInput {
+        name: it.name,
+        value: it.value,
     }
-}
-
-fn read_name(field: &str, name: &str) -> Result<PolicyName, Status> {
-    convert::one(field, names::api_policy(name))
 }

@@ -17,9 +17,9 @@ use tonic::{Request, Response, Status, async_trait};
 
 pub(super) mod message;
 
-use super::{Admin, convert, names, paging, status};
+use super::{Admin, Reply, convert, names, paging, status};
 use crate::{
-    domain::{actor::Actor, api, invalid::Faults, revision},
+    domain::{actor::Actor, api, environment::Environment, invalid::Faults, revision},
     service::{apis::ApiUpdate, listing::ListQuery},
 };
 
@@ -28,44 +28,27 @@ const LATEST_FIRST: &str = "number desc";
 
 #[async_trait]
 impl ApiService for Admin {
-    async fn create_api(
-        &self,
-        request: Request<CreateApiRequest>,
-    ) -> Result<Response<Api>, Status> {
-        let actor = self.actor(&request)?;
-        let request = request.into_inner();
+    async fn create_api(&self, request: Request<CreateApiRequest>) -> Reply<Api> {
+        let (actor, req) = self.caller(request)?;
         let mut faults = Faults::new();
-        let input = message::read_api(request.api.unwrap_or_default(), &mut faults);
+        let input = message::read_api(req.api.unwrap_or_default(), &mut faults);
         status::check(faults)?;
-        let api = self
-            .service
-            .create_api(&actor, input, request.publish)
-            .await
-            .map_err(status::of)?;
+        let api = self.service.create_api(&actor, input, req.publish).await?;
         Ok(self.api(&api))
     }
 
-    async fn get_api(&self, request: Request<GetApiRequest>) -> Result<Response<Api>, Status> {
-        let actor = self.actor(&request)?;
-        let id = read_api("name", &request.into_inner().name)?;
-        let api = self.service.get_api(&actor, id).map_err(status::of)?;
+    async fn get_api(&self, request: Request<GetApiRequest>) -> Reply<Api> {
+        let (actor, req) = self.caller(request)?;
+        let id = read_api("name", &req.name)?;
+        let api = self.service.get_api(&actor, id)?;
         let state = self.service.state();
         Ok(Response::new(message::api_for(&actor, &state, &api)))
     }
 
-    async fn list_apis(
-        &self,
-        request: Request<ListApisRequest>,
-    ) -> Result<Response<ListApisResponse>, Status> {
-        let actor = self.actor(&request)?;
-        let request = request.into_inner();
-        let query = ListQuery {
-            page_size: request.page_size,
-            page_token: request.page_token,
-            filter: request.filter,
-            order_by: request.order_by,
-        };
-        let page = self.service.list_apis(&actor, &query).map_err(status::of)?;
+    async fn list_apis(&self, request: Request<ListApisRequest>) -> Reply<ListApisResponse> {
+        let (actor, req) = self.caller(request)?;
+        let query = paging::query(req.page_size, req.page_token, req.filter, req.order_by);
+        let page = self.service.list_apis(&actor, &query)?;
         let state = self.service.state();
         let page = paging::answer(page, |api| message::api_for(&actor, &state, api));
         Ok(Response::new(ListApisResponse {
@@ -75,87 +58,64 @@ impl ApiService for Admin {
         }))
     }
 
-    async fn update_api(
-        &self,
-        request: Request<UpdateApiRequest>,
-    ) -> Result<Response<Api>, Status> {
-        let actor = self.actor(&request)?;
-        let request = request.into_inner();
-        let api = request.api.unwrap_or_default();
+    async fn update_api(&self, request: Request<UpdateApiRequest>) -> Reply<Api> {
+        let (actor, req) = self.caller(request)?;
+        let api = req.api.unwrap_or_default();
         let etag = api.etag.clone();
         let mut faults = Faults::new();
         let id = faults.take("api.name", names::api(&api.name));
         let input = message::read_api(api, &mut faults);
         status::check(faults)?;
         let update = ApiUpdate {
-            id: id.expect("what is not taken is a fault"),
+            key: id.expect("what is not taken is a fault"),
             input,
-            mask: convert::mask(request.update_mask),
+            mask: convert::mask(req.update_mask),
             etag,
         };
-        let api = self
-            .service
-            .update_api(&actor, update)
-            .await
-            .map_err(status::of)?;
+        let api = self.service.update_api(&actor, update).await?;
         Ok(self.api(&api))
     }
 
-    async fn delete_api(&self, request: Request<DeleteApiRequest>) -> Result<Response<()>, Status> {
-        let actor = self.actor(&request)?;
-        let request = request.into_inner();
-        let id = read_api("name", &request.name)?;
-        self.service
-            .delete_api(&actor, id, &request.etag)
-            .await
-            .map_err(status::of)?;
+    async fn delete_api(&self, request: Request<DeleteApiRequest>) -> Reply<()> {
+        let (actor, req) = self.caller(request)?;
+        let id = read_api("name", &req.name)?;
+        self.service.delete_api(&actor, id, &req.etag).await?;
         Ok(Response::new(()))
     }
 
-    async fn create_api_version(
-        &self,
-        request: Request<CreateApiVersionRequest>,
-    ) -> Result<Response<Api>, Status> {
-        let actor = self.actor(&request)?;
-        let request = request.into_inner();
-        let id = read_api("name", &request.name)?;
+    async fn create_api_version(&self, request: Request<CreateApiVersionRequest>) -> Reply<Api> {
+        let (actor, req) = self.caller(request)?;
+        let id = read_api("name", &req.name)?;
         let api = self
             .service
-            .create_api_version(&actor, id, &request.version, request.default_version)
-            .await
-            .map_err(status::of)?;
+            .create_api_version(&actor, id, &req.version, req.default_version)
+            .await?;
         Ok(self.api(&api))
     }
 
-    async fn change_lifecycle(
-        &self,
-        request: Request<ChangeLifecycleRequest>,
-    ) -> Result<Response<Api>, Status> {
-        let actor = self.actor(&request)?;
-        let request = request.into_inner();
+    async fn change_lifecycle(&self, request: Request<ChangeLifecycleRequest>) -> Reply<Api> {
+        let (actor, req) = self.caller(request)?;
         let mut faults = Faults::new();
-        let id = faults.take("name", names::api(&request.name));
-        let action = faults.take("action", message::read_action(request.action));
+        let id = faults.take("name", names::api(&req.name));
+        let action = faults.take("action", message::read_action(req.action));
         status::check(faults)?;
         let (id, action) = id.zip(action).expect("what is not taken is a fault");
         let api = self
             .service
-            .change_lifecycle(&actor, id, action, &request.etag)
-            .await
-            .map_err(status::of)?;
+            .change_lifecycle(&actor, id, action, &req.etag)
+            .await?;
         Ok(self.api(&api))
     }
 
     async fn list_lifecycle_events(
         &self,
         request: Request<ListLifecycleEventsRequest>,
-    ) -> Result<Response<ListLifecycleEventsResponse>, Status> {
-        let actor = self.actor(&request)?;
-        let request = request.into_inner();
-        let id = read_api("parent", &request.parent)?;
-        let api = self.service.get_api(&actor, id).map_err(status::of)?;
+    ) -> Reply<ListLifecycleEventsResponse> {
+        let (actor, req) = self.caller(request)?;
+        let id = read_api("parent", &req.parent)?;
+        let api = self.service.get_api(&actor, id)?;
         let events: Vec<_> = api.history.iter().rev().collect();
-        let (size, token) = (request.page_size, &request.page_token);
+        let (size, token) = (req.page_size, &req.page_token);
         let page = paging::page(&events, size, token, |event| message::event(event))?;
         Ok(Response::new(ListLifecycleEventsResponse {
             lifecycle_events: page.messages,
@@ -164,53 +124,38 @@ impl ApiService for Admin {
         }))
     }
 
-    async fn create_revision(
-        &self,
-        request: Request<CreateRevisionRequest>,
-    ) -> Result<Response<Revision>, Status> {
-        let actor = self.actor(&request)?;
-        let request = request.into_inner();
-        let id = read_api("parent", &request.parent)?;
-        let description = request.revision.unwrap_or_default().description;
+    async fn create_revision(&self, request: Request<CreateRevisionRequest>) -> Reply<Revision> {
+        let (actor, req) = self.caller(request)?;
+        let id = read_api("parent", &req.parent)?;
+        let description = req.revision.unwrap_or_default().description;
         let revision = self
             .service
             .create_revision(&actor, id, &description)
-            .await
-            .map_err(status::of)?;
+            .await?;
         self.revision(&actor, &revision)
     }
 
-    async fn get_revision(
-        &self,
-        request: Request<GetRevisionRequest>,
-    ) -> Result<Response<Revision>, Status> {
-        let actor = self.actor(&request)?;
-        let (api, id) = read_revision(&request.into_inner().name)?;
-        let revision = self
-            .service
-            .get_revision(&actor, api, id)
-            .map_err(status::of)?;
+    async fn get_revision(&self, request: Request<GetRevisionRequest>) -> Reply<Revision> {
+        let (actor, req) = self.caller(request)?;
+        let (api, id) = read_revision(&req.name)?;
+        let revision = self.service.get_revision(&actor, api, id)?;
         self.revision(&actor, &revision)
     }
 
     async fn list_revisions(
         &self,
         request: Request<ListRevisionsRequest>,
-    ) -> Result<Response<ListRevisionsResponse>, Status> {
-        let actor = self.actor(&request)?;
-        let request = request.into_inner();
-        let id = read_api("parent", &request.parent)?;
+    ) -> Reply<ListRevisionsResponse> {
+        let (actor, req) = self.caller(request)?;
+        let id = read_api("parent", &req.parent)?;
         let query = ListQuery {
-            page_size: request.page_size,
-            page_token: request.page_token,
+            page_size: req.page_size,
+            page_token: req.page_token,
             order_by: LATEST_FIRST.to_owned(),
             ..ListQuery::default()
         };
-        let page = self
-            .service
-            .list_revisions(&actor, id, &query)
-            .map_err(status::of)?;
-        let api = self.service.get_api(&actor, id).map_err(status::of)?;
+        let page = self.service.list_revisions(&actor, id, &query)?;
+        let api = self.service.get_api(&actor, id)?;
         let state = self.service.state();
         let page = paging::answer(page, |it| message::revision(&state, &api, it));
         Ok(Response::new(ListRevisionsResponse {
@@ -220,59 +165,40 @@ impl ApiService for Admin {
         }))
     }
 
-    async fn delete_revision(
-        &self,
-        request: Request<DeleteRevisionRequest>,
-    ) -> Result<Response<()>, Status> {
-        let actor = self.actor(&request)?;
-        let (api, id) = read_revision(&request.into_inner().name)?;
-        self.service
-            .delete_revision(&actor, api, id)
-            .await
-            .map_err(status::of)?;
+    async fn delete_revision(&self, request: Request<DeleteRevisionRequest>) -> Reply<()> {
+        let (actor, req) = self.caller(request)?;
+        let (api, id) = read_revision(&req.name)?;
+        self.service.delete_revision(&actor, api, id).await?;
         Ok(Response::new(()))
     }
 
-    async fn restore_revision(
-        &self,
-        request: Request<RestoreRevisionRequest>,
-    ) -> Result<Response<Api>, Status> {
-        let actor = self.actor(&request)?;
-        let request = request.into_inner();
-        let (api, id) = read_revision(&request.name)?;
+    async fn restore_revision(&self, request: Request<RestoreRevisionRequest>) -> Reply<Api> {
+        let (actor, req) = self.caller(request)?;
+        let (api, id) = read_revision(&req.name)?;
         let api = self
             .service
-            .restore_revision(&actor, api, id, &request.etag)
-            .await
-            .map_err(status::of)?;
+            .restore_revision(&actor, api, id, &req.etag)
+            .await?;
         Ok(self.api(&api))
     }
 
-    async fn deploy_revision(
-        &self,
-        request: Request<DeployRevisionRequest>,
-    ) -> Result<Response<Revision>, Status> {
-        let actor = self.actor(&request)?;
-        let request = request.into_inner();
-        let (api, id) = read_revision(&request.name)?;
+    async fn deploy_revision(&self, request: Request<DeployRevisionRequest>) -> Reply<Revision> {
+        let (actor, req) = self.caller(request)?;
+        let (api, id) = read_revision(&req.name)?;
         let revision = self
             .service
-            .deploy_revision(&actor, api, id, &environments(&request.environments))
-            .await
-            .map_err(status::of)?;
+            .deploy_revision(&actor, api, id, &environments(req.environments))
+            .await?;
         self.revision(&actor, &revision)
     }
 
     async fn list_deployment_progress(
         &self,
         request: Request<ListDeploymentProgressRequest>,
-    ) -> Result<Response<ListDeploymentProgressResponse>, Status> {
-        let actor = self.actor(&request)?;
-        let id = read_api("parent", &request.into_inner().parent)?;
-        let deployments = self
-            .service
-            .list_deployments(&actor, id)
-            .map_err(status::of)?;
+    ) -> Reply<ListDeploymentProgressResponse> {
+        let (actor, req) = self.caller(request)?;
+        let id = read_api("parent", &req.parent)?;
+        let deployments = self.service.list_deployments(&actor, id)?;
         let now = self.service.now();
         let progress = deployments.iter().map(|deployment| {
             let nodes = self.fleet.nodes(Some(&deployment.environment));
@@ -286,73 +212,44 @@ impl ApiService for Admin {
     async fn undeploy_revision(
         &self,
         request: Request<UndeployRevisionRequest>,
-    ) -> Result<Response<Revision>, Status> {
-        let actor = self.actor(&request)?;
-        let request = request.into_inner();
-        let (api, id) = read_revision(&request.name)?;
+    ) -> Reply<Revision> {
+        let (actor, req) = self.caller(request)?;
+        let (api, id) = read_revision(&req.name)?;
         let revision = self
             .service
-            .undeploy_revision(&actor, api, id, &environments(&request.environments))
-            .await
-            .map_err(status::of)?;
+            .undeploy_revision(&actor, api, id, &environments(req.environments))
+            .await?;
         self.revision(&actor, &revision)
     }
 
-    async fn set_thumbnail(
-        &self,
-        request: Request<SetThumbnailRequest>,
-    ) -> Result<Response<Thumbnail>, Status> {
-        let actor = self.actor(&request)?;
-        let request = request.into_inner();
-        let id = convert::one("name", names::thumbnail(&request.name))?;
-        let thumbnail = self
-            .service
-            .set_thumbnail(&actor, id, request.image)
-            .await
-            .map_err(status::of)?;
+    async fn set_thumbnail(&self, request: Request<SetThumbnailRequest>) -> Reply<Thumbnail> {
+        let (actor, req) = self.caller(request)?;
+        let id = convert::one("name", names::thumbnail(&req.name))?;
+        let thumbnail = self.service.set_thumbnail(&actor, id, req.image).await?;
         Ok(Response::new(message::thumbnail(&thumbnail)))
     }
 
-    async fn get_thumbnail(
-        &self,
-        request: Request<GetThumbnailRequest>,
-    ) -> Result<Response<Thumbnail>, Status> {
-        let visitor = self.visitor(&request)?;
+    async fn get_thumbnail(&self, request: Request<GetThumbnailRequest>) -> Reply<Thumbnail> {
+        let viewer = self.viewer(&request)?;
         let id = convert::one("name", names::thumbnail(&request.into_inner().name))?;
-        let thumbnail = self
-            .service
-            .get_thumbnail(&visitor, id)
-            .map_err(status::of)?;
+        let thumbnail = self.service.get_thumbnail(&viewer, id)?;
         Ok(Response::new(Thumbnail {
             image: thumbnail.image.to_vec(),
             ..message::thumbnail(&thumbnail)
         }))
     }
 
-    async fn delete_thumbnail(
-        &self,
-        request: Request<DeleteThumbnailRequest>,
-    ) -> Result<Response<()>, Status> {
-        let actor = self.actor(&request)?;
-        let id = convert::one("name", names::thumbnail(&request.into_inner().name))?;
-        self.service
-            .delete_thumbnail(&actor, id)
-            .await
-            .map_err(status::of)?;
+    async fn delete_thumbnail(&self, request: Request<DeleteThumbnailRequest>) -> Reply<()> {
+        let (actor, req) = self.caller(request)?;
+        let id = convert::one("name", names::thumbnail(&req.name))?;
+        self.service.delete_thumbnail(&actor, id).await?;
         Ok(Response::new(()))
     }
 
-    async fn reset_api_quota(
-        &self,
-        request: Request<ResetApiQuotaRequest>,
-    ) -> Result<Response<Api>, Status> {
-        let actor = self.actor(&request)?;
-        let id = read_api("name", &request.into_inner().name)?;
-        let api = self
-            .service
-            .reset_api_quota(&actor, id)
-            .await
-            .map_err(status::of)?;
+    async fn reset_api_quota(&self, request: Request<ResetApiQuotaRequest>) -> Reply<Api> {
+        let (actor, req) = self.caller(request)?;
+        let id = read_api("name", &req.name)?;
+        let api = self.service.reset_api_quota(&actor, id).await?;
         Ok(self.api(&api))
     }
 }
@@ -362,15 +259,8 @@ impl Admin {
         Response::new(message::api(&self.service.state(), api))
     }
 
-    fn revision(
-        &self,
-        actor: &Actor,
-        revision: &revision::Revision,
-    ) -> Result<Response<Revision>, Status> {
-        let api = self
-            .service
-            .get_api(actor, revision.api)
-            .map_err(status::of)?;
+    fn revision(&self, actor: &Actor, revision: &revision::Revision) -> Reply<Revision> {
+        let api = self.service.get_api(actor, revision.api)?;
         let state = self.service.state();
         Ok(Response::new(message::revision(&state, &api, revision)))
     }
@@ -384,9 +274,9 @@ fn read_revision(name: &str) -> Result<(ApiId, RevisionId), Status> {
     convert::one("name", names::revision(name))
 }
 
-fn environments(names: &[String]) -> Vec<String> {
+fn environments(names: Vec<String>) -> Vec<String> {
     names
-        .iter()
-        .map(|name| convert::bare("environments", name).to_owned())
+        .into_iter()
+        .map(convert::bare::<Environment>)
         .collect()
 }

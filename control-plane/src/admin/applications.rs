@@ -16,17 +16,20 @@ use tidegate_proto::{
 };
 use tonic::{Request, Response, Status, async_trait};
 
-use super::{Admin, convert, names, paging, status};
+use super::{Admin, Reply, convert, names, paging, status};
 use crate::{
     domain::{
         application::{Application, ApplicationKey},
         invalid::{Faults, Rule, reason},
         name::ClientId,
+        policy::ApplicationPolicy,
+        resource::Resource as _,
+        user::User,
     },
     oauth::issue::Ask,
     service::{
-        application_keys::{KeyUpdate, NewKey},
-        applications::ApplicationUpdate,
+        application_keys::{KeyInput, KeyUpdate, NewKey},
+        applications::{ApplicationInput, ApplicationUpdate},
         listing::ListQuery,
     },
 };
@@ -36,51 +39,27 @@ impl ApplicationService for Admin {
     async fn create_application(
         &self,
         request: Request<CreateApplicationRequest>,
-    ) -> Result<Response<Message>, Status> {
-        let actor = self.actor(&request)?;
-        let application = request.into_inner().application.unwrap_or_default();
-        let application = self
-            .service
-            .create_application(
-                &actor,
-                &application.display_name,
-                &application.description,
-                convert::bare("applicationPolicies", &application.policy),
-            )
-            .await
-            .map_err(status::of)?;
+    ) -> Reply<Message> {
+        let (actor, req) = self.caller(request)?;
+        let input = input(req.application.unwrap_or_default());
+        let application = self.service.create_application(&actor, input).await?;
         Ok(Response::new(message(&application)))
     }
 
-    async fn get_application(
-        &self,
-        request: Request<GetApplicationRequest>,
-    ) -> Result<Response<Message>, Status> {
-        let actor = self.actor(&request)?;
-        let id = read("name", &request.into_inner().name)?;
-        let application = self
-            .service
-            .get_application(&actor, id)
-            .map_err(status::of)?;
+    async fn get_application(&self, request: Request<GetApplicationRequest>) -> Reply<Message> {
+        let (actor, req) = self.caller(request)?;
+        let id = read("name", &req.name)?;
+        let application = self.service.get_application(&actor, id)?;
         Ok(Response::new(message(&application)))
     }
 
     async fn list_applications(
         &self,
         request: Request<ListApplicationsRequest>,
-    ) -> Result<Response<ListApplicationsResponse>, Status> {
-        let actor = self.actor(&request)?;
-        let request = request.into_inner();
-        let query = ListQuery {
-            page_size: request.page_size,
-            page_token: request.page_token,
-            filter: request.filter,
-            order_by: request.order_by,
-        };
-        let page = self
-            .service
-            .list_applications(&actor, &query)
-            .map_err(status::of)?;
+    ) -> Reply<ListApplicationsResponse> {
+        let (actor, req) = self.caller(request)?;
+        let query = paging::query(req.page_size, req.page_token, req.filter, req.order_by);
+        let page = self.service.list_applications(&actor, &query)?;
         let page = paging::answer(page, |it| message(it));
         Ok(Response::new(ListApplicationsResponse {
             applications: page.messages,
@@ -92,77 +71,58 @@ impl ApplicationService for Admin {
     async fn update_application(
         &self,
         request: Request<UpdateApplicationRequest>,
-    ) -> Result<Response<Message>, Status> {
-        let actor = self.actor(&request)?;
-        let request = request.into_inner();
-        let application = request.application.unwrap_or_default();
+    ) -> Reply<Message> {
+        let (actor, req) = self.caller(request)?;
+        let application = req.application.unwrap_or_default();
         let update = ApplicationUpdate {
-            id: read("application.name", &application.name)?,
-            name: application.display_name,
-            description: application.description,
-            policy: convert::bare("applicationPolicies", &application.policy).to_owned(),
-            owner: convert::bare("users", &application.owner).to_owned(),
-            mask: convert::mask(request.update_mask),
-            etag: application.etag,
+            key: read("application.name", &application.name)?,
+            etag: application.etag.clone(),
+            input: input(application),
+            mask: convert::mask(req.update_mask),
         };
-        let application = self
-            .service
-            .update_application(&actor, update)
-            .await
-            .map_err(status::of)?;
+        let application = self.service.update_application(&actor, update).await?;
         Ok(Response::new(message(&application)))
     }
 
-    async fn delete_application(
-        &self,
-        request: Request<DeleteApplicationRequest>,
-    ) -> Result<Response<()>, Status> {
-        let actor = self.actor(&request)?;
-        let request = request.into_inner();
-        let id = read("name", &request.name)?;
+    async fn delete_application(&self, request: Request<DeleteApplicationRequest>) -> Reply<()> {
+        let (actor, req) = self.caller(request)?;
+        let id = read("name", &req.name)?;
         self.service
-            .delete_application(&actor, id, &request.etag)
-            .await
-            .map_err(status::of)?;
+            .delete_application(&actor, id, &req.etag)
+            .await?;
         Ok(Response::new(()))
     }
 
     async fn create_application_key(
         &self,
         request: Request<CreateApplicationKeyRequest>,
-    ) -> Result<Response<KeyMessage>, Status> {
-        let actor = self.actor(&request)?;
-        let request = request.into_inner();
-        let key = request.application_key.unwrap_or_default();
+    ) -> Reply<KeyMessage> {
+        let (actor, req) = self.caller(request)?;
+        let key = req.application_key.unwrap_or_default();
         let mut faults = Faults::new();
-        let id = faults.take("parent", names::application(&request.parent));
+        let id = faults.take("parent", names::application(&req.parent));
         let key_type = faults.take("application_key.key_type", read_key_type(key.key_type));
         status::check(faults)?;
         let (id, key_type) = id.zip(key_type).expect("what is not taken is a fault");
         let new = self
             .service
             .create_key(&actor, id, key_type, &key.scopes)
-            .await
-            .map_err(status::of)?;
+            .await?;
         Ok(Response::new(new_key(&new)))
     }
 
     async fn list_application_keys(
         &self,
         request: Request<ListApplicationKeysRequest>,
-    ) -> Result<Response<ListApplicationKeysResponse>, Status> {
-        let actor = self.actor(&request)?;
-        let request = request.into_inner();
-        let id = read("parent", &request.parent)?;
+    ) -> Reply<ListApplicationKeysResponse> {
+        let (actor, req) = self.caller(request)?;
+        let id = read("parent", &req.parent)?;
         let query = ListQuery {
-            page_size: request.page_size,
-            page_token: request.page_token,
+            page_size: req.page_size,
+            page_token: req.page_token,
             ..ListQuery::default()
         };
-        let page = self
-            .service
-            .list_keys(&actor, id, &query)
-            .map_err(status::of)?;
+        let page = self.service.list_keys(&actor, id, &query)?;
         let page = paging::answer(page, |it| key(it));
         Ok(Response::new(ListApplicationKeysResponse {
             application_keys: page.messages,
@@ -174,10 +134,9 @@ impl ApplicationService for Admin {
     async fn update_application_key(
         &self,
         request: Request<UpdateApplicationKeyRequest>,
-    ) -> Result<Response<KeyMessage>, Status> {
-        let actor = self.actor(&request)?;
-        let request = request.into_inner();
-        let given = request.application_key.unwrap_or_default();
+    ) -> Reply<KeyMessage> {
+        let (actor, req) = self.caller(request)?;
+        let given = req.application_key.unwrap_or_default();
         let mut faults = Faults::new();
         let named = faults.take("application_key.name", names::key(&given.name));
         let key_type = match given.key_type {
@@ -185,65 +144,57 @@ impl ApplicationService for Admin {
             number => faults.take("application_key.key_type", read_key_type(number)),
         };
         status::check(faults)?;
-        let (application, client_id) = named.expect("what is not taken is a fault");
         let update = KeyUpdate {
-            scopes: given.scopes,
-            key_type,
-            mask: convert::mask(request.update_mask),
+            key: named.expect("what is not taken is a fault"),
+            input: KeyInput {
+                scopes: given.scopes,
+                key_type,
+            },
+            etag: String::new(),
+            mask: convert::mask(req.update_mask),
         };
-        let changed = self
-            .service
-            .update_key(&actor, application, client_id.as_str(), update)
-            .await
-            .map_err(status::of)?;
+        let changed = self.service.update_key(&actor, update).await?;
         Ok(Response::new(key(&changed)))
     }
 
     async fn delete_application_key(
         &self,
         request: Request<DeleteApplicationKeyRequest>,
-    ) -> Result<Response<()>, Status> {
-        let actor = self.actor(&request)?;
-        let (application, client_id) = read_key(&request.into_inner().name)?;
+    ) -> Reply<()> {
+        let (actor, req) = self.caller(request)?;
+        let (application, client_id) = read_key(&req.name)?;
         self.service
-            .delete_key(&actor, application, client_id.as_str())
-            .await
-            .map_err(status::of)?;
+            .delete_key(&actor, application, client_id)
+            .await?;
         Ok(Response::new(()))
     }
 
     async fn regenerate_secret(
         &self,
         request: Request<RegenerateSecretRequest>,
-    ) -> Result<Response<KeyMessage>, Status> {
-        let actor = self.actor(&request)?;
-        let (application, client_id) = read_key(&request.into_inner().name)?;
+    ) -> Reply<KeyMessage> {
+        let (actor, req) = self.caller(request)?;
+        let (application, client_id) = read_key(&req.name)?;
         let new = self
             .service
-            .regenerate_secret(&actor, application, client_id.as_str())
-            .await
-            .map_err(status::of)?;
+            .regenerate_secret(&actor, application, client_id)
+            .await?;
         Ok(Response::new(new_key(&new)))
     }
 
     async fn generate_access_token(
         &self,
         request: Request<GenerateAccessTokenRequest>,
-    ) -> Result<Response<GenerateAccessTokenResponse>, Status> {
-        let actor = self.actor(&request)?;
-        let request = request.into_inner();
-        let (application, client_id) = read_key(&request.name)?;
+    ) -> Reply<GenerateAccessTokenResponse> {
+        let (actor, req) = self.caller(request)?;
+        let (application, client_id) = read_key(&req.name)?;
         let ask = Ask {
             application,
-            client_id: client_id.to_string(),
-            lifetime_seconds: request.lifetime_seconds,
-            scope: request.scope,
+            client_id,
+            lifetime_seconds: req.lifetime_seconds,
+            scope: req.scope,
         };
-        let issued = self
-            .key_manager
-            .issue(&actor, ask)
-            .await
-            .map_err(status::of)?;
+        let issued = self.key_manager.issue(&actor, ask).await?;
         Ok(Response::new(GenerateAccessTokenResponse {
             access_token: issued.token.expose().to_owned(),
             expire_time: convert::time(issued.expires_at),
@@ -254,14 +205,10 @@ impl ApplicationService for Admin {
     async fn reset_application_quota(
         &self,
         request: Request<ResetApplicationQuotaRequest>,
-    ) -> Result<Response<Message>, Status> {
-        let actor = self.actor(&request)?;
-        let id = read("name", &request.into_inner().name)?;
-        let application = self
-            .service
-            .reset_application_quota(&actor, id)
-            .await
-            .map_err(status::of)?;
+    ) -> Reply<Message> {
+        let (actor, req) = self.caller(request)?;
+        let id = read("name", &req.name)?;
+        let application = self.service.reset_application_quota(&actor, id).await?;
         Ok(Response::new(message(&application)))
     }
 }
@@ -271,11 +218,11 @@ fn message(application: &Application) -> Message {
         name: application.resource(),
         display_name: application.name.to_string(),
         description: application.description.clone(),
-        owner: format!("users/{}", application.owner_name),
-        policy: convert::reference("applicationPolicies", application.policy.as_ref()),
-        etag: application.etag.to_string(),
-        create_time: convert::time(application.created_at),
-        update_time: convert::time(application.updated_at),
+        owner: User::name_of(&application.owner_name),
+        policy: convert::reference::<ApplicationPolicy>(application.policy.as_ref()),
+        etag: application.meta.etag.to_string(),
+        create_time: convert::time(application.meta.created_at),
+        update_time: convert::time(application.meta.updated_at),
     }
 }
 
@@ -298,6 +245,15 @@ fn new_key(new: &NewKey) -> KeyMessage {
     KeyMessage {
         client_secret: new.secret.expose().to_owned(),
         ..key(&new.key)
+    }
+}
+
+fn input(application: Message) -> ApplicationInput {
+    ApplicationInput {
+        name: application.display_name,
+        description: application.description,
+        policy: convert::bare::<ApplicationPolicy>(application.policy),
+        owner: convert::bare::<User>(application.owner),
     }
 }
 

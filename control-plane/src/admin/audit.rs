@@ -4,9 +4,9 @@ use tidegate_proto::admin::v1::{
     AuditEntry as Message, ListAuditEntriesRequest, ListAuditEntriesResponse,
     audit_service_server::AuditService,
 };
-use tonic::{Request, Response, Status, async_trait};
+use tonic::{Request, Response, async_trait};
 
-use super::{Admin, convert, paging, status};
+use super::{Admin, Reply, convert, paging};
 use crate::{domain::audit::AuditEntry, service::listing::ListQuery};
 
 #[async_trait]
@@ -14,20 +14,15 @@ impl AuditService for Admin {
     async fn list_audit_entries(
         &self,
         request: Request<ListAuditEntriesRequest>,
-    ) -> Result<Response<ListAuditEntriesResponse>, Status> {
-        let actor = self.actor(&request)?;
-        let request = request.into_inner();
+    ) -> Reply<ListAuditEntriesResponse> {
+        let (actor, req) = self.caller(request)?;
         let query = ListQuery {
-            page_size: request.page_size,
-            page_token: request.page_token,
-            filter: request.filter,
+            page_size: req.page_size,
+            page_token: req.page_token,
+            filter: req.filter,
             order_by: String::new(),
         };
-        let page = self
-            .service
-            .list_audit(&actor, &query)
-            .await
-            .map_err(status::of)?;
+        let page = self.service.list_audit(&actor, &query).await?;
         let page = paging::answer(page, message);
         Ok(Response::new(ListAuditEntriesResponse {
             audit_entries: page.messages,

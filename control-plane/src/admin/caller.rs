@@ -12,9 +12,9 @@ use tidegate_proto::admin::v1::{
 };
 use tonic::{Request, Status, metadata::MetadataMap};
 
-use super::{Admin, MESSAGE_BYTES, status};
+use super::{Admin, MESSAGE_BYTES};
 use crate::{
-    domain::actor::{Actor, Visitor},
+    domain::actor::{Actor, Viewer},
     http::{Peer, metered::BodyLimit},
     service::{Service, error::ServiceError},
 };
@@ -26,30 +26,30 @@ const TOKEN_MAX: usize = 512;
 
 impl Admin {
     /// Who calls, by the bearer token.
-    ///
-    /// # Errors
-    /// UNAUTHENTICATED when there is no token or it is not good.
     pub(super) fn actor<T>(&self, request: &Request<T>) -> Result<Actor, Status> {
         let token = token(request.metadata())?;
-        self.service.authenticate(&token).map_err(status::of)
+        Ok(self.service.authenticate(&token)?)
+    }
+
+    /// Who calls, and the message.
+    pub(super) fn caller<T>(&self, request: Request<T>) -> Result<(Actor, T), Status> {
+        let actor = self.actor(&request)?;
+        Ok((actor, request.into_inner()))
     }
 
     /// Who looks, where a call needs no token. A token that is there must be good all the same.
-    ///
-    /// # Errors
-    /// UNAUTHENTICATED when there is a token and it is not good.
-    pub(super) fn visitor<T>(&self, request: &Request<T>) -> Result<Visitor, Status> {
+    pub(super) fn viewer<T>(&self, request: &Request<T>) -> Result<Viewer, Status> {
         if request.metadata().contains_key("authorization") {
-            return self.actor(request).map(Visitor::SignedIn);
+            return self.actor(request).map(Viewer::SignedIn);
         }
-        Ok(Visitor::Anonymous)
+        Ok(Viewer::Anonymous)
     }
 }
 
-/// Refuses a call without a good token before anything of its body is read: a stranger shall not have memory for what
-/// nobody will look at. Signing in, reflection and health are open to strangers.
+/// Refuses a call without a valid token before its body is read, so that anonymous callers cannot make the process buffer
+/// anything. Signing in, reflection and health need no token.
 ///
-/// The services ask again: by the time when the body is there, the token may be good no more.
+/// The services check again: by the time the body has arrived, the token may have expired.
 pub(super) async fn demand_token(
     State(service): State<Service>,
     request: axum::extract::Request,
@@ -57,8 +57,7 @@ pub(super) async fn demand_token(
 ) -> Response {
     if !is_open(request.uri().path()) {
         let metadata = MetadataMap::from_headers(request.headers().clone());
-        let known =
-            token(&metadata).and_then(|token| service.authenticate(&token).map_err(status::of));
+        let known = token(&metadata).and_then(|token| Ok(service.authenticate(&token)?));
         if let Err(refused) = known {
             return refused.into_http();
         }
@@ -67,7 +66,7 @@ pub(super) async fn demand_token(
     next.run(request).await
 }
 
-/// Whether strangers may call what is under a path; a token that comes along is judged by the call itself.
+/// Whether a path needs no token; a token that is sent all the same is checked by the call itself.
 fn is_open(path: &str) -> bool {
     let Some((service, call)) = path.strip_prefix('/').and_then(|path| path.split_once('/')) else {
         return false;
@@ -82,12 +81,9 @@ fn is_open(path: &str) -> bool {
 }
 
 /// The bearer token of a call.
-///
-/// # Errors
-/// UNAUTHENTICATED when there is none, or more than one.
 pub(super) fn token(metadata: &MetadataMap) -> Result<Secret, Status> {
     let mut values = metadata.get_all("authorization").iter();
-    let refused = |why| status::of(ServiceError::Unauthenticated(why));
+    let refused = |why| Status::from(ServiceError::Unauthenticated(why));
     let Some(value) = values.next() else {
         return Err(refused(
             "the call has no `authorization: Bearer <token>` metadata; SignIn gives a token",

@@ -1,48 +1,39 @@
 //! `CatalogService`: APIs as developers see them, signed in or not.
 
 use tidegate_proto::admin::v1::{
-    CatalogApi, GatewayUrl, GetCatalogApiRequest, ListCatalogApisRequest, ListCatalogApisResponse,
-    Plan, Topic, catalog_service_server::CatalogService,
+    CatalogApi, GetCatalogApiRequest, ListCatalogApisRequest, ListCatalogApisResponse, Plan, Topic,
+    catalog_service_server::CatalogService,
 };
-use tonic::{Request, Response, Status, async_trait};
+use tonic::{Request, Response, async_trait};
 
-use super::{Admin, apis::message, convert, names, paging, plans, status};
-use crate::service::{
-    catalog::{GatewayUrls, Listing},
-    listing::ListQuery,
+use super::{Admin, Reply, apis::message, convert, names, paging, plans};
+use crate::{
+    domain::{api::Api, resource::Resource as _, user::User},
+    service::catalog::Listing,
 };
 
 #[async_trait]
 impl CatalogService for Admin {
-    async fn get_catalog_api(
-        &self,
-        request: Request<GetCatalogApiRequest>,
-    ) -> Result<Response<CatalogApi>, Status> {
-        let visitor = self.visitor(&request)?;
+    async fn get_catalog_api(&self, request: Request<GetCatalogApiRequest>) -> Reply<CatalogApi> {
+        let viewer = self.viewer(&request)?;
         let id = convert::one("name", names::api(&request.into_inner().name))?;
-        let listing = self
-            .service
-            .get_from_catalog(&visitor, id)
-            .map_err(status::of)?;
+        let listing = self.service.get_from_catalog(&viewer, id)?;
         Ok(Response::new(catalog_api(listing)))
     }
 
     async fn list_catalog_apis(
         &self,
         request: Request<ListCatalogApisRequest>,
-    ) -> Result<Response<ListCatalogApisResponse>, Status> {
-        let visitor = self.visitor(&request)?;
+    ) -> Reply<ListCatalogApisResponse> {
+        let viewer = self.viewer(&request)?;
         let request = request.into_inner();
-        let query = ListQuery {
-            page_size: request.page_size,
-            page_token: request.page_token,
-            filter: request.filter,
-            order_by: request.order_by,
-        };
-        let page = self
-            .service
-            .list_catalog(&visitor, &query)
-            .map_err(status::of)?;
+        let query = paging::query(
+            request.page_size,
+            request.page_token,
+            request.filter,
+            request.order_by,
+        );
+        let page = self.service.list_catalog(&viewer, &query)?;
         let page = paging::answer(page, |listing| catalog_api(listing.clone()));
         Ok(Response::new(ListCatalogApisResponse {
             apis: page.messages,
@@ -54,7 +45,7 @@ impl CatalogService for Admin {
 
 fn catalog_api(listing: Listing) -> CatalogApi {
     CatalogApi {
-        name: format!("apis/{}", listing.id),
+        name: Api::name_of(listing.id),
         api_name: listing.name.to_string(),
         display_name: listing.display_name,
         description: listing.description,
@@ -81,24 +72,10 @@ fn catalog_api(listing: Listing) -> CatalogApi {
                 ..plans::message(plan)
             })
             .collect(),
-        urls: listing.urls.into_iter().map(urls).collect(),
+        urls: listing.urls.into_iter().map(message::urls).collect(),
         thumbnail_etag: listing.thumbnail.unwrap_or_default(),
-        creator: listing
-            .provider
-            .map_or_else(String::new, |name| format!("users/{name}")),
+        creator: listing.provider.map_or_else(String::new, User::name_of),
         create_time: convert::time(listing.created_at),
         update_time: convert::time(listing.updated_at),
-    }
-}
-
-/// Where clients reach an API, as callers see it.
-pub(super) fn urls(urls: GatewayUrls) -> GatewayUrl {
-    GatewayUrl {
-        environment: format!("environments/{}", urls.environment),
-        environment_display_name: urls.display_name,
-        ws_url: urls.ws.unwrap_or_default(),
-        wss_url: urls.wss.unwrap_or_default(),
-        default_ws_url: urls.default_ws.unwrap_or_default(),
-        default_wss_url: urls.default_wss.unwrap_or_default(),
     }
 }

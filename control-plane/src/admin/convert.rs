@@ -8,7 +8,7 @@ use tonic::Status;
 use super::status;
 use crate::domain::{
     invalid::{Faults, Rule, reason},
-    name::PolicyName,
+    resource::Resource,
     time::Timestamp,
     user::{Role, Roles},
 };
@@ -23,9 +23,6 @@ pub(super) fn time(at: Timestamp) -> Option<prost_types::Timestamp> {
 }
 
 /// Reads an instant.
-///
-/// # Errors
-/// When protobuf does not allow it, or it lies before 1970.
 pub(super) fn read_time(time: &prost_types::Timestamp) -> Result<Timestamp, Rule> {
     let millis = u64::try_from(time.seconds)
         .ok()
@@ -52,22 +49,20 @@ pub(super) fn mask(mask: Option<FieldMask>) -> Vec<String> {
 }
 
 /// A reference without its collection: `plans/Gold` is `Gold`. What lacks the collection is left as it is.
-pub(super) fn bare<'a>(collection: &str, reference: &'a str) -> &'a str {
+pub(super) fn bare<R: Resource>(mut reference: String) -> String {
+    let rest = reference.strip_prefix(R::COLLECTION);
+    if let Some(rest) = rest.and_then(|rest| rest.strip_prefix('/')) {
+        reference = rest.to_owned();
+    }
     reference
-        .strip_prefix(collection)
-        .and_then(|rest| rest.strip_prefix('/'))
-        .unwrap_or(reference)
 }
 
-/// A reference to a policy; empty for none.
-pub(super) fn reference(collection: &str, name: Option<&PolicyName>) -> String {
-    name.map_or_else(String::new, |name| format!("{collection}/{name}"))
+/// A reference to a resource; empty for none.
+pub(super) fn reference<R: Resource>(key: Option<&R::Key>) -> String {
+    key.map_or_else(String::new, R::name_of)
 }
 
 /// Takes the only field of a request that is read here.
-///
-/// # Errors
-/// INVALID_ARGUMENT when it breaks a rule.
 pub(super) fn one<T>(field: &str, checked: Result<T, Rule>) -> Result<T, Status> {
     let mut faults = Faults::new();
     let taken = faults.take(field, checked);

@@ -1,4 +1,4 @@
-//! `DenyPolicyService`: who is kept out.
+//! `DenyPolicyService`: who is denied access.
 
 use tidegate_proto::{
     admin::v1::{
@@ -11,12 +11,18 @@ use tidegate_proto::{
 };
 use tonic::{Request, Response, Status, async_trait};
 
-use super::{Admin, convert, names, paging, status};
+use super::{Admin, Reply, convert, names, paging};
 use crate::{
-    domain::policy::{DenyPolicy, DenyTarget},
+    domain::{
+        api::Api,
+        application::Application,
+        policy::{DenyPolicy, DenyTarget},
+        resource::Resource as _,
+        user::User,
+    },
     service::{
         deny_policies::{DenyPolicyInput, TargetInput},
-        listing::ListQuery,
+        edit::Update,
     },
 };
 
@@ -25,46 +31,27 @@ impl DenyPolicyService for Admin {
     async fn create_deny_policy(
         &self,
         request: Request<CreateDenyPolicyRequest>,
-    ) -> Result<Response<Message>, Status> {
-        let actor = self.actor(&request)?;
-        let input = read(request.into_inner().deny_policy.unwrap_or_default());
-        let policy = self
-            .service
-            .create_deny_policy(&actor, input)
-            .await
-            .map_err(status::of)?;
+    ) -> Reply<Message> {
+        let (actor, req) = self.caller(request)?;
+        let input = read(req.deny_policy.unwrap_or_default());
+        let policy = self.service.create_deny_policy(&actor, input).await?;
         Ok(Response::new(message(&policy)))
     }
 
-    async fn get_deny_policy(
-        &self,
-        request: Request<GetDenyPolicyRequest>,
-    ) -> Result<Response<Message>, Status> {
-        let actor = self.actor(&request)?;
-        let id = read_name("name", &request.into_inner().name)?;
-        let policy = self
-            .service
-            .get_deny_policy(&actor, id)
-            .map_err(status::of)?;
+    async fn get_deny_policy(&self, request: Request<GetDenyPolicyRequest>) -> Reply<Message> {
+        let (actor, req) = self.caller(request)?;
+        let id = read_name("name", &req.name)?;
+        let policy = self.service.get_deny_policy(&actor, id)?;
         Ok(Response::new(message(&policy)))
     }
 
     async fn list_deny_policies(
         &self,
         request: Request<ListDenyPoliciesRequest>,
-    ) -> Result<Response<ListDenyPoliciesResponse>, Status> {
-        let actor = self.actor(&request)?;
-        let request = request.into_inner();
-        let query = ListQuery {
-            page_size: request.page_size,
-            page_token: request.page_token,
-            filter: request.filter,
-            order_by: request.order_by,
-        };
-        let page = self
-            .service
-            .list_deny_policies(&actor, &query)
-            .map_err(status::of)?;
+    ) -> Reply<ListDenyPoliciesResponse> {
+        let (actor, req) = self.caller(request)?;
+        let query = paging::query(req.page_size, req.page_token, req.filter, req.order_by);
+        let page = self.service.list_deny_policies(&actor, &query)?;
         let page = paging::answer(page, |it| message(it));
         Ok(Response::new(ListDenyPoliciesResponse {
             deny_policies: page.messages,
@@ -76,32 +63,25 @@ impl DenyPolicyService for Admin {
     async fn update_deny_policy(
         &self,
         request: Request<UpdateDenyPolicyRequest>,
-    ) -> Result<Response<Message>, Status> {
-        let actor = self.actor(&request)?;
-        let request = request.into_inner();
-        let policy = request.deny_policy.unwrap_or_default();
-        let id = read_name("deny_policy.name", &policy.name)?;
-        let etag = policy.etag.clone();
-        let mask = convert::mask(request.update_mask);
-        let policy = self
-            .service
-            .update_deny_policy(&actor, id, read(policy), mask, &etag)
-            .await
-            .map_err(status::of)?;
+    ) -> Reply<Message> {
+        let (actor, req) = self.caller(request)?;
+        let policy = req.deny_policy.unwrap_or_default();
+        let update = Update {
+            key: read_name("deny_policy.name", &policy.name)?,
+            etag: policy.etag.clone(),
+            input: read(policy),
+            mask: convert::mask(req.update_mask),
+        };
+        let policy = self.service.update_deny_policy(&actor, update).await?;
         Ok(Response::new(message(&policy)))
     }
 
-    async fn delete_deny_policy(
-        &self,
-        request: Request<DeleteDenyPolicyRequest>,
-    ) -> Result<Response<()>, Status> {
-        let actor = self.actor(&request)?;
-        let request = request.into_inner();
-        let id = read_name("name", &request.name)?;
+    async fn delete_deny_policy(&self, request: Request<DeleteDenyPolicyRequest>) -> Reply<()> {
+        let (actor, req) = self.caller(request)?;
+        let id = read_name("name", &req.name)?;
         self.service
-            .delete_deny_policy(&actor, id, &request.etag)
-            .await
-            .map_err(status::of)?;
+            .delete_deny_policy(&actor, id, &req.etag)
+            .await?;
         Ok(Response::new(()))
     }
 }
@@ -111,9 +91,9 @@ fn message(policy: &DenyPolicy) -> Message {
         name: policy.resource(),
         description: policy.description.clone(),
         target: Some(match &policy.target {
-            DenyTarget::Api(id) => Target::Api(format!("apis/{id}")),
-            DenyTarget::Application(id) => Target::Application(format!("applications/{id}")),
-            DenyTarget::User(name) => Target::User(format!("users/{name}")),
+            DenyTarget::Api(id) => Target::Api(Api::name_of(id)),
+            DenyTarget::Application(id) => Target::Application(Application::name_of(id)),
+            DenyTarget::User(name) => Target::User(User::name_of(name)),
             DenyTarget::Address(range) | DenyTarget::AddressesBut(range) => {
                 Target::Address(range.to_string())
             }
@@ -121,9 +101,9 @@ fn message(policy: &DenyPolicy) -> Message {
         invert: matches!(policy.target, DenyTarget::AddressesBut(_)),
         expire_time: policy.expires_at.and_then(convert::time),
         disabled: policy.disabled,
-        etag: policy.etag.to_string(),
-        create_time: convert::time(policy.created_at),
-        update_time: convert::time(policy.updated_at),
+        etag: policy.meta.etag.to_string(),
+        create_time: convert::time(policy.meta.created_at),
+        update_time: convert::time(policy.meta.updated_at),
     }
 }
 

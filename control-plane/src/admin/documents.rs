@@ -10,76 +10,58 @@ use tidegate_proto::{
 };
 use tonic::{Request, Response, Status, async_trait};
 
-use super::{Admin, convert, names, paging, status};
+use super::{Admin, Reply, convert, names, paging, status};
 use crate::{
     domain::{
-        actor::Visitor,
+        actor::Viewer,
         document::{Document, DocumentContent, DocumentKind},
         invalid::{Faults, Rule, reason},
+        resource::Resource as _,
+        user::User,
     },
-    service::{
-        documents::{DocumentInput, DocumentUpdate},
-        listing::ListQuery,
-    },
+    service::documents::{DocumentInput, DocumentUpdate},
 };
 
 #[async_trait]
 impl DocumentService for Admin {
-    async fn create_document(
-        &self,
-        request: Request<CreateDocumentRequest>,
-    ) -> Result<Response<Message>, Status> {
-        let actor = self.actor(&request)?;
-        let request = request.into_inner();
+    async fn create_document(&self, request: Request<CreateDocumentRequest>) -> Reply<Message> {
+        let (actor, req) = self.caller(request)?;
         let mut faults = Faults::new();
-        let api = faults.take("parent", names::api(&request.parent));
-        let input = read_input(request.document.unwrap_or_default(), &mut faults);
+        let api = faults.take("parent", names::api(&req.parent));
+        let input = read_input(req.document.unwrap_or_default(), &mut faults);
         status::check(faults)?;
         let api = api.expect("what is not taken is a fault");
-        let document = self
-            .service
-            .create_document(&actor, api, input)
-            .await
-            .map_err(status::of)?;
-        Ok(Response::new(message(&document, &Visitor::SignedIn(actor))))
+        let document = self.service.create_document(&actor, api, input).await?;
+        Ok(Response::new(message(&document, &Viewer::SignedIn(actor))))
     }
 
-    async fn get_document(
-        &self,
-        request: Request<GetDocumentRequest>,
-    ) -> Result<Response<Message>, Status> {
-        let visitor = self.visitor(&request)?;
+    async fn get_document(&self, request: Request<GetDocumentRequest>) -> Reply<Message> {
+        let viewer = self.viewer(&request)?;
         let (api, id) = read("name", &request.into_inner().name)?;
-        let document = self
-            .service
-            .get_document(&visitor, api, id)
-            .map_err(status::of)?;
-        Ok(Response::new(message(&document, &visitor)))
+        let document = self.service.get_document(&viewer, api, id)?;
+        Ok(Response::new(message(&document, &viewer)))
     }
 
     async fn list_documents(
         &self,
         request: Request<ListDocumentsRequest>,
-    ) -> Result<Response<ListDocumentsResponse>, Status> {
-        let visitor = self.visitor(&request)?;
+    ) -> Reply<ListDocumentsResponse> {
+        let viewer = self.viewer(&request)?;
         let request = request.into_inner();
         let api = convert::one("parent", names::api(&request.parent))?;
-        let query = ListQuery {
-            page_size: request.page_size,
-            page_token: request.page_token,
-            filter: request.filter,
-            order_by: request.order_by,
-        };
-        let page = self
-            .service
-            .list_documents(&visitor, api, &query)
-            .map_err(status::of)?;
+        let query = paging::query(
+            request.page_size,
+            request.page_token,
+            request.filter,
+            request.order_by,
+        );
+        let page = self.service.list_documents(&viewer, api, &query)?;
         let short = |document: &Document| Message {
             content: match &document.content {
                 DocumentContent::Markdown(_) => None,
                 DocumentContent::Link(url) => Some(Content::Url(url.clone())),
             },
-            ..message(document, &visitor)
+            ..message(document, &viewer)
         };
         let page = paging::answer(page, |it| short(it));
         Ok(Response::new(ListDocumentsResponse {
@@ -89,50 +71,35 @@ impl DocumentService for Admin {
         }))
     }
 
-    async fn update_document(
-        &self,
-        request: Request<UpdateDocumentRequest>,
-    ) -> Result<Response<Message>, Status> {
-        let actor = self.actor(&request)?;
-        let request = request.into_inner();
-        let document = request.document.unwrap_or_default();
+    async fn update_document(&self, request: Request<UpdateDocumentRequest>) -> Reply<Message> {
+        let (actor, req) = self.caller(request)?;
+        let document = req.document.unwrap_or_default();
         let etag = document.etag.clone();
         let mut faults = Faults::new();
         let id = faults.take("document.name", names::document(&document.name));
         let input = read_input(document, &mut faults);
         status::check(faults)?;
-        let (api, id) = id.expect("what is not taken is a fault");
         let update = DocumentUpdate {
-            api,
-            id,
+            key: id.expect("what is not taken is a fault"),
             input,
-            mask: convert::mask(request.update_mask),
+            mask: convert::mask(req.update_mask),
             etag,
         };
-        let document = self
-            .service
-            .update_document(&actor, update)
-            .await
-            .map_err(status::of)?;
-        Ok(Response::new(message(&document, &Visitor::SignedIn(actor))))
+        let document = self.service.update_document(&actor, update).await?;
+        Ok(Response::new(message(&document, &Viewer::SignedIn(actor))))
     }
 
-    async fn delete_document(
-        &self,
-        request: Request<DeleteDocumentRequest>,
-    ) -> Result<Response<()>, Status> {
-        let actor = self.actor(&request)?;
-        let request = request.into_inner();
-        let (api, id) = read("name", &request.name)?;
+    async fn delete_document(&self, request: Request<DeleteDocumentRequest>) -> Reply<()> {
+        let (actor, req) = self.caller(request)?;
+        let (api, id) = read("name", &req.name)?;
         self.service
-            .delete_document(&actor, api, id, &request.etag)
-            .await
-            .map_err(status::of)?;
+            .delete_document(&actor, api, id, &req.etag)
+            .await?;
         Ok(Response::new(()))
     }
 }
 
-fn message(document: &Document, visitor: &Visitor) -> Message {
+fn message(document: &Document, viewer: &Viewer) -> Message {
     Message {
         name: document.resource(),
         display_name: document.name.to_string(),
@@ -149,13 +116,13 @@ fn message(document: &Document, visitor: &Visitor) -> Message {
             DocumentContent::Markdown(text) => Content::Markdown(text.clone()),
             DocumentContent::Link(url) => Content::Url(url.clone()),
         }),
-        creator: match visitor {
-            Visitor::Anonymous => String::new(),
-            Visitor::SignedIn(_) => format!("users/{}", document.created_by),
+        creator: match viewer {
+            Viewer::Anonymous => String::new(),
+            Viewer::SignedIn(_) => User::name_of(&document.created_by),
         },
-        etag: document.etag.to_string(),
-        create_time: convert::time(document.created_at),
-        update_time: convert::time(document.updated_at),
+        etag: document.meta.etag.to_string(),
+        create_time: convert::time(document.meta.created_at),
+        update_time: convert::time(document.meta.updated_at),
     }
 }
 

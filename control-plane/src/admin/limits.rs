@@ -46,7 +46,7 @@ pub(super) fn message(limits: &Limits) -> v1::Limits {
     }
 }
 
-/// Limits as somebody typed them; an enum value that does not exist is kept as `Err`, for validation to name.
+/// Limits as they are sent; an enum value that does not exist stays as an `Err`, for validation to name.
 pub(super) fn read(limits: v1::Limits) -> LimitsInput {
     LimitsInput {
         unlimited: limits.unlimited,

@@ -13,9 +13,6 @@ use crate::domain::{
 };
 
 /// Reads `apis/{uuid}`.
-///
-/// # Errors
-/// When it is empty or has another form.
 pub(super) fn api(text: &str) -> Result<ApiId, Rule> {
     const FORM: &str = "apis/{uuid}";
     let [id] = segments(text, ["apis"], FORM)?;
@@ -23,9 +20,6 @@ pub(super) fn api(text: &str) -> Result<ApiId, Rule> {
 }
 
 /// Reads `apis/{uuid}/revisions/{uuid}`.
-///
-/// # Errors
-/// When it is empty or has another form.
 pub(super) fn revision(text: &str) -> Result<(ApiId, RevisionId), Rule> {
     const FORM: &str = "apis/{uuid}/revisions/{uuid}";
     let [api, revision] = segments(text, ["apis", "revisions"], FORM)?;
@@ -33,9 +27,6 @@ pub(super) fn revision(text: &str) -> Result<(ApiId, RevisionId), Rule> {
 }
 
 /// Reads `apis/{uuid}/documents/{uuid}`.
-///
-/// # Errors
-/// When it is empty or has another form.
 pub(super) fn document(text: &str) -> Result<(ApiId, DocumentId), Rule> {
     const FORM: &str = "apis/{uuid}/documents/{uuid}";
     let [api, document] = segments(text, ["apis", "documents"], FORM)?;
@@ -43,9 +34,6 @@ pub(super) fn document(text: &str) -> Result<(ApiId, DocumentId), Rule> {
 }
 
 /// Reads `apis/{uuid}/thumbnail`.
-///
-/// # Errors
-/// When it is empty or has another form.
 pub(super) fn thumbnail(text: &str) -> Result<ApiId, Rule> {
     const FORM: &str = "apis/{uuid}/thumbnail";
     let [id] = segments(parent(text, "/thumbnail", FORM)?, ["apis"], FORM)?;
@@ -53,18 +41,12 @@ pub(super) fn thumbnail(text: &str) -> Result<ApiId, Rule> {
 }
 
 /// Reads `plans/{name}`.
-///
-/// # Errors
-/// When it is empty or has another form.
 pub(super) fn plan(text: &str) -> Result<PlanName, Rule> {
     let [name] = segments(text, ["plans"], "plans/{name}")?;
     PlanName::parse(name)
 }
 
 /// Reads `applicationPolicies/{name}`.
-///
-/// # Errors
-/// When it is empty or has another form.
 pub(super) fn application_policy(text: &str) -> Result<PolicyName, Rule> {
     let form = "applicationPolicies/{name}";
     let [name] = segments(text, ["applicationPolicies"], form)?;
@@ -72,18 +54,12 @@ pub(super) fn application_policy(text: &str) -> Result<PolicyName, Rule> {
 }
 
 /// Reads `apiPolicies/{name}`.
-///
-/// # Errors
-/// When it is empty or has another form.
 pub(super) fn api_policy(text: &str) -> Result<PolicyName, Rule> {
     let [name] = segments(text, ["apiPolicies"], "apiPolicies/{name}")?;
     PolicyName::parse(name)
 }
 
 /// Reads `denyPolicies/{uuid}`.
-///
-/// # Errors
-/// When it is empty or has another form.
 pub(super) fn deny_policy(text: &str) -> Result<DenyPolicyId, Rule> {
     const FORM: &str = "denyPolicies/{uuid}";
     let [id] = segments(text, ["denyPolicies"], FORM)?;
@@ -91,9 +67,6 @@ pub(super) fn deny_policy(text: &str) -> Result<DenyPolicyId, Rule> {
 }
 
 /// Reads `applications/{uuid}`.
-///
-/// # Errors
-/// When it is empty or has another form.
 pub(super) fn application(text: &str) -> Result<ApplicationId, Rule> {
     const FORM: &str = "applications/{uuid}";
     let [id] = segments(text, ["applications"], FORM)?;
@@ -101,9 +74,6 @@ pub(super) fn application(text: &str) -> Result<ApplicationId, Rule> {
 }
 
 /// Reads `applications/{uuid}/keys/{client_id}`.
-///
-/// # Errors
-/// When it is empty or has another form.
 pub(super) fn key(text: &str) -> Result<(ApplicationId, ClientId), Rule> {
     const FORM: &str = "applications/{uuid}/keys/{client_id}";
     let [application, client] = segments(text, ["applications", "keys"], FORM)?;
@@ -111,9 +81,6 @@ pub(super) fn key(text: &str) -> Result<(ApplicationId, ClientId), Rule> {
 }
 
 /// Reads `subscriptions/{uuid}`.
-///
-/// # Errors
-/// When it is empty or has another form.
 pub(super) fn subscription(text: &str) -> Result<SubscriptionId, Rule> {
     const FORM: &str = "subscriptions/{uuid}";
     let [id] = segments(text, ["subscriptions"], FORM)?;
@@ -121,9 +88,6 @@ pub(super) fn subscription(text: &str) -> Result<SubscriptionId, Rule> {
 }
 
 /// Reads `subscriptions/{uuid}/usage`.
-///
-/// # Errors
-/// When it is empty or has another form.
 pub(super) fn subscription_usage(text: &str) -> Result<SubscriptionId, Rule> {
     const FORM: &str = "subscriptions/{uuid}/usage";
     let [id] = segments(parent(text, "/usage", FORM)?, ["subscriptions"], FORM)?;
@@ -131,18 +95,12 @@ pub(super) fn subscription_usage(text: &str) -> Result<SubscriptionId, Rule> {
 }
 
 /// Reads `environments/{name}`.
-///
-/// # Errors
-/// When it is empty or has another form.
 pub(super) fn environment(text: &str) -> Result<EnvironmentName, Rule> {
     let [name] = segments(text, ["environments"], "environments/{name}")?;
     EnvironmentName::parse(name)
 }
 
 /// Reads `environments/{name}/nodes/{node}`.
-///
-/// # Errors
-/// When it is empty or has another form.
 pub(super) fn node(text: &str) -> Result<(EnvironmentName, &str), Rule> {
     let form = "environments/{name}/nodes/{node}";
     let [environment, node] = segments(text, ["environments", "nodes"], form)?;
@@ -150,9 +108,6 @@ pub(super) fn node(text: &str) -> Result<(EnvironmentName, &str), Rule> {
 }
 
 /// Reads `users/{name}`.
-///
-/// # Errors
-/// When it is empty or has another form.
 pub(super) fn user(text: &str) -> Result<UserName, Rule> {
     let [name] = segments(text, ["users"], "users/{name}")?;
     UserName::parse(name)

@@ -9,12 +9,12 @@ use tonic::Status;
 use super::{convert, status};
 use crate::{
     domain::invalid::{Faults, reason},
-    service::listing::{PAGE_BYTES, Page},
+    service::listing::{ListQuery, PAGE_BYTES, Page},
 };
 
 /// What a list call answers.
 #[derive(Debug)]
-pub(super) struct Answer<M> {
+pub(super) struct ListAnswer<M> {
     pub(super) messages: Vec<M>,
     pub(super) next_page_token: String,
     pub(super) total_size: i32,
@@ -25,11 +25,26 @@ const SIZE_MAX: usize = 500;
 /// What a token begins with, so that one of another kind is not taken for one of these.
 const TOKEN_PREFIX: &str = "at-";
 
+/// What a list call asks for.
+pub(super) const fn query(
+    page_size: i32,
+    page_token: String,
+    filter: String,
+    order_by: String,
+) -> ListQuery {
+    ListQuery {
+        page_size,
+        page_token,
+        filter,
+        order_by,
+    }
+}
+
 /// As much of a page as one answer may hold.
-pub(super) fn answer<T, M: Message>(mut page: Page<T>, message: impl Fn(&T) -> M) -> Answer<M> {
+pub(super) fn answer<T, M: Message>(mut page: Page<T>, message: impl Fn(&T) -> M) -> ListAnswer<M> {
     let messages = fitting(page.items.iter().map(message));
     page.cut(messages.len());
-    Answer {
+    ListAnswer {
         messages,
         next_page_token: page.next_page_token,
         total_size: convert::size(page.total_size),
@@ -37,15 +52,12 @@ pub(super) fn answer<T, M: Message>(mut page: Page<T>, message: impl Fn(&T) -> M
 }
 
 /// One page of `items`, and no more of it than one answer may hold.
-///
-/// # Errors
-/// INVALID_ARGUMENT for a negative size or a token that is none.
 pub(super) fn page<T, M: Message>(
     items: &[T],
     page_size: i32,
     page_token: &str,
     message: impl Fn(&T) -> M,
-) -> Result<Answer<M>, Status> {
+) -> Result<ListAnswer<M>, Status> {
     let mut faults = Faults::new();
     let size = match usize::try_from(page_size) {
         Ok(0) => SIZE_DEFAULT,
@@ -73,7 +85,7 @@ pub(super) fn page<T, M: Message>(
     let start = start.unwrap_or_default().min(items.len());
     let messages = fitting(items[start..].iter().take(size).map(message));
     let end = start + messages.len();
-    Ok(Answer {
+    Ok(ListAnswer {
         messages,
         next_page_token: if end < items.len() {
             format!("{TOKEN_PREFIX}{end}")
@@ -102,14 +114,14 @@ fn fitting<M: Message>(messages: impl Iterator<Item = M>) -> Vec<M> {
 mod tests {
     use tonic::{Code, Status};
 
-    use super::{Answer, PAGE_BYTES, page};
+    use super::{ListAnswer, PAGE_BYTES, page};
 
     fn texts(
         items: &[String],
         size: i32,
         token: &str,
     ) -> Result<(Vec<String>, String, i32), Status> {
-        let Answer {
+        let ListAnswer {
             messages,
             next_page_token,
             total_size,

@@ -1,100 +1,66 @@
 //! `PlanService`: business plans.
 
 use tidegate_proto::admin::v1::{
-    CreatePlanRequest, DeletePlanRequest, GetPlanRequest, ListPlansRequest, ListPlansResponse,
-    Plan as Message, UpdatePlanRequest, plan_service_server::PlanService,
+    CreatePlanRequest as Create, DeletePlanRequest as Delete, GetPlanRequest as Get,
+    ListPlansRequest as List, ListPlansResponse as Listed, Plan as Message,
+    UpdatePlanRequest as Change, plan_service_server::PlanService,
 };
-use tonic::{Request, Response, Status, async_trait};
+use tonic::{Request, Response, async_trait};
 
-use super::{Admin, convert, limits, names, paging, status};
+use super::{Admin, Reply, convert, limits, names, paging};
 use crate::{
-    domain::{name::PlanName, plan::Plan},
-    service::{listing::ListQuery, plans::PlanInput},
+    domain::{plan::Plan, resource::Resource as _},
+    service::{edit::Update, plans::PlanInput},
 };
 
 #[async_trait]
 impl PlanService for Admin {
-    async fn create_plan(
-        &self,
-        request: Request<CreatePlanRequest>,
-    ) -> Result<Response<Message>, Status> {
-        let actor = self.actor(&request)?;
-        let request = request.into_inner();
-        let input = read(request.plan_id, request.plan.unwrap_or_default());
+    async fn create_plan(&self, request: Request<Create>) -> Reply<Message> {
+        let (actor, req) = self.caller(request)?;
+        let input = read(req.plan.unwrap_or_default());
         let plan = self
             .service
-            .create_plan(&actor, input)
-            .await
-            .map_err(status::of)?;
+            .create::<Plan>(&actor, &req.plan_id, input)
+            .await?;
         Ok(Response::new(message(&plan)))
     }
 
-    async fn get_plan(
-        &self,
-        request: Request<GetPlanRequest>,
-    ) -> Result<Response<Message>, Status> {
-        let actor = self.actor(&request)?;
-        let name = read_name("name", &request.into_inner().name)?;
-        let plan = self
-            .service
-            .get_plan(&actor, name.as_str())
-            .map_err(status::of)?;
-        Ok(Response::new(message(&plan)))
+    async fn get_plan(&self, request: Request<Get>) -> Reply<Message> {
+        let (_, req) = self.caller(request)?;
+        let name = convert::one("name", names::plan(&req.name))?;
+        Ok(Response::new(message(&*self.service.get::<Plan>(&name)?)))
     }
 
-    async fn list_plans(
-        &self,
-        request: Request<ListPlansRequest>,
-    ) -> Result<Response<ListPlansResponse>, Status> {
-        let actor = self.actor(&request)?;
-        let request = request.into_inner();
-        let query = ListQuery {
-            page_size: request.page_size,
-            page_token: request.page_token,
-            filter: request.filter,
-            order_by: request.order_by,
-        };
-        let page = self
-            .service
-            .list_plans(&actor, &query)
-            .map_err(status::of)?;
-        let page = paging::answer(page, |it| message(it));
-        Ok(Response::new(ListPlansResponse {
+    async fn list_plans(&self, request: Request<List>) -> Reply<Listed> {
+        let (_, req) = self.caller(request)?;
+        let query = paging::query(req.page_size, req.page_token, req.filter, req.order_by);
+        let page = paging::answer(self.service.list::<Plan>(&query)?, |it| message(it));
+        Ok(Response::new(Listed {
             plans: page.messages,
             next_page_token: page.next_page_token,
             total_size: page.total_size,
         }))
     }
 
-    async fn update_plan(
-        &self,
-        request: Request<UpdatePlanRequest>,
-    ) -> Result<Response<Message>, Status> {
-        let actor = self.actor(&request)?;
-        let request = request.into_inner();
-        let plan = request.plan.unwrap_or_default();
-        let name = read_name("plan.name", &plan.name)?;
-        let etag = plan.etag.clone();
-        let mask = convert::mask(request.update_mask);
-        let plan = self
-            .service
-            .update_plan(&actor, read(name.to_string(), plan), mask, &etag)
-            .await
-            .map_err(status::of)?;
+    async fn update_plan(&self, request: Request<Change>) -> Reply<Message> {
+        let (actor, req) = self.caller(request)?;
+        let plan = req.plan.unwrap_or_default();
+        let update = Update {
+            key: convert::one("plan.name", names::plan(&plan.name))?,
+            etag: plan.etag.clone(),
+            input: read(plan),
+            mask: convert::mask(req.update_mask),
+        };
+        let plan = self.service.update::<Plan>(&actor, update).await?;
         Ok(Response::new(message(&plan)))
     }
 
-    async fn delete_plan(
-        &self,
-        request: Request<DeletePlanRequest>,
-    ) -> Result<Response<()>, Status> {
-        let actor = self.actor(&request)?;
-        let request = request.into_inner();
-        let name = read_name("name", &request.name)?;
+    async fn delete_plan(&self, request: Request<Delete>) -> Reply<()> {
+        let (actor, req) = self.caller(request)?;
+        let name = convert::one("name", names::plan(&req.name))?;
         self.service
-            .delete_plan(&actor, name.as_str(), &request.etag)
-            .await
-            .map_err(status::of)?;
+            .delete::<Plan>(&actor, &name, &req.etag)
+            .await?;
         Ok(Response::new(()))
     }
 }
@@ -102,25 +68,20 @@ impl PlanService for Admin {
 /// A plan as callers see it.
 pub(super) fn message(plan: &Plan) -> Message {
     Message {
-        name: format!("plans/{}", plan.name),
+        name: plan.resource(),
         display_name: plan.display_name.clone(),
         description: plan.description.clone(),
         limits: Some(limits::message(&plan.limits)),
-        etag: plan.etag.to_string(),
-        create_time: convert::time(plan.created_at),
-        update_time: convert::time(plan.updated_at),
+        etag: plan.meta.etag.to_string(),
+        create_time: convert::time(plan.meta.created_at),
+        update_time: convert::time(plan.meta.updated_at),
     }
 }
 
-fn read(name: String, plan: Message) -> PlanInput {
+fn read(plan: Message) -> PlanInput {
     PlanInput {
-        name,
         display_name: plan.display_name,
         description: plan.description,
         limits: plan.limits.map(limits::read),
     }
-}
-
-fn read_name(field: &str, name: &str) -> Result<PlanName, Status> {
-    convert::one(field, names::plan(name))
 }

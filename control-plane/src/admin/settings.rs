@@ -4,35 +4,29 @@ use tidegate_proto::admin::v1::{
     GetSettingsRequest, Settings as Message, UpdateSettingsRequest,
     settings_service_server::SettingsService,
 };
-use tonic::{Request, Response, Status, async_trait};
+use tonic::{Request, Response, async_trait};
 
-use super::{Admin, convert, status};
-use crate::domain::settings::Settings;
+use super::{Admin, Reply, convert};
+use crate::{domain::settings::Settings, service::edit::Update};
 
 #[async_trait]
 impl SettingsService for Admin {
-    async fn get_settings(
-        &self,
-        request: Request<GetSettingsRequest>,
-    ) -> Result<Response<Message>, Status> {
+    async fn get_settings(&self, request: Request<GetSettingsRequest>) -> Reply<Message> {
         let actor = self.actor(&request)?;
-        let settings = self.service.get_settings(&actor).map_err(status::of)?;
+        let settings = self.service.get_settings(&actor)?;
         Ok(Response::new(message(&settings)))
     }
 
-    async fn update_settings(
-        &self,
-        request: Request<UpdateSettingsRequest>,
-    ) -> Result<Response<Message>, Status> {
-        let actor = self.actor(&request)?;
-        let request = request.into_inner();
-        let given = request.settings.unwrap_or_default();
-        let mask = convert::mask(request.update_mask);
-        let settings = self
-            .service
-            .update_settings(&actor, given.sign_up_allowed, &mask, &given.etag)
-            .await
-            .map_err(status::of)?;
+    async fn update_settings(&self, request: Request<UpdateSettingsRequest>) -> Reply<Message> {
+        let (actor, req) = self.caller(request)?;
+        let given = req.settings.unwrap_or_default();
+        let update = Update {
+            key: (),
+            input: given.sign_up_allowed,
+            mask: convert::mask(req.update_mask),
+            etag: given.etag,
+        };
+        let settings = self.service.update_settings(&actor, update).await?;
         Ok(Response::new(message(&settings)))
     }
 }

@@ -4,11 +4,14 @@ use tidegate_proto::admin::v1::{
     self, ListSigningKeysRequest, ListSigningKeysResponse, RotateSigningKeyRequest,
     SigningKey as Message, key_manager_service_server::KeyManagerService,
 };
-use tonic::{Request, Response, Status, async_trait};
+use tonic::{Request, Response, async_trait};
 
-use super::{Admin, convert, status};
+use super::{Admin, Reply, convert, status};
 use crate::{
-    domain::signing::{SigningKey, SigningKeyState},
+    domain::{
+        resource::Resource as _,
+        signing::{SigningKey, SigningKeyState},
+    },
     oauth::rotation::RotationError,
 };
 
@@ -17,9 +20,9 @@ impl KeyManagerService for Admin {
     async fn list_signing_keys(
         &self,
         request: Request<ListSigningKeysRequest>,
-    ) -> Result<Response<ListSigningKeysResponse>, Status> {
+    ) -> Reply<ListSigningKeysResponse> {
         let actor = self.actor(&request)?;
-        let keys = self.service.list_signing_keys(&actor).map_err(status::of)?;
+        let keys = self.service.list_signing_keys(&actor)?;
         Ok(Response::new(ListSigningKeysResponse {
             signing_keys: keys.iter().map(|key| message(key)).collect(),
         }))
@@ -28,11 +31,11 @@ impl KeyManagerService for Admin {
     async fn rotate_signing_key(
         &self,
         request: Request<RotateSigningKeyRequest>,
-    ) -> Result<Response<Message>, Status> {
+    ) -> Reply<Message> {
         let actor = self.actor(&request)?;
         match self.rotation.rotate(&actor).await {
             Ok(key) => Ok(Response::new(message(&key))),
-            Err(RotationError::Service(error)) => Err(status::of(error)),
+            Err(RotationError::Service(error)) => Err(error.into()),
             Err(error) => Err(status::internal("the key could not be made", &error)),
         }
     }
@@ -45,7 +48,7 @@ fn message(key: &SigningKey) -> Message {
         SigningKeyState::Retiring { until } => (v1::SigningKeyState::Retiring, None, Some(until)),
     };
     Message {
-        name: format!("signingKeys/{}", key.id),
+        name: key.resource(),
         kid: key.id.to_string(),
         algorithm: key.algorithm.to_string(),
         state: state as i32,

@@ -1,4 +1,4 @@
-//! How a use case that failed is told to the caller: the status code, a message that is safe outside, and `google.rpc`
+//! How a failed use case is reported to the caller: the status code, a message that is safe outside, and `google.rpc`
 //! details. The one place where that is decided.
 
 use std::{collections::HashMap, time::Duration};
@@ -20,7 +20,7 @@ use crate::{
 /// The domain of all reasons.
 const DOMAIN: &str = "tidegate";
 
-/// Calls that failed through no fault of the caller's.
+/// Calls that failed through no fault of the caller.
 static FAILED: FaultLog = FaultLog::new(30);
 
 /// Details travel in a header; clients accept 8 KiB of them without being asked.
@@ -34,75 +34,74 @@ const VIOLATIONS_IN_MESSAGE: usize = 3;
 /// Long enough for the writer to have worked off what waited.
 const UNAVAILABLE_RETRY: Duration = Duration::from_secs(1);
 
-/// The status of a use case that failed.
-pub(super) fn of(error: ServiceError) -> Status {
-    let message = error.to_string();
-    match error {
-        ServiceError::Unauthenticated(_) => status(
-            Code::Unauthenticated,
-            message,
-            vec![info("UNAUTHENTICATED")],
-        ),
-        ServiceError::PermissionDenied(_) => status(
-            Code::PermissionDenied,
-            message,
-            vec![info("PERMISSION_DENIED")],
-        ),
-        ServiceError::Invalid(invalid) => bad_request(invalid),
-        ServiceError::NotFound(resource) => {
-            let details = vec![info("NOT_FOUND"), resource_info(&resource, "")];
-            status(Code::NotFound, message, details)
-        }
-        ServiceError::AlreadyExists {
-            resource,
-            description,
-        } => {
-            let details = vec![
-                info("ALREADY_EXISTS"),
-                resource_info(&resource, &description),
-            ];
-            status(Code::AlreadyExists, message, details)
-        }
-        ServiceError::FailedPrecondition {
-            reason,
-            resource,
-            description,
-        } => {
-            let violation = precondition_failure::Violation {
-                r#type: reason.to_owned(),
-                subject: resource,
+impl From<ServiceError> for Status {
+    /// The status of a use case that failed.
+    fn from(error: ServiceError) -> Self {
+        let message = error.to_string();
+        match error {
+            ServiceError::Unauthenticated(_) => status(
+                Code::Unauthenticated,
+                message,
+                vec![info("UNAUTHENTICATED")],
+            ),
+            ServiceError::PermissionDenied(_) => status(
+                Code::PermissionDenied,
+                message,
+                vec![info("PERMISSION_DENIED")],
+            ),
+            ServiceError::Invalid(invalid) => bad_request(invalid),
+            ServiceError::NotFound(resource) => {
+                let details = vec![info("NOT_FOUND"), resource_info(&resource, "")];
+                status(Code::NotFound, message, details)
+            }
+            ServiceError::AlreadyExists {
+                resource,
                 description,
-            };
-            let failure = PreconditionFailure {
-                violations: vec![violation],
-            };
-            let details = vec![info(reason), any(&failure)];
-            status(Code::FailedPrecondition, message, details)
-        }
-        ServiceError::Aborted(resource) => {
-            let details = vec![info("ETAG_MISMATCH"), resource_info(&resource, "")];
-            status(Code::Aborted, message, details)
-        }
-        ServiceError::ResourceExhausted { retry_after } => {
-            let details = vec![info("TOO_MANY_ATTEMPTS"), retry(retry_after)];
-            status(Code::ResourceExhausted, message, details)
-        }
-        ServiceError::Unavailable(_) => {
-            let details = vec![info("UNAVAILABLE"), retry(UNAVAILABLE_RETRY)];
-            status(Code::Unavailable, message, details)
-        }
-        // The inside was logged where it happened.
-        ServiceError::Storage(_) => {
-            let message = "the change could not be stored; the control plane's log says why";
-            status(Code::Internal, message.to_owned(), vec![info("STORAGE")])
+            } => {
+                let details = vec![
+                    info("ALREADY_EXISTS"),
+                    resource_info(&resource, &description),
+                ];
+                status(Code::AlreadyExists, message, details)
+            }
+            ServiceError::FailedPrecondition {
+                reason,
+                resource,
+                description,
+            } => {
+                let violation = precondition_failure::Violation {
+                    r#type: reason.to_owned(),
+                    subject: resource,
+                    description,
+                };
+                let failure = PreconditionFailure {
+                    violations: vec![violation],
+                };
+                let details = vec![info(reason), any(&failure)];
+                status(Code::FailedPrecondition, message, details)
+            }
+            ServiceError::Aborted(resource) => {
+                let details = vec![info("ETAG_MISMATCH"), resource_info(&resource, "")];
+                status(Code::Aborted, message, details)
+            }
+            ServiceError::ResourceExhausted { retry_after } => {
+                let details = vec![info("TOO_MANY_ATTEMPTS"), retry(retry_after)];
+                status(Code::ResourceExhausted, message, details)
+            }
+            ServiceError::Unavailable(_) => {
+                let details = vec![info("UNAVAILABLE"), retry(UNAVAILABLE_RETRY)];
+                status(Code::Unavailable, message, details)
+            }
+            // The inside was logged where it happened.
+            ServiceError::Storage(_) => {
+                let message = "the change could not be stored; the control plane's log says why";
+                status(Code::Internal, message.to_owned(), vec![info("STORAGE")])
+            }
         }
     }
 }
 
 /// Ends the reading of a request.
-///
-/// # Errors
-/// INVALID_ARGUMENT with every fault that was found.
 pub(super) fn check(faults: Faults) -> Result<(), Status> {
     faults.finish().map_err(bad_request)
 }

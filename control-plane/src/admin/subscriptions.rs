@@ -12,17 +12,19 @@ use tidegate_proto::{
 };
 use tonic::{Request, Response, Status, async_trait};
 
-use super::{Admin, convert, names, paging, status, usage};
+use super::{Admin, Reply, convert, names, paging, status, usage};
 use crate::{
     domain::{
+        api::Api,
+        application::Application,
         invalid::{Faults, Rule},
         name::EnvironmentName,
+        plan::Plan,
+        resource::Resource as _,
         subscription::{Subscription, SubscriptionState},
+        user::User,
     },
-    service::{
-        listing::ListQuery,
-        subscriptions::{Parties, SubscriptionUpdate},
-    },
+    service::subscriptions::{Parties, SubscriptionInput, SubscriptionUpdate},
 };
 
 #[async_trait]
@@ -30,9 +32,9 @@ impl SubscriptionService for Admin {
     async fn create_subscription(
         &self,
         request: Request<CreateSubscriptionRequest>,
-    ) -> Result<Response<Message>, Status> {
-        let actor = self.actor(&request)?;
-        let subscription = request.into_inner().subscription.unwrap_or_default();
+    ) -> Reply<Message> {
+        let (actor, req) = self.caller(request)?;
+        let subscription = req.subscription.unwrap_or_default();
         let mut faults = Faults::new();
         let application = names::application(&subscription.application);
         let application = faults.take("subscription.application", application);
@@ -45,41 +47,25 @@ impl SubscriptionService for Admin {
             .expect("what is not taken is a fault");
         let subscription = self
             .service
-            .create_subscription(&actor, application, api, plan.as_str())
-            .await
-            .map_err(status::of)?;
+            .create_subscription(&actor, application, api, plan)
+            .await?;
         Ok(Response::new(self.subscription(&subscription)))
     }
 
-    async fn get_subscription(
-        &self,
-        request: Request<GetSubscriptionRequest>,
-    ) -> Result<Response<Message>, Status> {
-        let actor = self.actor(&request)?;
-        let id = read("name", &request.into_inner().name)?;
-        let subscription = self
-            .service
-            .get_subscription(&actor, id)
-            .map_err(status::of)?;
+    async fn get_subscription(&self, request: Request<GetSubscriptionRequest>) -> Reply<Message> {
+        let (actor, req) = self.caller(request)?;
+        let id = read("name", &req.name)?;
+        let subscription = self.service.get_subscription(&actor, id)?;
         Ok(Response::new(self.subscription(&subscription)))
     }
 
     async fn list_subscriptions(
         &self,
         request: Request<ListSubscriptionsRequest>,
-    ) -> Result<Response<ListSubscriptionsResponse>, Status> {
-        let actor = self.actor(&request)?;
-        let request = request.into_inner();
-        let query = ListQuery {
-            page_size: request.page_size,
-            page_token: request.page_token,
-            filter: request.filter,
-            order_by: request.order_by,
-        };
-        let page = self
-            .service
-            .list_subscriptions(&actor, &query)
-            .map_err(status::of)?;
+    ) -> Reply<ListSubscriptionsResponse> {
+        let (actor, req) = self.caller(request)?;
+        let query = paging::query(req.page_size, req.page_token, req.filter, req.order_by);
+        let page = self.service.list_subscriptions(&actor, &query)?;
         let page = paging::answer(page, |it| self.subscription(it));
         Ok(Response::new(ListSubscriptionsResponse {
             subscriptions: page.messages,
@@ -91,10 +77,9 @@ impl SubscriptionService for Admin {
     async fn update_subscription(
         &self,
         request: Request<UpdateSubscriptionRequest>,
-    ) -> Result<Response<Message>, Status> {
-        let actor = self.actor(&request)?;
-        let request = request.into_inner();
-        let subscription = request.subscription.unwrap_or_default();
+    ) -> Reply<Message> {
+        let (actor, req) = self.caller(request)?;
+        let subscription = req.subscription.unwrap_or_default();
         let mut faults = Faults::new();
         let id = faults.take("subscription.name", names::subscription(&subscription.name));
         let application = unless_empty(&subscription.application, names::application);
@@ -103,97 +88,82 @@ impl SubscriptionService for Admin {
         let api = faults.take("subscription.api", api);
         status::check(faults)?;
         let update = SubscriptionUpdate {
-            id: id.expect("what is not taken is a fault"),
-            plan: convert::bare("plans", &subscription.plan).to_owned(),
-            application: application.flatten(),
-            api: api.flatten(),
-            mask: convert::mask(request.update_mask),
+            key: id.expect("what is not taken is a fault"),
+            input: SubscriptionInput {
+                plan: convert::bare::<Plan>(subscription.plan),
+                application: application.flatten(),
+                api: api.flatten(),
+            },
+            mask: convert::mask(req.update_mask),
             etag: subscription.etag,
         };
-        let subscription = self
-            .service
-            .update_subscription(&actor, update)
-            .await
-            .map_err(status::of)?;
+        let subscription = self.service.update_subscription(&actor, update).await?;
         Ok(Response::new(self.subscription(&subscription)))
     }
 
-    async fn delete_subscription(
-        &self,
-        request: Request<DeleteSubscriptionRequest>,
-    ) -> Result<Response<()>, Status> {
-        let actor = self.actor(&request)?;
-        let request = request.into_inner();
-        let id = read("name", &request.name)?;
+    async fn delete_subscription(&self, request: Request<DeleteSubscriptionRequest>) -> Reply<()> {
+        let (actor, req) = self.caller(request)?;
+        let id = read("name", &req.name)?;
         self.service
-            .delete_subscription(&actor, id, &request.etag)
-            .await
-            .map_err(status::of)?;
+            .delete_subscription(&actor, id, &req.etag)
+            .await?;
         Ok(Response::new(()))
     }
 
     async fn block_subscription(
         &self,
         request: Request<BlockSubscriptionRequest>,
-    ) -> Result<Response<Message>, Status> {
-        let actor = self.actor(&request)?;
-        let request = request.into_inner();
-        let id = read("name", &request.name)?;
-        let state = if request.production_only {
+    ) -> Reply<Message> {
+        let (actor, req) = self.caller(request)?;
+        let id = read("name", &req.name)?;
+        let state = if req.production_only {
             SubscriptionState::ProductionBlocked
         } else {
             SubscriptionState::Blocked
         };
         let subscription = self
             .service
-            .set_subscription_state(&actor, id, state, &request.etag)
-            .await
-            .map_err(status::of)?;
+            .set_subscription_state(&actor, id, state, &req.etag)
+            .await?;
         Ok(Response::new(self.subscription(&subscription)))
     }
 
     async fn unblock_subscription(
         &self,
         request: Request<UnblockSubscriptionRequest>,
-    ) -> Result<Response<Message>, Status> {
-        let actor = self.actor(&request)?;
-        let request = request.into_inner();
-        let id = read("name", &request.name)?;
+    ) -> Reply<Message> {
+        let (actor, req) = self.caller(request)?;
+        let id = read("name", &req.name)?;
         let subscription = self
             .service
-            .set_subscription_state(&actor, id, SubscriptionState::Active, &request.etag)
-            .await
-            .map_err(status::of)?;
+            .set_subscription_state(&actor, id, SubscriptionState::Active, &req.etag)
+            .await?;
         Ok(Response::new(self.subscription(&subscription)))
     }
 
     async fn reset_subscription_quota(
         &self,
         request: Request<ResetSubscriptionQuotaRequest>,
-    ) -> Result<Response<Message>, Status> {
-        let actor = self.actor(&request)?;
-        let id = read("name", &request.into_inner().name)?;
-        let subscription = self
-            .service
-            .reset_subscription_quota(&actor, id)
-            .await
-            .map_err(status::of)?;
+    ) -> Reply<Message> {
+        let (actor, req) = self.caller(request)?;
+        let id = read("name", &req.name)?;
+        let subscription = self.service.reset_subscription_quota(&actor, id).await?;
         Ok(Response::new(self.subscription(&subscription)))
     }
 
     async fn get_subscription_usage(
         &self,
         request: Request<GetSubscriptionUsageRequest>,
-    ) -> Result<Response<SubscriptionUsage>, Status> {
-        let actor = self.actor(&request)?;
-        let name = names::subscription_usage(&request.into_inner().name);
+    ) -> Reply<SubscriptionUsage> {
+        let (actor, req) = self.caller(request)?;
+        let name = names::subscription_usage(&req.name);
         let id = convert::one("name", name)?;
         let seen = |environment: &EnvironmentName, of: &Subscription| {
             self.fleet
                 .consumption(environment, of.key(), of.quota_generation)
         };
         let usage = self.service.subscription_usage(&actor, id, seen);
-        Ok(Response::new(usage::message(&usage.map_err(status::of)?)))
+        Ok(Response::new(usage::message(&usage?)))
     }
 }
 
@@ -206,7 +176,7 @@ impl Admin {
         };
         Message {
             application_display_name: application.name.to_string(),
-            owner: format!("users/{}", application.owner_name),
+            owner: User::name_of(&application.owner_name),
             api_name: api.name.to_string(),
             api_version: api.version.to_string(),
             ..message(subscription)
@@ -218,17 +188,17 @@ impl Admin {
 fn message(subscription: &Subscription) -> Message {
     Message {
         name: subscription.resource(),
-        application: format!("applications/{}", subscription.application),
-        api: format!("apis/{}", subscription.api),
-        plan: format!("plans/{}", subscription.plan),
+        application: Application::name_of(subscription.application),
+        api: Api::name_of(subscription.api),
+        plan: Plan::name_of(&subscription.plan),
         state: match subscription.state {
             SubscriptionState::Active => v1::SubscriptionState::Active,
             SubscriptionState::Blocked => v1::SubscriptionState::Blocked,
             SubscriptionState::ProductionBlocked => v1::SubscriptionState::ProductionBlocked,
         } as i32,
-        etag: subscription.etag.to_string(),
-        create_time: convert::time(subscription.created_at),
-        update_time: convert::time(subscription.updated_at),
+        etag: subscription.meta.etag.to_string(),
+        create_time: convert::time(subscription.meta.created_at),
+        update_time: convert::time(subscription.meta.updated_at),
         ..Message::default()
     }
 }

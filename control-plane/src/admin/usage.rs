@@ -4,7 +4,11 @@ use tidegate_proto::admin::v1::{self, QuotaUnit};
 
 use super::convert;
 use crate::{
-    domain::usage::{QuotaUsage, Unit},
+    domain::{
+        environment::Environment,
+        resource::Resource as _,
+        usage::{QuotaUsage, Unit},
+    },
     service::usage::{EnvironmentUsage, SubscriptionUsage},
 };
 
@@ -15,7 +19,7 @@ pub(super) fn message(usage: &SubscriptionUsage) -> v1::SubscriptionUsage {
     let environments = usage.environments.iter();
     v1::SubscriptionUsage {
         name: format!("{}/usage", usage.subscription.resource()),
-        plan: format!("plans/{}", usage.plan.name),
+        plan: usage.plan.resource(),
         unlimited: limits.is_unlimited(),
         stop_on_quota_reach: !limits.count_only,
         environments: environments.map(|it| environment(it, sessions)).collect(),
@@ -25,11 +29,11 @@ pub(super) fn message(usage: &SubscriptionUsage) -> v1::SubscriptionUsage {
 fn environment(usage: &EnvironmentUsage, sessions_limit: i64) -> v1::EnvironmentUsage {
     let seen = &usage.seen;
     v1::EnvironmentUsage {
-        environment: format!("environments/{}", usage.environment),
+        environment: Environment::name_of(&usage.environment),
         quotas: usage.quotas.iter().map(quota).collect(),
         open_sessions: number(seen.open_sessions),
         sessions_limit,
-        oldest_word_time: seen.oldest_word.and_then(convert::time),
+        oldest_word_time: seen.oldest_report.and_then(convert::time),
         absent_nodes: convert::size(seen.absent_nodes),
         counted_apart: seen.counted_apart,
     }
@@ -70,8 +74,8 @@ mod tests {
     use super::message;
     use crate::{
         domain::{
+            meta::ResourceMeta,
             name::EnvironmentName,
-            object::Etag,
             plan::Plan,
             subscription::{Subscription, SubscriptionState},
             time::Timestamp,
@@ -97,7 +101,7 @@ mod tests {
         let seen = Consumption {
             figures: vec![figure],
             open_sessions: 4,
-            oldest_word: Some(now),
+            oldest_report: Some(now),
             absent_nodes: 1,
             counted_apart: true,
             ledger_time: now,
@@ -109,9 +113,7 @@ mod tests {
             plan: plan.name.clone(),
             state: SubscriptionState::Active,
             quota_generation: 0,
-            created_at: now,
-            updated_at: now,
-            etag: Etag::FIRST,
+            meta: ResourceMeta::new(now),
         };
         let told = message(&SubscriptionUsage {
             subscription: Arc::new(subscription),

@@ -7,62 +7,39 @@ use tidegate_proto::admin::v1::{
 };
 use tonic::{Request, Response, Status, async_trait};
 
-use super::{Admin, caller, convert, names, paging, status};
+use super::{Admin, Reply, caller, convert, names, paging, status};
 use crate::{
-    domain::{invalid::Faults, name::UserName, user::User},
-    service::{listing::ListQuery, users::PasswordChange},
+    domain::{invalid::Faults, name::UserName, resource::Resource as _, user::User},
+    service::{edit::Update, users::PasswordChange},
 };
 
 #[async_trait]
 impl UserService for Admin {
-    async fn create_user(
-        &self,
-        request: Request<CreateUserRequest>,
-    ) -> Result<Response<Message>, Status> {
-        let actor = self.actor(&request)?;
-        let request = request.into_inner();
+    async fn create_user(&self, request: Request<CreateUserRequest>) -> Reply<Message> {
+        let (actor, req) = self.caller(request)?;
         let mut faults = Faults::new();
-        let user = request.user.unwrap_or_default();
+        let user = req.user.unwrap_or_default();
         let roles = convert::read_roles(&user.roles, "user.roles", &mut faults);
         status::check(faults)?;
-        let password = Secret::new(request.password);
+        let password = Secret::new(req.password);
         let user = self
             .service
-            .create_user(&actor, &request.user_id, &password, roles)
-            .await
-            .map_err(status::of)?;
+            .create_user(&actor, &req.user_id, &password, roles)
+            .await?;
         Ok(Response::new(message(&user)))
     }
 
-    async fn get_user(
-        &self,
-        request: Request<GetUserRequest>,
-    ) -> Result<Response<Message>, Status> {
-        let actor = self.actor(&request)?;
-        let name = read("name", &request.into_inner().name)?;
-        let user = self
-            .service
-            .get_user(&actor, name.as_str())
-            .map_err(status::of)?;
+    async fn get_user(&self, request: Request<GetUserRequest>) -> Reply<Message> {
+        let (actor, req) = self.caller(request)?;
+        let name = read("name", &req.name)?;
+        let user = self.service.get_user(&actor, &name)?;
         Ok(Response::new(message(&user)))
     }
 
-    async fn list_users(
-        &self,
-        request: Request<ListUsersRequest>,
-    ) -> Result<Response<ListUsersResponse>, Status> {
-        let actor = self.actor(&request)?;
-        let request = request.into_inner();
-        let query = ListQuery {
-            page_size: request.page_size,
-            page_token: request.page_token,
-            filter: request.filter,
-            order_by: request.order_by,
-        };
-        let page = self
-            .service
-            .list_users(&actor, &query)
-            .map_err(status::of)?;
+    async fn list_users(&self, request: Request<ListUsersRequest>) -> Reply<ListUsersResponse> {
+        let (actor, req) = self.caller(request)?;
+        let query = paging::query(req.page_size, req.page_token, req.filter, req.order_by);
+        let page = self.service.list_users(&actor, &query)?;
         let page = paging::answer(page, |it| message(it));
         Ok(Response::new(ListUsersResponse {
             users: page.messages,
@@ -71,61 +48,44 @@ impl UserService for Admin {
         }))
     }
 
-    async fn update_user(
-        &self,
-        request: Request<UpdateUserRequest>,
-    ) -> Result<Response<Message>, Status> {
-        let actor = self.actor(&request)?;
-        let request = request.into_inner();
-        let user = request.user.unwrap_or_default();
+    async fn update_user(&self, request: Request<UpdateUserRequest>) -> Reply<Message> {
+        let (actor, req) = self.caller(request)?;
+        let user = req.user.unwrap_or_default();
         let mut faults = Faults::new();
         let name = faults.take("user.name", names::user(&user.name));
         let roles = convert::read_roles(&user.roles, "user.roles", &mut faults);
         status::check(faults)?;
-        let mask = convert::mask(request.update_mask);
-        let name = name.as_ref().map(UserName::as_str).unwrap_or_default();
-        let user = self
-            .service
-            .update_user(&actor, name, roles, mask, &user.etag)
-            .await
-            .map_err(status::of)?;
+        let update = Update {
+            key: name.expect("what is not taken is a fault"),
+            input: roles,
+            mask: convert::mask(req.update_mask),
+            etag: user.etag,
+        };
+        let user = self.service.update_user(&actor, update).await?;
         Ok(Response::new(message(&user)))
     }
 
-    async fn delete_user(
-        &self,
-        request: Request<DeleteUserRequest>,
-    ) -> Result<Response<()>, Status> {
-        let actor = self.actor(&request)?;
-        let request = request.into_inner();
-        let name = read("name", &request.name)?;
-        self.service
-            .delete_user(&actor, name.as_str(), &request.etag)
-            .await
-            .map_err(status::of)?;
+    async fn delete_user(&self, request: Request<DeleteUserRequest>) -> Reply<()> {
+        let (actor, req) = self.caller(request)?;
+        let name = read("name", &req.name)?;
+        self.service.delete_user(&actor, &name, &req.etag).await?;
         Ok(Response::new(()))
     }
 
-    async fn change_password(
-        &self,
-        request: Request<ChangePasswordRequest>,
-    ) -> Result<Response<()>, Status> {
+    async fn change_password(&self, request: Request<ChangePasswordRequest>) -> Reply<()> {
         let actor = self.actor(&request)?;
         let keep = caller::token(request.metadata())?;
         let request = request.into_inner();
         let name = read("name", &request.name)?;
         let change = PasswordChange {
-            name: name.to_string(),
+            name,
             old: Some(request.old_password)
                 .filter(|old| !old.is_empty())
                 .map(Secret::new),
             new: Secret::new(request.new_password),
             keep: Some(keep),
         };
-        self.service
-            .change_password(&actor, change)
-            .await
-            .map_err(status::of)?;
+        self.service.change_password(&actor, change).await?;
         Ok(Response::new(()))
     }
 }
@@ -133,11 +93,11 @@ impl UserService for Admin {
 /// A user as callers see it.
 pub(super) fn message(user: &User) -> Message {
     Message {
-        name: format!("users/{}", user.name),
+        name: user.resource(),
         roles: convert::roles(user.roles),
-        etag: user.etag.to_string(),
-        create_time: convert::time(user.created_at),
-        update_time: convert::time(user.updated_at),
+        etag: user.meta.etag.to_string(),
+        create_time: convert::time(user.meta.created_at),
+        update_time: convert::time(user.meta.updated_at),
     }
 }
 

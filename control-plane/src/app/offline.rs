@@ -15,7 +15,7 @@ use tidegate_kit::{clock::Clock, durable, secret::Secret};
 use super::STORE;
 use crate::{
     config::Config,
-    domain::user::Role,
+    domain::{name::UserName, user::Role},
     service::{Service, error::ServiceError},
     store::{self, Store},
 };
@@ -78,7 +78,11 @@ pub async fn reset_password(
     let given = file.map(read_password).transpose()?;
     let service = Service::open(existing(config)?, Clock::System).await?;
     let name = user.unwrap_or(&config.admin.username);
-    let reset = match service.reset_password(name, given).await {
+    let reset = match UserName::parse(name) {
+        Ok(name) => service.reset_password(&name, given).await,
+        Err(_) => Err(ServiceError::NotFound(name.to_owned())),
+    };
+    let reset = match reset {
         Err(ServiceError::NotFound(_)) => anyhow::bail!(
             "there is no user `{name}`; {}",
             match admins(&service) {

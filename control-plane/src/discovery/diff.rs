@@ -5,18 +5,18 @@ use std::collections::BTreeMap;
 use imbl::ordmap::DiffItem;
 use prost::Message as _;
 use tidegate_proto::{
-    discovery::v1::{Batch, Held as Word},
+    discovery::v1::{Batch, Held},
     revision::ContentVersion,
 };
 
 use crate::projection::{Projection, Versions, key::ResourceKey};
 
-/// What one node holds, as far as it has said.
+/// What one node holds, as far as it has reported.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Held {
+pub(super) struct HeldResources {
     versions: Versions,
     /// Names that no resource of this control plane can have; the first batch takes them away.
-    strangers: Vec<String>,
+    unknown: Vec<String>,
     /// What the node rejected; not sent again before it changes, or before what stands in its way does.
     refused: BTreeMap<ResourceKey, Refusal>,
 }
@@ -26,7 +26,7 @@ pub(super) struct Held {
 pub(super) struct Refusal {
     /// The version that it refused.
     pub(super) version: ContentVersion,
-    /// In its own words.
+    /// Why, as the node reports.
     pub(super) reason: String,
     /// What holds on the node what it claims; `None` when it is at fault by itself.
     pub(super) blocked_by: Option<ResourceKey>,
@@ -35,16 +35,19 @@ pub(super) struct Refusal {
 /// How large a part of a batch gets before the next begins, in bytes. A single resource may be larger.
 const PART_BYTES: usize = 1024 * 1024;
 
-// === impl Held ===
+// === impl HeldResources ===
 
-impl Held {
-    /// What a node says that it holds.
-    pub(super) fn from_words(words: Vec<Word>) -> Self {
+impl HeldResources {
+    /// What a node reports that it holds.
+    pub(super) fn from_messages(messages: Vec<Held>) -> Self {
         let mut held = Self::default();
-        for word in words {
-            match word.name.parse() {
-                Ok(key) => drop(held.versions.insert(key, ContentVersion::new(word.version))),
-                Err(_) => held.strangers.push(word.name),
+        for message in messages {
+            match message.name.parse() {
+                Ok(key) => drop(
+                    held.versions
+                        .insert(key, ContentVersion::new(message.version)),
+                ),
+                Err(_) => held.unknown.push(message.name),
             }
         }
         held
@@ -57,7 +60,7 @@ impl Held {
 
     /// Whether the batch that leads to `target` has anything in it.
     pub(super) fn lacks(&self, target: &Projection) -> bool {
-        !self.strangers.is_empty() || self.changes(target).next().is_some()
+        !self.unknown.is_empty() || self.changes(target).next().is_some()
     }
 
     /// The parts of the batch that leads to `target`; at least one, and all but the last say that more follow.
@@ -65,8 +68,8 @@ impl Held {
         &'a self,
         target: &'a Projection,
     ) -> impl Iterator<Item = Batch> + Send + 'a {
-        let strangers = self.strangers.iter().cloned().map(Change::Removal);
-        let mut changes = strangers.chain(self.changes(target)).peekable();
+        let unknown = self.unknown.iter().cloned().map(ResourceChange::Removal);
+        let mut changes = unknown.chain(self.changes(target)).peekable();
         let mut done = false;
         std::iter::from_fn(move || {
             if done {
@@ -81,11 +84,11 @@ impl Held {
                 && let Some(change) = changes.next()
             {
                 match change {
-                    Change::Removal(name) => {
+                    ResourceChange::Removal(name) => {
                         bytes += name.len();
                         part.removals.push(name);
                     }
-                    Change::Upsert(key) => {
+                    ResourceChange::Upsert(key) => {
                         let resource = target.resource(key);
                         let resource = resource.expect("a projection renders what it lists");
                         bytes += resource.encoded_len();
@@ -125,21 +128,23 @@ impl Held {
         refused.retain(|_, refusal| !refusal.blocked_by.as_ref().is_some_and(has_moved));
         refused.extend(rejected);
         self.refused = refused;
-        self.strangers.clear();
+        self.unknown.clear();
     }
 
     fn changes<'a>(
         &'a self,
         target: &'a Projection,
-    ) -> impl Iterator<Item = Change<'a>> + Send + 'a {
+    ) -> impl Iterator<Item = ResourceChange<'a>> + Send + 'a {
         let difference = self.versions.diff(target.versions());
         difference.filter_map(move |item| match item {
             DiffItem::Add(key, version)
             | DiffItem::Update {
                 new: (key, version),
                 ..
-            } => self.offers(key, *version).then_some(Change::Upsert(key)),
-            DiffItem::Remove(key, _) => Some(Change::Removal(key.to_string())),
+            } => self
+                .offers(key, *version)
+                .then_some(ResourceChange::Upsert(key)),
+            DiffItem::Remove(key, _) => Some(ResourceChange::Removal(key.to_string())),
         })
     }
 
@@ -150,7 +155,7 @@ impl Held {
     }
 }
 
-enum Change<'a> {
+enum ResourceChange<'a> {
     Upsert(&'a ResourceKey),
     Removal(String),
 }

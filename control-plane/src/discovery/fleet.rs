@@ -1,4 +1,4 @@
-//! Every gateway node that is or was connected, as far as its last word tells, and what all of them have used.
+//! Every gateway node that is or was connected, by its last message, and what all of them have used.
 //!
 //! Owns the bound on nodes and how long the absent are remembered; sums are `usage`'s. Written by the streams, read by
 //! `admin`.
@@ -17,7 +17,7 @@ mod view;
 
 pub use view::{Away, LedgerView, NodeView, Progress, RejectionView};
 
-use super::usage::{Book, NodeKey};
+use super::usage::{NodeKey, UsageLedger};
 use crate::domain::{name::EnvironmentName, time::Timestamp, usage::Consumption};
 
 /// The nodes of all environments. Clones see the same.
@@ -28,11 +28,11 @@ pub struct Fleet(Arc<Shared>);
 struct Shared {
     clock: Clock,
     most: usize,
-    /// How long a node is remembered that went away without a word.
+    /// How long a node is remembered that went away without a goodbye.
     remembered: Duration,
     nodes: Mutex<Nodes>,
     /// Where both are locked, `nodes` comes first.
-    used: Mutex<Book>,
+    used: Mutex<UsageLedger>,
 }
 
 #[derive(Debug, Default)]
@@ -50,7 +50,7 @@ struct Entry {
     replaced: CancellationToken,
 }
 
-/// A node that is connected: its stream speaks through this, and dropping it disconnects the node.
+/// A node that is connected: its stream reports through this, and dropping it disconnects the node.
 #[derive(Debug)]
 pub(super) struct Registration {
     fleet: Fleet,
@@ -114,8 +114,8 @@ impl Fleet {
             .map(|entry| entry.view.clone())
     }
 
-    /// What the nodes of an environment have used of an application's plan on an API since its counters began anew for the
-    /// `generation`th time, under whichever subscription.
+    /// What the nodes of an environment have used of an application's plan on an API in the
+    /// `generation` of its counters, under whichever subscription.
     #[must_use]
     pub fn consumption(
         &self,
@@ -132,7 +132,7 @@ impl Fleet {
     }
 
     /// Enters a node whose stream has opened. An earlier stream of the same node is ended: the node has given it up,
-    /// even if nobody has told the control plane.
+    /// even if the control plane has not noticed.
     pub(super) fn register(
         &self,
         environment: EnvironmentName,
@@ -161,7 +161,7 @@ impl Fleet {
                 away: None,
                 number,
                 rejections: Vec::new(),
-                last_word: now,
+                last_seen: now,
                 open_sessions: 0,
                 ledger: None,
             },
@@ -181,7 +181,7 @@ impl Fleet {
         })
     }
 
-    /// Enters a node that said this, for tests of those who show nodes.
+    /// Enters a node, for tests of those who show nodes.
     #[cfg(test)]
     pub(crate) fn enter(&self, view: NodeView) {
         let key = (view.environment.clone(), view.name.clone());
@@ -209,7 +209,7 @@ impl Fleet {
         self.0.nodes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn used(&self) -> MutexGuard<'_, Book> {
+    fn used(&self) -> MutexGuard<'_, UsageLedger> {
         self.0.used.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -257,13 +257,13 @@ impl Registration {
         self.replaced.clone()
     }
 
-    /// The node says that it runs `number`, but for these.
+    /// The node reports that it runs `number`, except for these.
     pub(super) fn acknowledged(&self, number: RevisionNumber, rejections: Vec<RejectionView>) {
         self.update(|_| {});
         self.runs(number, rejections);
     }
 
-    /// The node runs `number`, but for these, whether it knows the number or not.
+    /// The node runs `number`, except for these, whether it knows the number or not.
     pub(super) fn runs(&self, number: RevisionNumber, mut rejections: Vec<RejectionView>) {
         rejections.truncate(REJECTIONS_MAX);
         self.change(|view| {
@@ -277,8 +277,8 @@ impl Registration {
         self.stopped = true;
     }
 
-    /// The node is alive.
-    pub(super) fn beat(
+    /// A heartbeat of the node.
+    pub(super) fn heartbeat(
         &self,
         number: RevisionNumber,
         open_sessions: u64,
@@ -293,17 +293,17 @@ impl Registration {
     }
 
     /// The node has used this; how many subscriptions of it could not be kept.
-    pub(super) fn used(&self, word: Usage) -> usize {
+    pub(super) fn used(&self, usage: Usage) -> usize {
         self.update(|_| {});
         let now = self.fleet.now();
-        self.fleet.used().tell(&self.key, self.stream, word, now)
+        self.fleet.used().record(&self.key, self.stream, usage, now)
     }
 
-    /// Changes the view by what the node has just said.
+    /// Changes the view by a message of the node.
     fn update(&self, change: impl FnOnce(&mut NodeView)) {
         let now = self.fleet.now();
         self.change(|view| {
-            view.last_word = now;
+            view.last_seen = now;
             change(view);
         });
     }

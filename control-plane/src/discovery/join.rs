@@ -1,5 +1,5 @@
-//! The join tokens that let gateways in. They are in a file with one in each line, which is read again when somebody asks
-//! to be let in: the first line is the current one, and those after it stay valid while nodes are told of it.
+//! The join tokens that let gateways in. They are in a file, one in each line, which is read again when a node asks
+//! to join: the first line is the current one, and those after it stay valid while nodes still use them.
 //!
 //! `app` makes them, `server` asks them.
 
@@ -18,10 +18,10 @@ use tokio::time::Instant;
 pub struct JoinTokens {
     /// Where they may be replaced; `None` where they are fixed.
     file: Option<PathBuf>,
-    held: Mutex<Held>,
+    held: Mutex<JoinTokenSet>,
 }
 
-struct Held {
+struct JoinTokenSet {
     /// The SHA-256 of each: of equal length whatever is shown.
     hashes: Vec<[u8; 32]>,
     looked: Instant,
@@ -57,7 +57,7 @@ pub enum JoinTokensError {
 
 /// How many tokens may be valid at a time.
 pub const MOST: usize = 8;
-/// How often the file is looked at, at most: whoever asks to be let in without a token must not keep the disk busy.
+/// How often the file is looked at, at most: requests without a valid token must not keep the disk busy.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 // === impl JoinTokens ===
@@ -79,7 +79,7 @@ impl JoinTokens {
     }
 
     fn new(file: Option<PathBuf>, hashes: Vec<[u8; 32]>) -> Self {
-        let held = Held {
+        let held = JoinTokenSet {
             hashes,
             looked: Instant::now(),
             trouble: String::new(),
@@ -93,7 +93,7 @@ impl JoinTokens {
     /// Whether a token is one of them. Compares hashes, and all bytes of all: neither the time it takes nor where it
     /// stops says anything of a token.
     pub(super) fn admit(&self, shown: &[u8]) -> bool {
-        // Whoever shows nothing is not let in, whatever the tokens are.
+        // An empty token is never accepted, whatever the tokens are.
         if shown.is_empty() {
             return false;
         }
@@ -120,10 +120,10 @@ impl fmt::Debug for JoinTokens {
     }
 }
 
-// === impl Held ===
+// === impl JoinTokenSet ===
 
-impl Held {
-    /// Takes what is in the file now. A file of no use changes nothing, and is told once.
+impl JoinTokenSet {
+    /// Takes what is in the file now. An unusable file changes nothing, and is logged once.
     fn look(&mut self, path: &Path) {
         if self.looked.elapsed() < LOOK_EVERY {
             return;

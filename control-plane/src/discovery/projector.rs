@@ -12,7 +12,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::Feed;
+use super::States;
 use crate::{domain::name::EnvironmentName, projection::Projection};
 
 /// Asks the projecting task.
@@ -29,7 +29,7 @@ struct Request {
 }
 
 struct Projecting {
-    feed: Feed,
+    states: States,
     debounce: Duration,
     requests: mpsc::Receiver<Request>,
     environments: BTreeMap<EnvironmentName, watch::Sender<Arc<Projection>>>,
@@ -41,10 +41,10 @@ const REQUESTS: usize = 64;
 // === impl Projector ===
 
 impl Projector {
-    pub(super) fn start(feed: Feed, debounce: Duration, tasks: &Tasks) -> Self {
+    pub(super) fn start(states: States, debounce: Duration, tasks: &Tasks) -> Self {
         let (sender, requests) = mpsc::channel(REQUESTS);
         let projecting = Projecting {
-            feed,
+            states,
             debounce,
             requests,
             environments: BTreeMap::new(),
@@ -87,7 +87,7 @@ impl Projecting {
                     self.advance().await;
                     not_before = Instant::now() + self.debounce;
                 }
-                changed = self.feed.number.changed(), if !behind => match changed {
+                changed = self.states.changed(), if !behind => match changed {
                     Ok(()) => behind = true,
                     Err(_) => return,
                 },
@@ -100,7 +100,7 @@ impl Projecting {
     }
 
     async fn advance(&mut self) {
-        let state = (self.feed.current)();
+        let state = self.states.borrow_and_update().clone();
         self.environments
             .retain(|name, _| state.environments().contains_key(name));
         for projected in self.environments.values() {
@@ -118,7 +118,7 @@ impl Projecting {
     async fn answer(&mut self, request: Request) {
         let environment = request.environment;
         if !self.environments.contains_key(&environment) {
-            let state = (self.feed.current)();
+            let state = self.states.borrow().clone();
             if state.environments().contains_key(&environment) {
                 let name = environment.clone();
                 if let Ok(first) = spawn_blocking(move || Projection::new(state, name)).await {

@@ -15,7 +15,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming, metadata::MetadataMap};
 
 use super::{
-    MESSAGE_MAX, NODES, diff::Held, fleet::Fleet, join::JoinTokens, projector::Projector,
+    MESSAGE_MAX, NODES, diff::HeldResources, fleet::Fleet, join::JoinTokens, projector::Projector,
     stream::NodeStream,
 };
 use crate::{
@@ -31,7 +31,7 @@ pub(super) struct Server {
     tasks: Tasks,
 }
 
-/// How long a node may take for its first word.
+/// How long a node may take for its first message.
 const HELLO_WITHIN: Duration = Duration::from_secs(10);
 const NAME_MAX: usize = 128;
 /// Parts that wait for the connection; the next is rendered when there is room.
@@ -100,7 +100,7 @@ impl Server {
             inbound,
             outbound,
             projected,
-            held: Held::from_words(hello.held),
+            held: HeldResources::from_messages(hello.held),
             node,
         };
         self.tasks.spawn("node", stream.run(self.tasks.stopping()));
@@ -131,7 +131,7 @@ impl Discovery for Server {
             .map_err(|_| {
                 Status::deadline_exceeded("the stream did not begin with a `Hello` in time")
             })??;
-        match first.and_then(|word| word.message) {
+        match first.and_then(|it| it.message) {
             Some(Message::Hello(hello)) => {
                 let batches = self.open(hello, inbound).await?;
                 // Whoever says no such `Hello` is shown out: this door has no other use.

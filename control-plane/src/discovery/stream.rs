@@ -15,7 +15,7 @@ use tonic::{Status, Streaming};
 
 use super::{
     NODES,
-    diff::{Held, Refusal},
+    diff::{HeldResources, Refusal},
     fleet::{LedgerView, Registration, RejectionView},
     projector::Projected,
 };
@@ -27,7 +27,7 @@ pub(super) struct NodeStream {
     pub(super) inbound: Streaming<NodeMessage>,
     pub(super) outbound: mpsc::Sender<Result<Batch, Status>>,
     pub(super) projected: Projected,
-    pub(super) held: Held,
+    pub(super) held: HeldResources,
     pub(super) node: Registration,
 }
 
@@ -80,7 +80,7 @@ impl NodeStream {
         let mut flying: Option<Flying> = None;
         // The first batch goes out even if it is empty, so that the node knows that it is up to date.
         let mut running: Option<RevisionNumber> = None;
-        let mut heard = Instant::now();
+        let mut last_seen = Instant::now();
         loop {
             if flying.is_none() {
                 let target = self.projected.borrow_and_update().clone();
@@ -91,17 +91,17 @@ impl NodeStream {
                     running = Some(self.up_to_date(&target));
                 }
             }
-            let deadline = (heard + SILENCE_MAX).min(
+            let deadline = (last_seen + SILENCE_MAX).min(
                 flying
                     .as_ref()
-                    .map_or(heard + SILENCE_MAX, |batch| batch.answer_by),
+                    .map_or(last_seen + SILENCE_MAX, |batch| batch.answer_by),
             );
             tokio::select! {
                 biased;
-                word = timeout_at(deadline, self.inbound.message()) => {
-                    let word = word.map_err(|_| Status::deadline_exceeded("the node is silent"))??;
-                    heard = Instant::now();
-                    match word.map(|word| word.message) {
+                received = timeout_at(deadline, self.inbound.message()) => {
+                    let received = received.map_err(|_| Status::deadline_exceeded("the node is silent"))??;
+                    last_seen = Instant::now();
+                    match received.map(|it| it.message) {
                         None => {
                             self.node.goodbye();
                             return Ok(());
@@ -118,11 +118,11 @@ impl NodeStream {
                                 && let Some(line) = NODES.fault(&format!("no room for {}", self.name))
                             {
                                 let suppressed = line.suppressed;
-                                tracing::warn!(node = self.name, lost, suppressed, "there is no room for what a node has used of these subscriptions");
+                                tracing::warn!(node = self.name, lost, suppressed, "no room for the usage of these subscriptions that a node reports");
                             }
                         }
                         Some(Some(Message::Hello(_)) | None) => {
-                            return Err(Status::invalid_argument("only the first word is a `Hello`"));
+                            return Err(Status::invalid_argument("only the first message may be a `Hello`"));
                         }
                     }
                 }
@@ -177,7 +177,7 @@ impl NodeStream {
             Some(LedgerView { shared, fault })
         });
         let number = RevisionNumber::new(beat.number);
-        self.node.beat(number, beat.open_sessions, ledger);
+        self.node.heartbeat(number, beat.open_sessions, ledger);
     }
 
     fn acknowledged(&mut self, ack: Ack, flying: Option<Flying>) -> Result<RevisionNumber, Status> {

@@ -1,9 +1,6 @@
 //! The service against scripted nodes, over real TLS, fed with states that a test changes.
 
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use rustls_pki_types::ServerName;
@@ -35,7 +32,7 @@ use tonic::{
 };
 
 use super::{
-    Feed, Settings,
+    StreamSettings,
     fleet::{Fleet, NodeView},
     join::JoinTokens,
     router,
@@ -57,8 +54,7 @@ const ADMISSION: Duration = Duration::from_secs(3);
 /// A control plane of which only the stream is real.
 struct Plane {
     world: World,
-    current: Arc<Mutex<Arc<State>>>,
-    number: watch::Sender<RevisionNumber>,
+    states: watch::Sender<Arc<State>>,
     fleet: Fleet,
     address: String,
     authority: Authority,
@@ -77,17 +73,9 @@ impl Plane {
         let authority = Authority::load_or_create(dir.path()).unwrap();
         let identity = authority.issue(&["127.0.0.1".to_owned()]).unwrap();
         let world = World::with_one_api();
-        let current = Arc::new(Mutex::new(world.state()));
-        let number = watch::Sender::new(world.0.number());
+        let states = watch::Sender::new(world.state());
         let (tasks, fleet) = (Tasks::current(), Fleet::new(Clock::System, DAY));
-        let feed = Feed {
-            current: {
-                let current = current.clone();
-                Arc::new(move || current.lock().unwrap().clone())
-            },
-            number: number.subscribe(),
-        };
-        let settings = Settings {
+        let settings = StreamSettings {
             join_tokens: JoinTokens::fixed(&Secret::new("let-me-in".to_owned())),
             debounce,
         };
@@ -103,12 +91,11 @@ impl Plane {
             .await
             .unwrap();
         let address = format!("https://{}", door.address());
-        let router = router(settings, feed, fleet.clone(), &tasks);
+        let router = router(settings, states.subscribe(), fleet.clone(), &tasks);
         tasks.spawn("door", door.serve(router, tasks.clone()));
         Self {
             world,
-            current,
-            number,
+            states,
             fleet,
             address,
             authority,
@@ -119,8 +106,7 @@ impl Plane {
 
     fn commit(&mut self, change: impl FnOnce(&mut World)) {
         change(&mut self.world);
-        *self.current.lock().unwrap() = self.world.state();
-        self.number.send_replace(self.world.0.number());
+        self.states.send_replace(self.world.state());
     }
 
     fn latest(&self) -> u64 {

@@ -1,9 +1,9 @@
-//! What every process of every node said last of what its sessions have used of their plans, and the sums of that.
+//! The last report of every process of every node about what its sessions have used of their plans, and the sums.
 //!
-//! A value without clock and I/O. Owns what counts: a process's figures until their windows are over, whether it is there
-//! or not, since what they say was really used; its open sessions while its stream is open. A node that starts again is
-//! another process, whose figures stand beside those of the one before; what a process says replaces what it said before.
-//! Written and read through `fleet`.
+//! A value without clock and I/O. It owns what counts: a process's figures until their windows are over, connected or not,
+//! since what they report was really used; its open sessions while its stream is open. A node that restarts is another
+//! process, whose figures stand beside those of the one before; a process's report replaces its earlier ones. Written and
+//! read through `fleet`.
 
 use std::collections::HashMap;
 
@@ -22,13 +22,13 @@ use crate::domain::{
 /// A node: its environment and its name in it.
 pub(super) type NodeKey = (EnvironmentName, String);
 
-/// All that was said and still counts.
+/// All reports that still count.
 #[derive(Debug, Default)]
-pub(super) struct Book {
+pub(super) struct UsageLedger {
     sources: HashMap<SourceId, Source>,
     /// The process that each node is by now.
     current: HashMap<NodeKey, SourceId>,
-    told: HashMap<SubscriptionKey, HashMap<SourceId, Told>>,
+    reports: HashMap<SubscriptionKey, HashMap<SourceId, UsageReport>>,
     last_source: SourceId,
     swept: Timestamp,
 }
@@ -44,15 +44,15 @@ struct Source {
     /// The last stream that it opened.
     stream: u64,
     connected: bool,
-    /// When it last told of its use.
-    word: Option<Timestamp>,
+    /// When it last reported.
+    last_report: Option<Timestamp>,
     /// How far the clock of its ledger is ahead of this process's, in milliseconds.
     ahead: i64,
 }
 
-/// What a process said last of a subscription.
+/// The last report of a process about a subscription.
 #[derive(Debug)]
-struct Told {
+struct UsageReport {
     generation: u64,
     figures: Vec<Figure>,
     open_sessions: u32,
@@ -69,9 +69,9 @@ const FIGURES_MAX: usize = 32;
 /// How often what is over is looked for, in milliseconds.
 const SWEEP_EVERY: u64 = 60_000;
 
-// === impl Book ===
+// === impl UsageLedger ===
 
-impl Book {
+impl UsageLedger {
     /// A node has opened a stream. When it is another process by now, the one before has ended.
     pub(super) fn open(&mut self, node: &NodeKey, process: u64, stream: u64) {
         let known = self.sources.iter();
@@ -85,7 +85,7 @@ impl Book {
             process,
             stream,
             connected: true,
-            word: None,
+            last_report: None,
             ahead: 0,
         });
         source.stream = stream;
@@ -100,25 +100,25 @@ impl Book {
 
     /// A stream of a node has ended; one that it opened since then goes on.
     pub(super) fn close(&mut self, node: &NodeKey, stream: u64) {
-        if let Some(source) = self.speaker(node, stream) {
+        if let Some(source) = self.source_of(node, stream) {
             source.connected = false;
         }
     }
 
-    /// A node tells what was used. What an earlier stream says comes too late. Returns how many subscriptions could not
-    /// be kept.
-    pub(super) fn tell(
+    /// Records what a node reports; an earlier stream of the node is ignored. Returns how many subscriptions there was no
+    /// room for.
+    pub(super) fn record(
         &mut self,
         node: &NodeKey,
         stream: u64,
-        word: v1::Usage,
+        report: v1::Usage,
         now: Timestamp,
     ) -> usize {
-        let ledger_time = word.ledger_time_millis;
-        let Some(source) = self.speaker(node, stream) else {
+        let ledger_time = report.ledger_time_millis;
+        let Some(source) = self.source_of(node, stream) else {
             return 0;
         };
-        source.word = Some(now);
+        source.last_report = Some(now);
         source.ahead = ledger_time
             .cast_signed()
             .wrapping_sub(now.millis().cast_signed());
@@ -128,13 +128,13 @@ impl Book {
         if now.since(self.swept).as_millis() >= u128::from(SWEEP_EVERY) {
             self.sweep(now);
         }
-        let words = word.subscriptions.into_iter();
-        let kept = words.map(|word| self.keep(id, stream, word, ledger_time));
+        let reports = report.subscriptions.into_iter();
+        let kept = reports.map(|report| self.keep(id, stream, report, ledger_time));
         kept.filter(|kept| !kept).count()
     }
 
-    /// What is known of the subscriptions between two in an environment, of the counters of this generation: those that were begun anew
-    /// since are others, and those from before count no more.
+    /// What the nodes of an environment report for an application on an API and the counters of this generation; those of
+    /// other generations are not counted.
     pub(super) fn consumption(
         &self,
         environment: &EnvironmentName,
@@ -146,21 +146,21 @@ impl Book {
             sources.filter(|(_, source)| source.node.0 == *environment)
         };
         let connected = || here().filter(|(_, source)| source.connected);
-        let latest = here().max_by_key(|(_, source)| (source.connected, source.word));
+        let latest = here().max_by_key(|(_, source)| (source.connected, source.last_report));
         let mut seen = Consumption {
-            oldest_word: connected().map(|(_, it)| it.word).min().flatten(),
+            oldest_report: connected().map(|(_, it)| it.last_report).min().flatten(),
             ledger_time: latest.map_or(now, |(_, source)| source.ledger_time(now)),
             ..Consumption::default()
         };
-        let Some(told) = self.told.get(&subscription) else {
+        let Some(by_source) = self.reports.get(&subscription) else {
             return seen;
         };
-        let told = || here().filter_map(|(id, source)| Some((id, source, told.get(id)?)));
-        for (_, _, told) in told().filter(|(_, source, told)| told.is_now(source)) {
-            seen.open_sessions += u64::from(told.open_sessions);
+        let reports = || here().filter_map(|(id, source)| Some((id, source, by_source.get(id)?)));
+        for (_, _, report) in reports().filter(|(_, source, report)| report.is_now(source)) {
+            seen.open_sessions += u64::from(report.open_sessions);
         }
-        for (id, source, told) in told().filter(|it| it.2.generation == generation) {
-            let figures = told.figures.iter();
+        for (id, source, report) in reports().filter(|it| it.2.generation == generation) {
+            let figures = report.figures.iter();
             let mut counts = false;
             for figure in figures.filter(|it| !is_over(it, source, now)) {
                 counts = true;
@@ -173,43 +173,43 @@ impl Book {
     }
 
     /// The process that a stream speaks for, unless the node has opened another since.
-    fn speaker(&mut self, node: &NodeKey, stream: u64) -> Option<&mut Source> {
+    fn source_of(&mut self, node: &NodeKey, stream: u64) -> Option<&mut Source> {
         let source = self.sources.get_mut(self.current.get(node)?)?;
         (source.stream == stream).then_some(source)
     }
 
-    /// Keeps what is said of one subscription; whether there was room.
+    /// Keeps the report about one subscription; false when there is no room.
     fn keep(
         &mut self,
         source: SourceId,
         stream: u64,
-        word: SubscriptionUsage,
+        report: SubscriptionUsage,
         ledger_time: u64,
     ) -> bool {
         // A node of an older version names the subscription, by which nothing is counted any more.
-        if word.application.is_empty() && word.api.is_empty() {
+        if report.application.is_empty() && report.api.is_empty() {
             return true;
         }
-        let Some(subscription) = key(&word) else {
+        let Some(subscription) = key(&report) else {
             return false;
         };
-        let has_room = self.told.len() < SUBSCRIPTIONS_MAX;
-        if !has_room && !self.told.contains_key(&subscription) {
+        let has_room = self.reports.len() < SUBSCRIPTIONS_MAX;
+        if !has_room && !self.reports.contains_key(&subscription) {
             return false;
         }
-        let told = self.told.entry(subscription).or_default();
-        if told.len() >= SOURCES_MAX && !told.contains_key(&source) {
+        let by_source = self.reports.entry(subscription).or_default();
+        if by_source.len() >= SOURCES_MAX && !by_source.contains_key(&source) {
             return false;
         }
-        let figures = word.counters.iter().take(FIGURES_MAX);
+        let figures = report.counters.iter().take(FIGURES_MAX);
         let figures = figures.filter_map(|counter| read(counter, ledger_time));
-        let said = Told {
-            generation: word.quota_generation,
+        let usage = UsageReport {
+            generation: report.quota_generation,
             figures: figures.collect(),
-            open_sessions: word.open_sessions,
+            open_sessions: report.open_sessions,
             stream,
         };
-        told.insert(source, said);
+        by_source.insert(source, usage);
         true
     }
 
@@ -218,17 +218,19 @@ impl Book {
         self.swept = now;
         let mut used = std::collections::HashSet::new();
         let sources = &self.sources;
-        self.told.retain(|_, told| {
-            told.retain(|id, told| {
+        self.reports.retain(|_, by_source| {
+            by_source.retain(|id, report| {
                 let Some(source) = sources.get(id) else {
                     return false;
                 };
-                told.figures.retain(|figure| !is_over(figure, source, now));
-                let counts = told.is_now(source) && told.open_sessions > 0;
-                counts || !told.figures.is_empty()
+                report
+                    .figures
+                    .retain(|figure| !is_over(figure, source, now));
+                let counts = report.is_now(source) && report.open_sessions > 0;
+                counts || !report.figures.is_empty()
             });
-            used.extend(told.keys().copied());
-            !told.is_empty()
+            used.extend(by_source.keys().copied());
+            !by_source.is_empty()
         });
         self.sources
             .retain(|id, source| source.connected || used.contains(id));
@@ -246,9 +248,9 @@ impl Source {
     }
 }
 
-// === impl Told ===
+// === impl UsageReport ===
 
-impl Told {
+impl UsageReport {
     /// Whether the sessions are those that are open by now.
     fn is_now(&self, source: &Source) -> bool {
         source.connected && source.stream == self.stream
@@ -270,14 +272,14 @@ fn add(figures: &mut Vec<Figure>, figure: &Figure) {
     }
 }
 
-fn key(word: &SubscriptionUsage) -> Option<SubscriptionKey> {
+fn key(report: &SubscriptionUsage) -> Option<SubscriptionKey> {
     Some(SubscriptionKey {
-        application: word.application.parse().ok()?,
-        api: word.api.parse().ok()?,
+        application: report.application.parse().ok()?,
+        api: report.api.parse().ok()?,
     })
 }
 
-/// Reads what is said of a counter; nothing when it cannot be, or is of a window that is still to come.
+/// Reads a counter; nothing when it is invalid, or of a window that is still to come.
 fn read(counter: &v1::CounterUsage, ledger_time: u64) -> Option<Figure> {
     let unit = match counter.unit() {
         v1::Unit::Unspecified => return None,

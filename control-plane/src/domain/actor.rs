@@ -1,7 +1,5 @@
 //! Who is asking. Surfaces get an actor from a bearer token and hand it to every use case.
 
-use std::sync::Arc;
-
 use tidegate_proto::ids::UserId;
 
 use super::{
@@ -16,25 +14,25 @@ pub struct Actor {
     /// The user, or `None` for the process itself.
     pub user: Option<UserId>,
     /// The user's name, or `system`.
-    pub name: Arc<str>,
+    pub name: UserName,
     /// The roles.
     pub roles: Roles,
     /// The sign-in session that the actor asks in, where there is one: what is begun in it ends with it.
     pub session: Option<SecretHash>,
 }
 
-/// Who looks at what there is for everybody.
+/// Who reads what needs no token.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Visitor {
-    /// Nobody who is known.
+pub enum Viewer {
+    /// An anonymous visitor.
     Anonymous,
-    /// Somebody who signed in.
+    /// A user who is signed in.
     SignedIn(Actor),
 }
 
-// === impl Visitor ===
+// === impl Viewer ===
 
-impl Visitor {
+impl Viewer {
     /// Who it is, where that is known.
     #[must_use]
     pub const fn actor(&self) -> Option<&Actor> {
@@ -53,7 +51,7 @@ impl Actor {
     pub fn system() -> Self {
         Self {
             user: None,
-            name: SYSTEM.into(),
+            name: UserName::parse(SYSTEM).expect("`system` is a name"),
             roles: Roles::NONE.with(Role::Admin),
             session: None,
         }
@@ -64,7 +62,7 @@ impl Actor {
     pub fn of(user: &User) -> Self {
         Self {
             user: Some(user.id),
-            name: user.name.as_str().into(),
+            name: user.name.clone(),
             roles: user.roles,
             session: None,
         }
@@ -79,12 +77,12 @@ impl Actor {
         }
     }
 
-    /// Somebody who is about to become a user of this name; may do nothing yet.
+    /// A visitor who is about to become a user of this name; may do nothing yet.
     #[must_use]
     pub fn newcomer(name: &UserName) -> Self {
         Self {
             user: None,
-            name: name.as_str().into(),
+            name: name.clone(),
             roles: Roles::NONE,
             session: None,
         }

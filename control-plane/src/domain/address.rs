@@ -16,7 +16,7 @@ impl AddressRange {
     /// Reads `192.0.2.7`, `192.0.2.0/24`, `2001:db8::/32`.
     ///
     /// # Errors
-    /// When it is neither, or has bits set behind its prefix: somebody who types them may mean another range.
+    /// When it is neither, or has bits set behind its prefix: the range that was meant may be another one.
     pub fn parse(text: &str) -> Result<Self, Rule> {
         if text.is_empty() {
             return Err(Rule::new(reason::REQUIRED, "must not be empty"));

@@ -12,9 +12,8 @@ use tidegate_proto::{
 use super::{
     endpoint::Endpoints,
     lifecycle::{Lifecycle, LifecycleEvent},
+    meta::ResourceMeta,
     name::{ApiName, PlanName, PolicyName, UserName},
-    object::Etag,
-    time::Timestamp,
     topic::Topic,
     user::Roles,
 };
@@ -53,20 +52,16 @@ pub struct Api {
     pub state: Lifecycle,
     /// The newest steps of its lifecycle, oldest first.
     pub history: Vec<LifecycleEvent>,
-    /// Counts up when its counters begin anew; takes effect at once.
+    /// Counts up when its counters are reset; takes effect at once.
     pub quota_generation: u64,
     /// The number of the newest revision ever made; the next one gets the next number.
     pub last_revision: u32,
-    /// When it was made.
-    pub created_at: Timestamp,
-    /// When it was last changed.
-    pub updated_at: Timestamp,
-    /// Changes with each change of the API.
-    pub etag: Etag,
+    /// When it was created and last changed, and its etag.
+    pub meta: ResourceMeta,
 }
 
 /// What a revision copies and a restore brings back.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Design {
     /// What people read; the name when it is empty.
     pub display_name: String,
@@ -88,7 +83,7 @@ pub enum Visibility {
     /// Everybody.
     #[default]
     Public,
-    /// Who has one of these roles (and whoever may see all APIs).
+    /// Users with one of these roles, and those who may see all APIs.
     Restricted(Roles),
 }
 
@@ -99,12 +94,6 @@ impl Api {
     #[must_use]
     pub fn base_path(&self) -> String {
         self.context.base_path(&self.version)
-    }
-
-    /// `apis/{id}`.
-    #[must_use]
-    pub fn resource(&self) -> String {
-        format!("apis/{}", self.id)
     }
 
     /// Its place among the versions of its name that paths without a version may lead to: the greatest comes first.

@@ -1,4 +1,4 @@
-//! Applications, which are clients that somebody registered, and the keys they get tokens with.
+//! Applications, which are registered clients, and the keys they get tokens with.
 
 use std::collections::BTreeMap;
 
@@ -9,13 +9,13 @@ use tidegate_proto::{
 
 use super::{
     credential::SecretHash,
+    meta::ResourceMeta,
     name::{ApplicationName, ClientId, PolicyName, UserName},
-    object::Etag,
     scope::AllowedScopes,
     time::Timestamp,
 };
 
-/// A client that somebody registered.
+/// A registered client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Application {
     /// The id.
@@ -30,17 +30,13 @@ pub struct Application {
     pub owner_name: UserName,
     /// What it may use over all of its subscriptions together.
     pub policy: Option<PolicyName>,
-    /// Counts up when its counters begin anew.
+    /// Counts up when its counters are reset.
     pub quota_generation: u64,
-    /// How often an admin had begun the counters of subscriptions anew that have ended since, where he had. The next
+    /// How often an admin had reset the counters of subscriptions that have ended since, where that was at all. The next
     /// subscription to the API counts on from there: neither back in the counters from before, nor in fresh ones.
     pub ended_generations: BTreeMap<ApiId, u64>,
-    /// When it was registered.
-    pub created_at: Timestamp,
-    /// When it was last changed.
-    pub updated_at: Timestamp,
-    /// Changes with each change of the application.
-    pub etag: Etag,
+    /// When it was created and last changed, and its etag.
+    pub meta: ResourceMeta,
 }
 
 /// A key of an application; at most [`KEYS_MAX`] of each type.
@@ -69,25 +65,9 @@ pub const KEYS_MAX: usize = 5;
 // === impl Application ===
 
 impl Application {
-    /// `applications/{id}`.
-    #[must_use]
-    pub fn resource(&self) -> String {
-        format!("applications/{}", self.id)
-    }
-
     /// The `quota_generation` that the next subscription to an API begins with.
     #[must_use]
     pub fn ended_generation(&self, api: ApiId) -> u64 {
         self.ended_generations.get(&api).copied().unwrap_or(0)
-    }
-}
-
-// === impl ApplicationKey ===
-
-impl ApplicationKey {
-    /// `applications/{id}/keys/{client id}`.
-    #[must_use]
-    pub fn resource(&self) -> String {
-        format!("applications/{}/keys/{}", self.application, self.client_id)
     }
 }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use tidegate_proto::revision::RevisionNumber;
 
-use super::{actor::Actor, name::SYSTEM, time::Timestamp};
+use super::{actor::Actor, name::SYSTEM, resource::Resource as _, time::Timestamp, user::User};
 
 /// One commit, as the audit log tells it. Secrets and their hashes are left out.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,8 +32,8 @@ impl AuditEntry {
     /// How an actor is noted.
     #[must_use]
     pub fn noted(actor: &Actor) -> String {
-        if actor.user.is_some() && *actor.name == *SYSTEM {
-            format!("users/{SYSTEM}")
+        if actor.user.is_some() && actor.name.as_str() == SYSTEM {
+            User::name_of(SYSTEM)
         } else {
             actor.name.to_string()
         }
@@ -45,7 +45,7 @@ impl AuditEntry {
         if self.actor == SYSTEM || self.actor.starts_with("users/") {
             self.actor.clone()
         } else {
-            format!("users/{}", self.actor)
+            User::name_of(&self.actor)
         }
     }
 }

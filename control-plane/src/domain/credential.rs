@@ -1,4 +1,4 @@
-//! Secrets as the control plane keeps them: hashes only. Sign-in sessions of people; client secrets of applications.
+//! Secrets as the control plane keeps them: hashes only. Sign-in sessions of users; client secrets of applications.
 //!
 //! The secrets are 256 random bits, so one round of SHA-256 is enough: there is nothing to guess. Passwords are another
 //! matter and live in `user` under argon2id.
@@ -14,7 +14,7 @@ use super::time::Timestamp;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SecretHash([u8; 32]);
 
-/// Somebody who signed in: a bearer token and whose it is.
+/// A sign-in session: a bearer token and its user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {
     /// The hash of the bearer token.

@@ -5,15 +5,14 @@ use tidegate_proto::ids::{ApiId, DocumentId};
 
 use super::{
     invalid::{Rule, reason},
+    meta::ResourceMeta,
     name::{DocumentName, UserName, free_text},
-    object::Etag,
-    time::Timestamp,
 };
 
 /// How many documents an API may have.
 pub const DOCUMENTS_MAX: usize = 50;
 
-/// A text or a link about an API. Whoever sees the API sees it.
+/// A text or a link about an API. All who see the API see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Document {
     /// The id.
@@ -30,12 +29,8 @@ pub struct Document {
     pub content: DocumentContent,
     /// Who added it, by name.
     pub created_by: UserName,
-    /// When it was added.
-    pub created_at: Timestamp,
-    /// When it was last changed.
-    pub updated_at: Timestamp,
-    /// Changes with each change of the document.
-    pub etag: Etag,
+    /// When it was created and last changed, and its etag.
+    pub meta: ResourceMeta,
 }
 
 /// What a document is.
@@ -56,7 +51,7 @@ pub enum DocumentKind {
 /// What a document says, or where that is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DocumentContent {
-    /// Markdown, as it was typed: whoever shows it sanitises it.
+    /// Markdown as it was sent: the surface that shows it sanitises it.
     Markdown(String),
     /// An `http://` or `https://` URL.
     Link(String),
@@ -64,16 +59,6 @@ pub enum DocumentContent {
 
 const MARKDOWN_MAX: usize = 100_000;
 const LINK_MAX: usize = 2000;
-
-// === impl Document ===
-
-impl Document {
-    /// `apis/{id}/documents/{id}`.
-    #[must_use]
-    pub fn resource(&self) -> String {
-        format!("apis/{}/documents/{}", self.api, self.id)
-    }
-}
 
 // === impl DocumentKind ===
 
@@ -109,7 +94,7 @@ impl DocumentKind {
 // === impl DocumentContent ===
 
 impl DocumentContent {
-    /// Reads Markdown as somebody typed it.
+    /// Reads Markdown.
     ///
     /// # Errors
     /// Names the rule that the text breaks.
@@ -120,7 +105,7 @@ impl DocumentContent {
         free_text(text, MARKDOWN_MAX).map(Self::Markdown)
     }
 
-    /// Reads a URL as somebody typed it.
+    /// Reads a URL.
     ///
     /// # Errors
     /// Names the rule that the text breaks.

@@ -58,7 +58,7 @@ impl Endpoints {
 // === impl EndpointUrl ===
 
 impl EndpointUrl {
-    /// Reads a URL as somebody typed it.
+    /// Reads a URL.
     ///
     /// # Errors
     /// Names the rule that the text breaks.

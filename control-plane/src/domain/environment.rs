@@ -2,8 +2,8 @@
 
 use super::{
     endpoint::EndpointUrl,
+    meta::ResourceMeta,
     name::{DEFAULT_ENVIRONMENT, EnvironmentName},
-    object::Etag,
     time::Timestamp,
 };
 
@@ -20,12 +20,8 @@ pub struct Environment {
     pub ws_url: Option<EndpointUrl>,
     /// Where clients reach it by `wss://`, for example `wss://localhost:8099`.
     pub wss_url: Option<EndpointUrl>,
-    /// When it was made.
-    pub created_at: Timestamp,
-    /// When it was last changed.
-    pub updated_at: Timestamp,
-    /// Changes with each change of the environment.
-    pub etag: Etag,
+    /// When it was created and last changed, and its etag.
+    pub meta: ResourceMeta,
 }
 
 // === impl Environment ===
@@ -41,9 +37,7 @@ impl Environment {
             description: "the environment that ships".to_owned(),
             ws_url: Some(url("ws://localhost:9099")),
             wss_url: Some(url("wss://localhost:8099")),
-            created_at: now,
-            updated_at: now,
-            etag: Etag::FIRST,
+            meta: ResourceMeta::new(now),
         }
     }
 

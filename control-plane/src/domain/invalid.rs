@@ -102,18 +102,21 @@ impl Faults {
         Self::default()
     }
 
-    /// Notes a fault.
+    /// Notes a fault, unless it was noted just before: two fields may be read by one check.
     pub fn add(
         &mut self,
         field: impl Into<String>,
         reason: &'static str,
         description: impl Into<String>,
     ) {
-        self.violations.push(Violation {
+        let violation = Violation {
             field: field.into(),
             reason,
             description: description.into(),
-        });
+        };
+        if self.violations.last() != Some(&violation) {
+            self.violations.push(violation);
+        }
     }
 
     /// Takes the value of a check, or notes its fault under `field`.

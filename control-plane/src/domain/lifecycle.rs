@@ -81,6 +81,22 @@ const MOVES: [(Lifecycle, Action, Lifecycle); 13] = {
     ]
 };
 
+// === impl LifecycleEvent ===
+
+impl LifecycleEvent {
+    /// The first step: the creation.
+    #[must_use]
+    pub const fn created(at: Timestamp, by: String) -> Self {
+        Self {
+            at,
+            by,
+            action: None,
+            from: None,
+            to: Lifecycle::Created,
+        }
+    }
+}
+
 // === impl Lifecycle ===
 
 impl Lifecycle {

@@ -1,7 +1,9 @@
 //! The names that people give: what is allowed in them and how they compare. Names keep the case that was typed;
 //! [`fold`] gives the form under which two names are the same.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, str::FromStr, sync::Arc};
+
+use tidegate_proto::path::InvalidPath;
 
 use super::invalid::{Rule, reason};
 
@@ -18,7 +20,7 @@ macro_rules! name {
         pub struct $name(Arc<str>);
 
         impl $name {
-            /// Reads a name as somebody typed it.
+            /// Reads a name.
             ///
             /// # Errors
             /// Names the rule that the text breaks.
@@ -32,6 +34,14 @@ macro_rules! name {
             #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = Rule;
+
+            fn from_str(text: &str) -> Result<Self, Rule> {
+                Self::parse(text)
             }
         }
 
@@ -80,7 +90,7 @@ name!(
     |text| identifier(text, 50)
 );
 name!(
-    /// The name that somebody signs in with: letters, digits, `-`, `_`, `.` and `@`. What a new one must be on top of that
+    /// The name that a user signs in with: letters, digits, `-`, `_`, `.` and `@`. What a new one must be on top of that
     /// says [`UserName::choose`]; those that are older need not.
     UserName,
     |text| {
@@ -108,7 +118,7 @@ pub const DEFAULT_ENVIRONMENT: &str = "default";
 // === impl UserName ===
 
 impl UserName {
-    /// Reads the name of somebody new: 1 to 50 characters, and not that of the process itself.
+    /// Reads the name of a new user: 1 to 50 characters, and not that of the process itself.
     ///
     /// # Errors
     /// Names the rule that the text breaks.
@@ -230,18 +240,33 @@ fn at_most(text: &str, max: usize) -> Result<(), Rule> {
     Ok(())
 }
 
-/// For a text with a character that does not belong in it. Those that nobody sees are told by their code.
+/// For a text with a character that does not belong in it. Invisible ones are shown by their code.
 #[must_use]
 pub fn forbidden(c: char) -> Rule {
-    let told = match c {
+    let shown = match c {
         ' ' => "a blank".to_owned(),
         c if c.is_alphanumeric() || c.is_ascii_graphic() => format!("`{c}`"),
         c => format!("`{}`", c.escape_default()),
     };
     Rule::new(
         reason::FORBIDDEN_CHARACTER,
-        format!("must not contain {told}"),
+        format!("must not contain {shown}"),
     )
+}
+
+// === impl Rule ===
+
+impl From<InvalidPath> for Rule {
+    /// A rule of the path grammar as a rule of a field.
+    fn from(broken: InvalidPath) -> Self {
+        let reason = match broken {
+            InvalidPath::Empty => reason::REQUIRED,
+            InvalidPath::TooLong(_) => reason::TOO_LONG,
+            InvalidPath::Forbidden(c) => return forbidden(c),
+            _ => reason::MALFORMED,
+        };
+        Self::new(reason, broken.to_string())
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
-//! Every kind of thing that is kept, under one name: what a commit writes and what a load reads. Also the etag.
+//! Every kind of thing that is stored, as one type: what a commit writes and a load reads.
 
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
 use tidegate_proto::ids::{
     ApiId, ApplicationId, DenyPolicyId, DocumentId, RevisionId, SubscriptionId, UserId,
@@ -23,11 +23,7 @@ use super::{
     user::User,
 };
 
-/// Changes with each change of an object, so that nobody overwrites what he has not seen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Etag(u64);
-
-/// One kept thing.
+/// One stored thing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "each variant is the type it names")]
 pub enum Object {
@@ -50,7 +46,13 @@ pub enum Object {
     Settings(Arc<Settings>),
 }
 
-/// What identifies a kept thing.
+/// A kind of thing that is stored.
+pub trait Stored: Sized {
+    /// One of the kind as an object.
+    fn object(it: Arc<Self>) -> Object;
+}
+
+/// What identifies a stored thing.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[allow(missing_docs, reason = "each variant is the key of the type it names")]
 pub enum ObjectKey {
@@ -71,37 +73,6 @@ pub enum ObjectKey {
     Session(SecretHash),
     SigningKey(KeyId),
     Settings,
-}
-
-// === impl Etag ===
-
-impl Etag {
-    /// The etag of what has never been changed.
-    pub const FIRST: Self = Self(1);
-
-    /// Wraps a number out of the store.
-    #[must_use]
-    pub const fn new(number: u64) -> Self {
-        Self(number)
-    }
-
-    /// The bare number.
-    #[must_use]
-    pub const fn get(self) -> u64 {
-        self.0
-    }
-
-    /// The etag after one more change.
-    #[must_use]
-    pub const fn next(self) -> Self {
-        Self(self.0 + 1)
-    }
-}
-
-impl fmt::Display for Etag {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
 }
 
 // === impl Object ===
@@ -130,31 +101,6 @@ impl Object {
             Self::Settings(_) => ObjectKey::Settings,
         }
     }
-
-    /// The resource name that people and the audit log know it by.
-    #[must_use]
-    pub fn resource(&self) -> String {
-        match self {
-            Self::Api(it) => it.resource(),
-            Self::Revision(it) => it.resource(),
-            Self::Deployment(it) => format!("apis/{}/deployments/{}", it.api, it.environment),
-            Self::Document(it) => it.resource(),
-            Self::Thumbnail(it) => it.resource(),
-            Self::Environment(it) => format!("environments/{}", it.name),
-            Self::Plan(it) => format!("plans/{}", it.name),
-            Self::ApplicationPolicy(it) => it.resource(),
-            Self::ApiPolicy(it) => it.resource(),
-            Self::DenyPolicy(it) => it.resource(),
-            Self::Application(it) => it.resource(),
-            Self::Key(it) => it.resource(),
-            Self::Subscription(it) => it.resource(),
-            Self::User(it) => format!("users/{}", it.name),
-            // The token's hash stays out of the log; the user is who matters.
-            Self::Session(it) => format!("users/{}/sessions", it.user),
-            Self::SigningKey(it) => format!("signingKeys/{}", it.id),
-            Self::Settings(_) => "settings".to_owned(),
-        }
-    }
 }
 
 macro_rules! from {
@@ -165,9 +111,9 @@ macro_rules! from {
             }
         }
 
-        impl From<Arc<$type>> for Object {
-            fn from(it: Arc<$type>) -> Self {
-                Self::$variant(it)
+        impl Stored for $type {
+            fn object(it: Arc<Self>) -> Object {
+                Object::$variant(it)
             }
         })*
     };

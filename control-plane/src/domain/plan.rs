@@ -2,7 +2,7 @@
 
 use tidegate_proto::quota::{Allowance, Amount, Limits, Window};
 
-use super::{name::PlanName, object::Etag, time::Timestamp};
+use super::{meta::ResourceMeta, name::PlanName, time::Timestamp};
 
 /// A business plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,12 +15,8 @@ pub struct Plan {
     pub description: String,
     /// What each subscription under it may use.
     pub limits: Limits,
-    /// When it was made.
-    pub created_at: Timestamp,
-    /// When it was last changed.
-    pub updated_at: Timestamp,
-    /// Changes with each change of the plan.
-    pub etag: Etag,
+    /// When it was created and last changed, and its etag.
+    pub meta: ResourceMeta,
 }
 
 /// The plans that ship: name and messages a day.
@@ -50,9 +46,7 @@ impl Plan {
                 }),
                 ..Limits::default()
             },
-            created_at: now,
-            updated_at: now,
-            etag: Etag::FIRST,
+            meta: ResourceMeta::new(now),
         })
     }
 }

@@ -1,4 +1,4 @@
-//! Policies on top of plans: what an application may use, what an API or a topic lets through, and who is kept out.
+//! Policies on top of plans: what an application may use, what an API or a topic lets through, and who is denied access.
 
 use std::fmt;
 
@@ -11,8 +11,8 @@ use tidegate_proto::{
 use super::{
     address::AddressRange,
     invalid::{Rule, reason},
+    meta::ResourceMeta,
     name::{PolicyName, UserName, forbidden, is_token},
-    object::Etag,
     time::Timestamp,
 };
 
@@ -29,12 +29,8 @@ pub struct ApplicationPolicy {
     pub per_token: bool,
     /// What is allowed.
     pub limits: Limits,
-    /// When it was made.
-    pub created_at: Timestamp,
-    /// When it was last changed.
-    pub updated_at: Timestamp,
-    /// Changes with each change of the policy.
-    pub etag: Etag,
+    /// When it was created and last changed, and its etag.
+    pub meta: ResourceMeta,
 }
 
 /// What an API or a topic lets through.
@@ -52,12 +48,8 @@ pub struct ApiPolicy {
     pub limits: Limits,
     /// What is allowed to special callers: the first group whose conditions all hold applies.
     pub groups: Vec<Group>,
-    /// When it was made.
-    pub created_at: Timestamp,
-    /// When it was last changed.
-    pub updated_at: Timestamp,
-    /// Changes with each change of the policy.
-    pub etag: Etag,
+    /// When it was created and last changed, and its etag.
+    pub meta: ResourceMeta,
 }
 
 /// Whose messages count together under an API policy.
@@ -99,23 +91,23 @@ pub enum Subject {
     /// The client's address is in this range.
     Address(AddressRange),
     /// The request has this header.
-    Header(Sought),
+    Header(NameValueMatch),
     /// The request has this query parameter.
-    Query(Sought),
+    Query(NameValueMatch),
     /// The token has this claim.
-    Claim(Sought),
+    Claim(NameValueMatch),
 }
 
 /// A name and the value that it must have.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sought {
+pub struct NameValueMatch {
     /// The name; that of a header in lower case.
     pub name: String,
     /// The value; `None` for any.
     pub value: Option<String>,
 }
 
-/// Who is kept out, and whose open sessions end.
+/// Who is denied access, and whose open sessions end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DenyPolicy {
     /// The id.
@@ -126,14 +118,10 @@ pub struct DenyPolicy {
     pub target: DenyTarget,
     /// When it ends; `None` for never.
     pub expires_at: Option<Timestamp>,
-    /// Whether it keeps nobody out for now.
+    /// Whether it denies access to nobody for now.
     pub disabled: bool,
-    /// When it was made.
-    pub created_at: Timestamp,
-    /// When it was last changed.
-    pub updated_at: Timestamp,
-    /// Changes with each change of the policy.
-    pub etag: Etag,
+    /// When it was created and last changed, and its etag.
+    pub meta: ResourceMeta,
 }
 
 /// Whom a deny policy is about.
@@ -152,7 +140,7 @@ pub enum DenyTarget {
 }
 
 /// Names and values in conditions have at most this many bytes; a gateway takes no longer ones.
-const SOUGHT_MAX: usize = 256;
+const MATCH_MAX: usize = 256;
 
 /// Reads the name of a header; it comes back in lower case.
 ///
@@ -190,42 +178,22 @@ pub fn claim_name(text: &str) -> Result<String, Rule> {
     Ok(name)
 }
 
-/// Reads a value that is sought; empty for any.
+/// Reads a value to compare with; empty for any.
 ///
 /// # Errors
 /// When it is too long or contains control characters.
-pub fn sought_value(text: &str) -> Result<Option<String>, Rule> {
+pub fn match_value(text: &str) -> Result<Option<String>, Rule> {
     Ok(Some(plain(text)?).filter(|value| !value.is_empty()))
 }
 
 fn plain(text: &str) -> Result<String, Rule> {
-    if text.len() > SOUGHT_MAX {
-        let rule = format!("must have at most {SOUGHT_MAX} bytes");
+    if text.len() > MATCH_MAX {
+        let rule = format!("must have at most {MATCH_MAX} bytes");
         return Err(Rule::new(reason::TOO_LONG, rule));
     }
     match text.chars().find(|c| c.is_control()) {
         Some(c) => Err(forbidden(c)),
         None => Ok(text.to_owned()),
-    }
-}
-
-// === impl ApplicationPolicy ===
-
-impl ApplicationPolicy {
-    /// `applicationPolicies/{name}`.
-    #[must_use]
-    pub fn resource(&self) -> String {
-        format!("applicationPolicies/{}", self.name)
-    }
-}
-
-// === impl ApiPolicy ===
-
-impl ApiPolicy {
-    /// `apiPolicies/{name}`.
-    #[must_use]
-    pub fn resource(&self) -> String {
-        format!("apiPolicies/{}", self.name)
     }
 }
 
@@ -253,19 +221,9 @@ impl fmt::Display for Per {
     }
 }
 
-// === impl DenyPolicy ===
-
-impl DenyPolicy {
-    /// `denyPolicies/{id}`.
-    #[must_use]
-    pub fn resource(&self) -> String {
-        format!("denyPolicies/{}", self.id)
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{claim_name, header_name, parameter_name, sought_value};
+    use super::{claim_name, header_name, match_value, parameter_name};
     use crate::domain::invalid::reason;
 
     #[test]
@@ -286,11 +244,11 @@ mod tests {
             let long = check(&"a".repeat(257)).unwrap_err();
             assert_eq!(long.reason, reason::TOO_LONG);
         }
-        assert_eq!(sought_value(""), Ok(None));
-        assert_eq!(sought_value("a b"), Ok(Some("a b".to_owned())));
-        assert!(sought_value(&"ü".repeat(128)).is_ok());
-        assert!(sought_value(&"ü".repeat(129)).is_err());
-        assert!(sought_value("a\0").is_err());
+        assert_eq!(match_value(""), Ok(None));
+        assert_eq!(match_value("a b"), Ok(Some("a b".to_owned())));
+        assert!(match_value(&"ü".repeat(128)).is_ok());
+        assert!(match_value(&"ü".repeat(129)).is_err());
+        assert!(match_value("a\0").is_err());
     }
 
     #[test]

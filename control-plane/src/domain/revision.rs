@@ -43,16 +43,6 @@ pub struct Deployment {
     /// When it was deployed.
     pub deployed_at: Timestamp,
     /// The number of the state that has it; zero where that was not kept yet. Nodes at this number or a later one have
-    /// been told of it.
+    /// seen it.
     pub number: RevisionNumber,
-}
-
-// === impl Revision ===
-
-impl Revision {
-    /// `apis/{id}/revisions/{id}`.
-    #[must_use]
-    pub fn resource(&self) -> String {
-        format!("apis/{}/revisions/{}", self.api, self.id)
-    }
 }

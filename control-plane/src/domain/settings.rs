@@ -1,6 +1,6 @@
 //! What holds for the whole installation: who the key manager is to gateways, and what admins allow.
 
-use super::object::Etag;
+use super::meta::Etag;
 
 /// The settings of an installation. What gateways must know of the configuration is kept in the store, so that a change
 /// of it reaches nodes like any other change.
@@ -10,7 +10,7 @@ pub struct Settings {
     pub issuer: String,
     /// The audiences of which a token must carry one.
     pub audiences: Vec<String>,
-    /// Whether strangers may make themselves users.
+    /// Whether anonymous visitors may sign up.
     pub sign_up_allowed: bool,
     /// Changes with each change by an admin.
     pub etag: Etag,

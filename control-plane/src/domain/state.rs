@@ -4,6 +4,7 @@
 //! they share.
 
 mod index;
+mod reads;
 
 use std::sync::Arc;
 

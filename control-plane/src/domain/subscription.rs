@@ -4,7 +4,7 @@ use std::fmt;
 
 use tidegate_proto::ids::{ApiId, ApplicationId, SubscriptionId, SubscriptionKey};
 
-use super::{name::PlanName, object::Etag, time::Timestamp};
+use super::{meta::ResourceMeta, name::PlanName};
 
 /// An application on an API under a plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,15 +19,11 @@ pub struct Subscription {
     pub plan: PlanName,
     /// Whether it lets anybody in.
     pub state: SubscriptionState,
-    /// Counts up when its counters begin anew. What is used is counted by application and API, so the next subscription
+    /// Counts up when its counters are reset. What is used is counted by application and API, so the next subscription
     /// between the two goes on from there.
     pub quota_generation: u64,
-    /// When it was made.
-    pub created_at: Timestamp,
-    /// When it was last changed.
-    pub updated_at: Timestamp,
-    /// Changes with each change of the subscription.
-    pub etag: Etag,
+    /// When it was created and last changed, and its etag.
+    pub meta: ResourceMeta,
 }
 
 /// Whether a subscription lets anybody in.
@@ -44,12 +40,6 @@ pub enum SubscriptionState {
 // === impl Subscription ===
 
 impl Subscription {
-    /// `subscriptions/{id}`.
-    #[must_use]
-    pub fn resource(&self) -> String {
-        format!("subscriptions/{}", self.id)
-    }
-
     /// The two that it is between.
     #[must_use]
     pub const fn key(&self) -> SubscriptionKey {

@@ -45,16 +45,6 @@ pub enum ImageFormat {
     Gif,
 }
 
-// === impl Thumbnail ===
-
-impl Thumbnail {
-    /// `apis/{id}/thumbnail`.
-    #[must_use]
-    pub fn resource(&self) -> String {
-        format!("apis/{}/thumbnail", self.api)
-    }
-}
-
 impl fmt::Debug for Thumbnail {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Thumbnail")

@@ -41,7 +41,7 @@ pub struct Consumption {
     pub open_sessions: u64,
     /// When the one of the connected nodes that has been silent for longest told of its use. `None` when no node is
     /// connected, or one of them has not told yet.
-    pub oldest_word: Option<Timestamp>,
+    pub oldest_report: Option<Timestamp>,
     /// Nodes that are not connected and whose figures count.
     pub absent_nodes: usize,
     /// Whether several nodes are connected that do not share their quotas.

@@ -1,4 +1,4 @@
-//! People and tools that may sign in: their roles, and the one table of what a role may do.
+//! Users: people and tools that may sign in, their roles, and the one table of what a role may do.
 
 use std::fmt;
 
@@ -6,12 +6,11 @@ use tidegate_proto::ids::UserId;
 
 use super::{
     invalid::{Rule, reason},
+    meta::ResourceMeta,
     name::UserName,
-    object::Etag,
-    time::Timestamp,
 };
 
-/// Somebody who may sign in.
+/// A user, who may sign in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct User {
     /// The id.
@@ -22,19 +21,15 @@ pub struct User {
     pub password: PasswordHash,
     /// What the user may do.
     pub roles: Roles,
-    /// When the user was made.
-    pub created_at: Timestamp,
-    /// When the user was last changed.
-    pub updated_at: Timestamp,
-    /// Changes with each change of the user.
-    pub etag: Etag,
+    /// When it was created and last changed, and its etag.
+    pub meta: ResourceMeta,
 }
 
 /// A hash in PHC string form. Debug shows nothing of it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PasswordHash(pub String);
 
-/// What somebody is to the product.
+/// What a user may do in the product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Role {
     /// May do everything.

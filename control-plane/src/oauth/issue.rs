@@ -14,6 +14,7 @@ use crate::{
     domain::{
         actor::Actor,
         invalid::{Faults, Rule, reason},
+        name::ClientId,
         scope,
         time::Timestamp,
     },
@@ -26,7 +27,7 @@ pub struct Ask {
     /// The application.
     pub application: ApplicationId,
     /// Which of its keys.
-    pub client_id: String,
+    pub client_id: ClientId,
     /// For how many seconds the token shall be valid; 0 for as long as may be.
     pub lifetime_seconds: i64,
     /// The scopes that are requested, separated by spaces.
@@ -63,7 +64,7 @@ impl KeyManager {
         };
         let noted = it
             .service
-            .note_access_token(actor, ask.application, &ask.client_id, requested);
+            .note_access_token(actor, ask.application, ask.client_id, requested);
         let (key, application, granted) = noted.await?;
         let scope = scope::joined(&granted);
         let terms = Terms {

@@ -28,7 +28,7 @@ impl TokenRequest {
     /// # Errors
     /// With the error code that RFC 6749, 5.2 has for what is wrong.
     pub fn read(headers: &HeaderMap, form: Vec<(String, String)>) -> Result<Self, TokenError> {
-        let mut fields = Fields::default();
+        let mut fields = FormFields::default();
         for (name, value) in form {
             fields.set(&name, value)?;
         }
@@ -67,14 +67,14 @@ impl TokenRequest {
 }
 
 #[derive(Default)]
-struct Fields {
+struct FormFields {
     grant_type: Option<String>,
     client_id: Option<String>,
     client_secret: Option<Secret>,
     scope: Option<String>,
 }
 
-impl Fields {
+impl FormFields {
     /// Takes a parameter. Unknown ones are ignored, repeated ones refused, empty ones count as left out (RFC 6749, 3.2).
     fn set(&mut self, name: &str, value: String) -> Result<(), TokenError> {
         let repeated = match name {

@@ -17,7 +17,7 @@ use crate::{
     config::{OauthConfig, SigningAlgorithm},
     domain::actor::Actor,
     http::Peer,
-    service::Service,
+    service::{Service, applications::ApplicationInput},
     store::memory::MemoryStore,
 };
 
@@ -58,7 +58,7 @@ impl Stage {
         let signed_in = service.sign_in("admin", &password, None).await.unwrap();
         let actor = Actor::of(&signed_in.user);
         let application = service
-            .create_application(&actor, "Mine", "", "")
+            .create_application(&actor, ApplicationInput::new("Mine", ""))
             .await
             .unwrap();
         let scopes = ["a", "b"].map(str::to_owned);

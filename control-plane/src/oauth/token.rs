@@ -43,7 +43,7 @@ struct Granted<'a> {
 
 /// RFC 6749, 5.1: answers must not be kept, good or bad.
 /// About clients that nobody knows.
-static STRANGERS: FaultLog = FaultLog::new(60);
+static UNKNOWN_CLIENTS: FaultLog = FaultLog::new(60);
 
 /// About tokens that cannot be signed.
 static UNSIGNED: FaultLog = FaultLog::new(6);
@@ -93,8 +93,8 @@ impl KeyManager {
                 return Err(TokenError::SlowDown { after });
             }
             it.throttle.failed(&request.client_id, peer, now);
-            // Strangers come from as many addresses as they have.
-            if let Some(line) = STRANGERS.fault(&peer.to_string()) {
+            // Unknown clients may come from many addresses.
+            if let Some(line) = UNKNOWN_CLIENTS.fault(&peer.to_string()) {
                 let suppressed = line.suppressed;
                 tracing::info!(%peer, suppressed, "a client failed to authenticate at the token endpoint");
             }

@@ -48,7 +48,7 @@ async fn change_password(State(portal): State<Portal>, submitted: AuthenticatedF
             return page(submitted.signed_in(), form);
         }
         let change = PasswordChange {
-            name: actor.name.to_string(),
+            name: actor.name.clone(),
             old: Some(Secret::new(text("old_password"))),
             new: Secret::new(text("new_password")),
             keep: submitted.signed_in().session().cloned(),

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     domain::{
-        actor::{Actor, Visitor},
+        actor::{Actor, Viewer},
         time::Timestamp,
         user::{Permission, Roles},
     },
@@ -112,9 +112,9 @@ impl RequestContext {
 
     /// Who reads what is public, as use cases take it.
     #[must_use]
-    pub fn visitor(&self) -> Visitor {
+    pub fn visitor(&self) -> Viewer {
         let actor = self.0.actor.clone();
-        actor.map_or(Visitor::Anonymous, Visitor::SignedIn)
+        actor.map_or(Viewer::Anonymous, Viewer::SignedIn)
     }
 
     /// Whether a user is signed in who has a permission.

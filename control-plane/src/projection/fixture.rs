@@ -28,10 +28,11 @@ use crate::domain::{
     endpoint::{EndpointUrl, Endpoints},
     environment::Environment,
     lifecycle::Lifecycle,
+    meta::ResourceMeta,
     name::{
         ApiName, ApplicationName, ClientId, EnvironmentName, KeyId, PlanName, PolicyName, UserName,
     },
-    object::{Etag, Object, ObjectKey},
+    object::{Object, ObjectKey},
     plan::Plan,
     policy::{
         ApiPolicy, ApplicationPolicy, Condition, DenyPolicy, DenyTarget, Group, Per, Subject,
@@ -170,9 +171,7 @@ impl World {
             history: Vec::new(),
             quota_generation: 0,
             last_revision: 0,
-            created_at: NOW,
-            updated_at: NOW,
-            etag: Etag::FIRST,
+            meta: ResourceMeta::new(NOW),
         });
     }
 
@@ -208,9 +207,7 @@ impl World {
             description: "a description".to_owned(),
             per_token: true,
             limits: limits(amount),
-            created_at: NOW,
-            updated_at: NOW,
-            etag: Etag::FIRST,
+            meta: ResourceMeta::new(NOW),
         });
     }
 
@@ -231,9 +228,7 @@ impl World {
                 }],
                 limits: limits(amount + 1),
             }],
-            created_at: NOW,
-            updated_at: NOW,
-            etag: Etag::FIRST,
+            meta: ResourceMeta::new(NOW),
         });
     }
 
@@ -244,9 +239,7 @@ impl World {
             target,
             expires_at: None,
             disabled: false,
-            created_at: NOW,
-            updated_at: NOW,
-            etag: Etag::FIRST,
+            meta: ResourceMeta::new(NOW),
         });
     }
 
@@ -303,9 +296,7 @@ impl World {
             policy: None,
             quota_generation: 0,
             ended_generations: BTreeMap::new(),
-            created_at: NOW,
-            updated_at: NOW,
-            etag: Etag::FIRST,
+            meta: ResourceMeta::new(NOW),
         });
         self.put(ApplicationKey {
             client_id: ClientId::parse(&format!("client-{n}")).unwrap(),
@@ -326,9 +317,7 @@ impl World {
             plan: plan_name(plan),
             state: SubscriptionState::Active,
             quota_generation: 0,
-            created_at: NOW,
-            updated_at: NOW,
-            etag: Etag::FIRST,
+            meta: ResourceMeta::new(NOW),
         });
     }
 

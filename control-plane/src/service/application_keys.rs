@@ -6,12 +6,11 @@ use tidegate_kit::secret::Secret;
 use tidegate_proto::{claims::KeyType, ids::ApplicationId};
 
 use super::{
-    Service,
-    applications::owned,
+    Service, access,
+    edit::{EditableField, EditableFields, Update},
     error::{ServiceError, reason},
-    guard::demand,
-    listing::{self, Field, Kind, ListQuery, Page, Schema},
-    mask,
+    guard::{demand, find_in},
+    listing::{self, Kind, ListQuery, Page, Schema, Value},
     password::{random_id, random_secret},
 };
 use crate::domain::{
@@ -20,9 +19,8 @@ use crate::domain::{
     credential::SecretHash,
     invalid::{Faults, Invalid, reason as invalid},
     name::ClientId,
-    object::ObjectKey,
+    resource::Resource as _,
     scope::{self, AllowedScopes, Scope},
-    state::State,
     user::Permission,
 };
 
@@ -35,16 +33,17 @@ pub struct NewKey {
     pub secret: Secret,
 }
 
-/// A change of a key.
+/// The fields of a key, as they are sent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct KeyUpdate {
+pub struct KeyInput {
     /// `scopes`.
     pub scopes: Vec<String>,
     /// `key_type`; only to find out attempts to change it. `None` when not given.
     pub key_type: Option<KeyType>,
-    /// The fields to change.
-    pub mask: Vec<String>,
 }
+
+/// A change of a key.
+pub type KeyUpdate = Update<(ApplicationId, ClientId), KeyInput>;
 
 impl Service {
     /// Makes a key; its secret is shown this once. Only who manages policies allows it scopes (see
@@ -70,7 +69,7 @@ impl Service {
         let hash = SecretHash::of(secret.expose());
         let key = self
             .commit(actor, "CreateApplicationKey", move |draft| {
-                let owner = owned(draft.state(), &draft.actor, application)?.clone();
+                let owner = access::application(draft.state(), &draft.actor, application)?.clone();
                 let n_keys = draft
                     .state()
                     .keys_of(application)
@@ -111,7 +110,7 @@ impl Service {
     ) -> Result<Page<Arc<ApplicationKey>>, ServiceError> {
         demand(actor, Permission::Subscribe)?;
         let state = self.state();
-        owned(&state, actor, application)?;
+        access::application(&state, actor, application)?;
         listing::page(state.keys_of(application), query, &KEY_SCHEMA)
     }
 
@@ -124,35 +123,26 @@ impl Service {
     pub async fn update_key(
         &self,
         actor: &Actor,
-        application: ApplicationId,
-        client_id: &str,
         update: KeyUpdate,
     ) -> Result<Arc<ApplicationKey>, ServiceError> {
         demand(actor, Permission::ManagePolicies)?;
-        let client_id = client_id.to_owned();
         self.commit(actor, "UpdateApplicationKey", move |draft| {
-            owned(draft.state(), &draft.actor, application)?;
-            let key = find_key(draft.state(), application, &client_id)?.clone();
+            let (application, client_id) = &update.key;
+            access::application(draft.state(), &draft.actor, *application)?;
+            let key = find_in::<ApplicationKey>(draft.state(), application, client_id)?.clone();
             let mut faults = Faults::new();
-            if update.key_type.is_some_and(|given| given != key.key_type) {
+            if update
+                .input
+                .key_type
+                .is_some_and(|given| given != key.key_type)
+            {
                 faults.add(
                     "application_key.key_type",
                     invalid::IMMUTABLE,
                     "never changes",
                 );
             }
-            let populated = |_: &str| !update.scopes.is_empty();
-            let fields = mask::resolve(
-                &update.mask,
-                &["scopes"],
-                &["key_type"],
-                populated,
-                &mut faults,
-            );
-            let mut next = ApplicationKey::clone(&key);
-            if fields.contains("scopes") {
-                next.scopes = AllowedScopes::read(SCOPES, &update.scopes, &mut faults);
-            }
+            let next = FIELDS.update(&key, &update, draft, &mut faults);
             faults.finish()?;
             if next == *key {
                 return Ok(key);
@@ -170,14 +160,13 @@ impl Service {
         &self,
         actor: &Actor,
         application: ApplicationId,
-        client_id: &str,
+        client_id: ClientId,
     ) -> Result<(), ServiceError> {
         demand(actor, Permission::Subscribe)?;
-        let client_id = client_id.to_owned();
         self.commit(actor, "DeleteApplicationKey", move |draft| {
-            owned(draft.state(), &draft.actor, application)?;
-            let key = find_key(draft.state(), application, &client_id)?.clone();
-            draft.remove(ObjectKey::Key(key.client_id.clone()));
+            access::application(draft.state(), &draft.actor, application)?;
+            let key = find_in::<ApplicationKey>(draft.state(), &application, &client_id)?.clone();
+            draft.remove(&key);
             Ok(())
         })
         .await
@@ -191,16 +180,15 @@ impl Service {
         &self,
         actor: &Actor,
         application: ApplicationId,
-        client_id: &str,
+        client_id: ClientId,
     ) -> Result<NewKey, ServiceError> {
         demand(actor, Permission::Subscribe)?;
         let secret = random_secret();
         let hash = SecretHash::of(secret.expose());
-        let client_id = client_id.to_owned();
         let key = self
             .commit(actor, "RegenerateSecret", move |draft| {
-                owned(draft.state(), &draft.actor, application)?;
-                let key = find_key(draft.state(), application, &client_id)?;
+                access::application(draft.state(), &draft.actor, application)?;
+                let key = find_in::<ApplicationKey>(draft.state(), &application, &client_id)?;
                 let mut next = ApplicationKey::clone(key);
                 next.secret = hash;
                 next.secret_made_at = draft.now;
@@ -219,19 +207,18 @@ impl Service {
         &self,
         actor: &Actor,
         application: ApplicationId,
-        client_id: &str,
+        client_id: ClientId,
         requested: Vec<Scope>,
     ) -> Result<(Arc<ApplicationKey>, Arc<Application>, Vec<Scope>), ServiceError> {
         demand(actor, Permission::Subscribe)?;
-        let client_id = client_id.to_owned();
         self.commit(actor, "GenerateAccessToken", move |draft| {
-            let application = owned(draft.state(), &draft.actor, application)?.clone();
+            let application = access::application(draft.state(), &draft.actor, application)?.clone();
             if !draft.actor.is(application.owner) {
                 return Err(ServiceError::PermissionDenied(
                     "the owner of the application".to_owned(),
                 ));
             }
-            let key = find_key(draft.state(), application.id, &client_id)?;
+            let key = find_in::<ApplicationKey>(draft.state(), &application.id, &client_id)?;
             let granted = key.scopes.grant(&requested).ok_or_else(|| {
                 let allowed = match scope::joined(key.scopes.iter()) {
                     allowed if allowed.is_empty() => "none".to_owned(),
@@ -270,27 +257,23 @@ impl Service {
 
 const SCOPES: &str = "application_key.scopes";
 
+const FIELDS: EditableFields<ApplicationKey, KeyInput> = EditableFields {
+    root: "application_key",
+    all: &[EditableField {
+        name: "scopes",
+        is_given: |input| !input.scopes.is_empty(),
+        set: |key, input, at| key.scopes = AllowedScopes::read(SCOPES, &input.scopes, at.faults),
+    }],
+    fixed: &["key_type"],
+};
+
 const KEY_SCHEMA: Schema<ApplicationKey> = Schema {
     filter: &[("client_id", Kind::Text)],
     order: &["client_id", "create_time"],
     default_order: "create_time",
     get: |key, field| match field {
-        "client_id" => Field::text(&key.client_id),
-        _ => Field::time(key.created_at),
+        "client_id" => Value::text(&key.client_id),
+        _ => Value::time(key.created_at),
     },
     id: |key| key.client_id.to_string(),
 };
-
-fn find_key<'a>(
-    state: &'a State,
-    application: ApplicationId,
-    client_id: &str,
-) -> Result<&'a Arc<ApplicationKey>, ServiceError> {
-    ClientId::parse(client_id)
-        .ok()
-        .and_then(|id| state.keys().get(&id))
-        .filter(|key| key.application == application)
-        .ok_or_else(|| {
-            ServiceError::NotFound(format!("applications/{application}/keys/{client_id}"))
-        })
-}

@@ -2,71 +2,88 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use tidegate_proto::ids::{ApplicationId, UserId};
+use tidegate_proto::ids::ApplicationId;
 
 use super::{
-    Service,
-    application_policies::named,
-    deny_policies,
+    Service, access, deny_policies,
+    edit::{EditableField, EditableFields, Update, placeholder},
     error::ServiceError,
     guard::{check_etag, demand, fixed},
-    listing::{self, Field, Kind, ListQuery, Page, Schema, kind},
-    mask,
+    listing::{self, Kind, ListQuery, Page, Schema, Value, kind},
     subscriptions::refuse_shedding,
 };
 use crate::domain::{
     actor::Actor,
     application::Application,
     invalid::Faults,
-    name::{ApplicationName, UserName, free_text},
-    object::{Etag, ObjectKey},
-    policy::DenyTarget,
+    name::ApplicationName,
+    policy::{ApplicationPolicy, DenyTarget},
+    resource::Resource as _,
     state::State,
     user::Permission,
 };
 
+/// The fields of an application, as they are sent.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ApplicationInput {
+    /// `display_name`.
+    pub name: String,
+    /// `description`.
+    pub description: String,
+    /// `policy`, without `applicationPolicies/`; empty for none.
+    pub policy: String,
+    /// `owner`: the user's name without `users/`; only to find out attempts to change it. Empty when not given.
+    pub owner: String,
+}
+
+// === impl ApplicationInput ===
+
+impl ApplicationInput {
+    /// The fields of a new application.
+    #[must_use]
+    pub fn new(name: &str, description: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            description: description.to_owned(),
+            ..Self::default()
+        }
+    }
+}
+
+/// A change of an application.
+pub type ApplicationUpdate = Update<ApplicationId, ApplicationInput>;
+
 impl Service {
-    /// Registers an application of the actor. `name` is `application.display_name` of the admin API, `policy` its policy
-    /// without `applicationPolicies/`, empty for none.
+    /// Registers an application of the actor.
     ///
     /// # Errors
     /// `PermissionDenied`, `Invalid`, `AlreadyExists`, `Storage`, `Unavailable`.
     pub async fn create_application(
         &self,
         actor: &Actor,
-        name: &str,
-        description: &str,
-        policy: &str,
+        input: ApplicationInput,
     ) -> Result<Arc<Application>, ServiceError> {
         demand(actor, Permission::Subscribe)?;
         let owner = actor.user.ok_or_else(|| {
             ServiceError::PermissionDenied("a user, who then owns the application".to_owned())
         })?;
-        let (name, description) = (name.to_owned(), description.to_owned());
-        let policy = policy.to_owned();
         self.commit(actor, "CreateApplication", move |draft| {
             let mut faults = Faults::new();
-            let name = faults.take("application.display_name", ApplicationName::parse(&name));
-            let description = faults.take("application.description", free_text(&description, 512));
-            let policy = named(POLICY, &policy, draft.state(), &mut faults);
-            faults.finish()?;
-            let (Some(name), Some(description)) = (name, description) else {
-                unreachable!("a value that is missing has left a fault");
-            };
-            refuse_duplicate(draft.state(), owner, &name, None)?;
-            Ok(draft.put(Application {
+            let new = Application {
                 id: ApplicationId::generate(),
-                name,
-                description,
+                name: placeholder(),
+                description: String::new(),
                 owner,
-                owner_name: UserName::parse(&draft.actor.name).expect("users have valid names"),
-                policy,
+                owner_name: draft.actor.name.clone(),
+                policy: None,
                 quota_generation: 0,
                 ended_generations: BTreeMap::new(),
-                created_at: draft.now,
-                updated_at: draft.now,
-                etag: Etag::FIRST,
-            }))
+                meta: draft.meta(),
+            };
+            let new = FIELDS.create(new, &input, draft, &mut faults);
+            faults.finish()?;
+            refuse_duplicate(draft.state(), &new)?;
+            Ok(draft.put(new))
         })
         .await
     }
@@ -81,11 +98,10 @@ impl Service {
         id: ApplicationId,
     ) -> Result<Arc<Application>, ServiceError> {
         demand(actor, Permission::Subscribe)?;
-        owned(&self.state(), actor, id).cloned()
+        access::application(&self.state(), actor, id).cloned()
     }
 
-    /// Lists the actor's applications, or for an admin all. Filter fields: `display_name`, `description`, `owner`
-    /// (`users/{name}`), `policy` (`applicationPolicies/{name}`). Order fields: `display_name`, `owner`, `create_time`, `update_time`.
+    /// Lists the actor's applications, or for an admin all.
     ///
     /// # Errors
     /// `PermissionDenied`, `Invalid`.
@@ -105,7 +121,7 @@ impl Service {
         }
     }
 
-    /// Changes `display_name`, `description` or `policy`; mask and etag as in [`super::apis::ApiUpdate`].
+    /// Changes an application.
     ///
     /// # Errors
     /// `PermissionDenied`, `NotFound`, `Invalid`, `AlreadyExists`, `Aborted`, `Storage`, `Unavailable`.
@@ -116,44 +132,15 @@ impl Service {
     ) -> Result<Arc<Application>, ServiceError> {
         demand(actor, Permission::Subscribe)?;
         self.commit(actor, "UpdateApplication", move |draft| {
-            let application = owned(draft.state(), &draft.actor, update.id)?.clone();
-            check_etag(&update.etag, application.etag, || application.resource())?;
+            let before = access::application(draft.state(), &draft.actor, update.key)?.clone();
+            check_etag(&update.etag, &*before)?;
             let mut faults = Faults::new();
-            let owner = application.owner_name.as_str();
-            fixed(&mut faults, "application.owner", &update.owner, owner);
-            let populated = |field: &str| match field {
-                "display_name" => !update.name.is_empty(),
-                "description" => !update.description.is_empty(),
-                _ => !update.policy.is_empty(),
-            };
-            let known = ["display_name", "description", "policy"];
-            let fields = mask::resolve(&update.mask, &known, &["owner"], populated, &mut faults);
-            let mut next = Application::clone(&application);
-            for field in fields {
-                match field {
-                    "display_name" => {
-                        let name = ApplicationName::parse(&update.name);
-                        if let Some(name) = faults.take("application.display_name", name) {
-                            next.name = name;
-                        }
-                    }
-                    "description" => {
-                        let text = free_text(&update.description, 512);
-                        next.description = faults
-                            .take("application.description", text)
-                            .unwrap_or_default();
-                    }
-                    _ => next.policy = named(POLICY, &update.policy, draft.state(), &mut faults),
-                }
-            }
+            let owner = before.owner_name.as_str();
+            fixed(&mut faults, "application.owner", &update.input.owner, owner);
+            let next = FIELDS.update(&before, &update, draft, &mut faults);
             faults.finish()?;
-            if next == *application {
-                return Ok(application);
-            }
-            refuse_duplicate(draft.state(), next.owner, &next.name, Some(next.id))?;
-            next.updated_at = draft.now;
-            next.etag = application.etag.next();
-            Ok(draft.put(next))
+            refuse_duplicate(draft.state(), &next)?;
+            Ok(draft.replace(&before, next))
         })
         .await
     }
@@ -172,53 +159,46 @@ impl Service {
         demand(actor, Permission::Subscribe)?;
         let etag = etag.to_owned();
         self.commit(actor, "DeleteApplication", move |draft| {
-            let application = owned(draft.state(), &draft.actor, id)?.clone();
-            check_etag(&etag, application.etag, || application.resource())?;
+            let application = access::application(draft.state(), &draft.actor, id)?.clone();
+            check_etag(&etag, &*application)?;
             for subscription in draft.state().subscriptions_of(id) {
                 refuse_shedding(draft, subscription)?;
             }
-            draft.remove(ObjectKey::Application(id));
+            draft.remove(&application);
             deny_policies::remove_with(draft, &DenyTarget::Application(id));
-            let keys: Vec<_> = draft
-                .state()
-                .keys_of(id)
-                .map(|key| key.client_id.clone())
-                .collect();
-            for key in keys {
-                draft.remove(ObjectKey::Key(key));
-            }
-            let subscriptions: Vec<_> = draft.state().subscriptions_of(id).map(|s| s.id).collect();
-            for subscription in subscriptions {
-                draft.remove(ObjectKey::Subscription(subscription));
-            }
+            draft.remove_all(|state| state.keys_of(id).cloned().collect());
+            draft.remove_all(|state| state.subscriptions_of(id).cloned().collect());
             Ok(())
         })
         .await
     }
 }
 
-/// A change of an application.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ApplicationUpdate {
-    /// Which application.
-    pub id: ApplicationId,
-    /// `display_name`.
-    pub name: String,
-    /// `description`.
-    pub description: String,
-    /// `policy`, without `applicationPolicies/`; empty for none.
-    pub policy: String,
-    /// `owner`: the user's name without `users/`; only to find out attempts to change it. Empty when not given.
-    pub owner: String,
-    /// The fields to change.
-    pub mask: Vec<String>,
-    /// When not empty, it must be the current one.
-    pub etag: String,
-}
+const FIELDS: EditableFields<Application, ApplicationInput> = EditableFields {
+    root: "application",
+    all: &[
+        EditableField {
+            name: "display_name",
+            is_given: |input| !input.name.is_empty(),
+            set: |it, input, at| at.set(&mut it.name, ApplicationName::parse(&input.name)),
+        },
+        EditableField {
+            name: "description",
+            is_given: |input| !input.description.is_empty(),
+            set: |it, input, at| at.text(&mut it.description, &input.description, 512),
+        },
+        EditableField {
+            name: "policy",
+            is_given: |input| !input.policy.is_empty(),
+            set: |it, input, at| {
+                it.policy = at.named::<ApplicationPolicy>("application policy", &input.policy);
+            },
+        },
+    ],
+    fixed: &["owner"],
+};
 
-const POLICY: &str = "application.policy";
-
-const SCHEMA: Schema<Application> = Schema {
+pub(super) const SCHEMA: Schema<Application> = Schema {
     filter: &[
         ("display_name", Kind::Text),
         ("description", Kind::Text),
@@ -228,37 +208,19 @@ const SCHEMA: Schema<Application> = Schema {
     order: &["display_name", "owner", "create_time", "update_time"],
     default_order: "create_time",
     get: |application, field| match field {
-        "display_name" => Field::text(&application.name),
-        "description" => Field::text(&application.description),
-        "owner" => Field::text(&application.owner_name),
-        "policy" => Field::optional(application.policy.as_ref()),
-        "create_time" => Field::time(application.created_at),
-        _ => Field::time(application.updated_at),
+        "display_name" => Value::text(&application.name),
+        "description" => Value::text(&application.description),
+        "owner" => Value::text(&application.owner_name),
+        "policy" => Value::optional(application.policy.as_ref()),
+        _ => Value::of_meta(&application.meta, field),
     },
     id: |application| application.id.to_string(),
 };
 
-/// The application of an id, when it is the actor's own or the actor may manage everything.
-pub(super) fn owned<'a>(
-    state: &'a State,
-    actor: &Actor,
-    id: ApplicationId,
-) -> Result<&'a Arc<Application>, ServiceError> {
-    state
-        .applications()
-        .get(&id)
-        .filter(|it| actor.is(it.owner) || actor.may(Permission::ManageEverything))
-        .ok_or_else(|| ServiceError::NotFound(format!("applications/{id}")))
-}
-
-fn refuse_duplicate(
-    state: &State,
-    owner: UserId,
-    name: &ApplicationName,
-    except: Option<ApplicationId>,
-) -> Result<(), ServiceError> {
-    match state.application_named(owner, name) {
-        Some(other) if Some(other.id) != except => Err(ServiceError::AlreadyExists {
+/// Letter case does not tell the applications of a user apart.
+fn refuse_duplicate(state: &State, new: &Application) -> Result<(), ServiceError> {
+    match state.application_named(new.owner, &new.name) {
+        Some(other) if other.id != new.id => Err(ServiceError::AlreadyExists {
             resource: other.resource(),
             description: format!("its owner has it under the name `{}`", other.name),
         }),

@@ -4,7 +4,7 @@ use super::{
     Service,
     error::ServiceError,
     guard::demand,
-    listing::{self, Field, Filter, Kind, ListQuery, PAGE_BYTES, Page, kind},
+    listing::{self, Filter, Kind, ListQuery, PAGE_BYTES, Page, Value, kind},
     storage,
 };
 use tokio::task::spawn_blocking;
@@ -15,8 +15,7 @@ use crate::{
 };
 
 impl Service {
-    /// Lists audit entries, the latest first. Filter fields: `actor`, `action`, `resource`, `time` (RFC 3339, with `>`,
-    /// `<` and so on). There is no other order. `total_size` counts all entries, whatever the filter.
+    /// Lists audit entries, the latest first; there is no other order. `total_size` counts all entries, whatever the filter.
     ///
     /// # Errors
     /// `PermissionDenied`, `Invalid`, `Storage`.
@@ -47,7 +46,7 @@ impl Service {
     }
 }
 
-const FIELDS: [(&str, Kind); 5] = [
+pub(super) const FIELDS: [(&str, Kind); 5] = [
     ("actor", kind::ACTOR),
     ("action", Kind::Text),
     ("resource", Kind::Text),
@@ -94,13 +93,13 @@ fn read(
     Ok((items, Some(before)))
 }
 
-fn field_of(entry: &AuditEntry, field: &str) -> Field {
+fn field_of(entry: &AuditEntry, field: &str) -> Value {
     match field {
-        "actor" => Field::Text(entry.actor_resource()),
-        "action" => Field::text(&entry.action),
-        "resource" => Field::text(&entry.resource),
-        "touched" => Field::Texts(entry.touched.clone()),
-        _ => Field::time(entry.at),
+        "actor" => Value::Text(entry.actor_resource()),
+        "action" => Value::text(&entry.action),
+        "resource" => Value::text(&entry.resource),
+        "touched" => Value::Texts(entry.touched.clone()),
+        _ => Value::time(entry.at),
     }
 }
 

@@ -11,17 +11,19 @@ use tidegate_proto::{
 
 use super::{
     Service,
-    apis::{is_offered, offered, searched},
+    access::{is_offered, offered},
+    apis::schema::searched,
     error::ServiceError,
-    listing::{self, Field, Kind, ListQuery, Page, Schema, kind},
+    listing::{self, Kind, ListQuery, Page, Schema, Value, kind},
 };
 use crate::domain::{
-    actor::Visitor,
+    actor::Viewer,
     api::Api,
     endpoint::EndpointUrl,
     lifecycle::Lifecycle,
     name::{ApiName, EnvironmentName, UserName},
     plan::Plan,
+    resource::Resource as _,
     state::State,
     time::Timestamp,
     topic::Verbs,
@@ -56,7 +58,7 @@ pub struct Listing {
     pub urls: Vec<GatewayUrls>,
     /// Stands for its picture and changes with it; `None` when it has none.
     pub thumbnail: Option<String>,
-    /// Who made it; `None` for visitors who are not signed in.
+    /// Who made it; `None` for viewers who are not signed in.
     pub provider: Option<UserName>,
     /// When it was made.
     pub created_at: Timestamp,
@@ -93,34 +95,32 @@ pub struct GatewayUrls {
 }
 
 impl Service {
-    /// Lists what the catalogue shows a visitor. Filter fields: `text` (all texts and tags), `api_name`, `display_name`,
-    /// `description`, `context`, `version`, `tags`, `state`, `plans`, `default_version`, `create_time`, `update_time`.
-    /// Order fields: `api_name`, `display_name`, `version`, `create_time`, `update_time`.
+    /// Lists what the catalogue shows a viewer.
     ///
     /// # Errors
     /// `Invalid` for a filter, order, page size or page token that does not read.
     pub fn list_catalog(
         &self,
-        visitor: &Visitor,
+        viewer: &Viewer,
         query: &ListQuery,
     ) -> Result<Page<Listing>, ServiceError> {
         let state = self.state();
-        let offered = offered(&state, visitor.actor());
+        let offered = offered(&state, viewer.actor());
         let shown = state.apis().values().filter(|api| offered(api));
         let page = listing::page(shown, query, &SCHEMA)?;
-        Ok(page.map(|api| listed(&state, visitor, &api)))
+        Ok(page.map(|api| listed(&state, viewer, &api)))
     }
 
-    /// Gets what the catalogue shows a visitor of an API.
+    /// Gets what the catalogue shows a viewer of an API.
     ///
     /// # Errors
-    /// `NotFound`, also when the visitor may not see it.
-    pub fn get_from_catalog(&self, visitor: &Visitor, id: ApiId) -> Result<Listing, ServiceError> {
+    /// `NotFound`, also when the viewer may not see it.
+    pub fn get_from_catalog(&self, viewer: &Viewer, id: ApiId) -> Result<Listing, ServiceError> {
         let state = self.state();
         let api = state.apis().get(&id);
-        let api = api.filter(|api| is_offered(&state, visitor.actor(), api));
-        let api = api.ok_or_else(|| ServiceError::NotFound(format!("apis/{id}")))?;
-        Ok(listed(&state, visitor, api))
+        let api = api.filter(|api| is_offered(&state, viewer.actor(), api));
+        let api = api.ok_or_else(|| ServiceError::NotFound(Api::name_of(id)))?;
+        Ok(listed(&state, viewer, api))
     }
 }
 
@@ -140,9 +140,9 @@ pub fn refuses_keys(state: &State, api: ApiId, key_type: KeyType) -> bool {
 /// Where clients reach an API, by environment.
 #[must_use]
 pub fn gateway_urls(state: &State, api: &Api) -> Vec<GatewayUrls> {
-    let at = |door: &Option<EndpointUrl>, path: &str| {
-        let door = door.as_ref()?.as_str().trim_end_matches('/');
-        Some(format!("{door}{path}"))
+    let at = |gateway: &Option<EndpointUrl>, path: &str| {
+        let gateway = gateway.as_ref()?.as_str().trim_end_matches('/');
+        Some(format!("{gateway}{path}"))
     };
     let base = api.base_path();
     let default = api.default_version.then(|| api.context.default_path());
@@ -165,8 +165,8 @@ pub fn gateway_urls(state: &State, api: &Api) -> Vec<GatewayUrls> {
         .collect()
 }
 
-/// Neither creator nor policy are among the fields: who asks for them would learn them letter by letter.
-const SCHEMA: Schema<Api> = Schema {
+/// Neither the creator nor the policy is a field: by filters, anyone could find them out letter by letter.
+pub(super) const SCHEMA: Schema<Api> = Schema {
     filter: &[
         ("text", Kind::Text),
         ("api_name", Kind::Text),
@@ -194,17 +194,16 @@ const SCHEMA: Schema<Api> = Schema {
     default_order: "display_name",
     get: |api, field| match field {
         "text" => searched(api),
-        "api_name" => Field::text(&api.name),
-        "display_name" => Field::text(display_name(api)),
-        "description" => Field::text(&api.design.description),
-        "context" => Field::text(&api.context),
-        "version" => Field::text(&api.version),
-        "tags" => Field::Texts(api.design.tags.iter().cloned().collect()),
-        "state" => Field::text(api.state),
-        "plans" => Field::Texts(api.plans.iter().map(|p| format!("plans/{p}")).collect()),
-        "default_version" => Field::Bool(api.default_version),
-        "create_time" => Field::time(api.created_at),
-        _ => Field::time(api.updated_at),
+        "api_name" => Value::text(&api.name),
+        "display_name" => Value::text(display_name(api)),
+        "description" => Value::text(&api.design.description),
+        "context" => Value::text(&api.context),
+        "version" => Value::text(&api.version),
+        "tags" => Value::Texts(api.design.tags.iter().cloned().collect()),
+        "state" => Value::text(api.state),
+        "plans" => Value::Texts(api.plans.iter().map(Plan::name_of).collect()),
+        "default_version" => Value::Bool(api.default_version),
+        _ => Value::of_meta(&api.meta, field),
     },
     id: |api| api.id.to_string(),
 };
@@ -216,7 +215,7 @@ fn display_name(api: &Api) -> &str {
     }
 }
 
-fn listed(state: &State, visitor: &Visitor, api: &Api) -> Listing {
+fn listed(state: &State, viewer: &Viewer, api: &Api) -> Listing {
     let topics = api.design.topics.iter();
     let topics = topics.map(|topic| ListedTopic {
         template: topic.template.clone(),
@@ -238,8 +237,8 @@ fn listed(state: &State, visitor: &Visitor, api: &Api) -> Listing {
         plans: plans.cloned().collect(),
         urls: gateway_urls(state, api),
         thumbnail: state.thumbnails().get(&api.id).map(|it| it.etag.clone()),
-        provider: visitor.actor().map(|_| api.provider.clone()),
-        created_at: api.created_at,
-        updated_at: api.updated_at,
+        provider: viewer.actor().map(|_| api.provider.clone()),
+        created_at: api.meta.created_at,
+        updated_at: api.meta.updated_at,
     }
 }

@@ -7,24 +7,26 @@ use tidegate_proto::ids::{ApiId, ApplicationId, DenyPolicyId};
 use super::{
     Service,
     draft::Draft,
+    edit::{EditableField, EditableFields, FieldContext, Update, placeholder},
     error::ServiceError,
-    guard::{check_etag, demand},
-    listing::{self, Field, Kind, ListQuery, Page, Schema, kind},
-    mask,
+    guard::{demand, find},
+    listing::{self, Kind, ListQuery, Page, Schema, Value, kind},
 };
 use crate::domain::{
     actor::Actor,
     address::AddressRange,
+    api::Api,
+    application::Application,
     invalid::{Faults, Rule, reason},
-    name::{UserName, free_text},
-    object::{Etag, ObjectKey},
+    name::{UserName, fold},
     policy::{DenyPolicy, DenyTarget},
+    resource::Resource as _,
     state::State,
     time::Timestamp,
-    user::Permission,
+    user::{Permission, User},
 };
 
-/// A deny policy as somebody typed it. An `Err` is what does not read.
+/// The fields of a deny policy, as they are sent. An `Err` is a value that does not read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DenyPolicyInput {
     /// `description`.
@@ -39,7 +41,7 @@ pub struct DenyPolicyInput {
     pub disabled: bool,
 }
 
-/// Whom a deny policy is about, as somebody typed it.
+/// Whom a deny policy is about, as it is sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TargetInput {
     /// `api`.
@@ -67,29 +69,24 @@ impl Service {
             let mut faults = Faults::new();
             let target = target(&input, &mut faults);
             let target = target.and_then(|target| existing(target, draft.state(), &mut faults));
-            let description = description(&input, &mut faults);
-            let expires_at = end(&input, None, draft.now, &mut faults);
-            faults.finish()?;
-            let (Some(target), Some(description)) = (target, description) else {
-                unreachable!("a value that is missing has left a fault");
+            let new = DenyPolicy {
+                id: DenyPolicyId::generate(),
+                description: String::new(),
+                target: target.unwrap_or_else(|| DenyTarget::User(placeholder())),
+                expires_at: None,
+                disabled: false,
+                meta: draft.meta(),
             };
-            if let Some(other) = draft.state().deny_policy_about(&target) {
+            let new = FIELDS.create(new, &input, draft, &mut faults);
+            faults.finish()?;
+            if let Some(other) = draft.state().deny_policy_about(&new.target) {
                 return Err(ServiceError::AlreadyExists {
                     resource: other.resource(),
                     description: "it has the same target; change until when it is in force"
                         .to_owned(),
                 });
             }
-            Ok(draft.put(DenyPolicy {
-                id: DenyPolicyId::generate(),
-                description,
-                target,
-                expires_at,
-                disabled: input.disabled,
-                created_at: draft.now,
-                updated_at: draft.now,
-                etag: Etag::FIRST,
-            }))
+            Ok(draft.put(new))
         })
         .await
     }
@@ -104,11 +101,10 @@ impl Service {
         id: DenyPolicyId,
     ) -> Result<Arc<DenyPolicy>, ServiceError> {
         demand(actor, Permission::ManagePolicies)?;
-        find(&self.state(), id)
+        find::<DenyPolicy>(&self.state(), &id).cloned()
     }
 
-    /// Lists deny policies. Filter fields: `api`, `application`, `user`, `address`, `description`, `disabled`,
-    /// `expire_time`. Order fields: `create_time`, `update_time`, `expire_time`.
+    /// Lists deny policies.
     ///
     /// # Errors
     /// `PermissionDenied`, `Invalid`.
@@ -121,53 +117,23 @@ impl Service {
         listing::page(self.state().deny_policies().values(), query, &SCHEMA)
     }
 
-    /// Changes a deny policy; mask and etag as in [`super::apis::ApiUpdate`].
+    /// Changes a deny policy.
     ///
     /// # Errors
     /// `PermissionDenied`, `NotFound`, `Invalid` (with `IMMUTABLE` for the target), `Aborted`, `Storage`, `Unavailable`.
     pub async fn update_deny_policy(
         &self,
         actor: &Actor,
-        id: DenyPolicyId,
-        input: DenyPolicyInput,
-        mask: Vec<String>,
-        etag: &str,
+        update: Update<DenyPolicyId, DenyPolicyInput>,
     ) -> Result<Arc<DenyPolicy>, ServiceError> {
         demand(actor, Permission::ManagePolicies)?;
-        let etag = etag.to_owned();
         self.commit(actor, "UpdateDenyPolicy", move |draft| {
-            let policy = find(draft.state(), id)?;
-            check_etag(&etag, policy.etag, || policy.resource())?;
+            let before = draft.fetch::<DenyPolicy>(&update.key, &update.etag)?;
             let mut faults = Faults::new();
-            keep_target(&input, &policy.target, &mut faults);
-            let populated = |field: &str| match field {
-                "description" => !input.description.is_empty(),
-                "expire_time" => input.expires_at.is_some(),
-                _ => input.disabled,
-            };
-            let known = ["description", "expire_time", "disabled"];
-            let fixed = ["name", "api", "application", "user", "address", "invert"];
-            let fields = mask::resolve(&mask, &known, &fixed, populated, &mut faults);
-            let mut next = DenyPolicy::clone(&policy);
-            for field in fields {
-                match field {
-                    "description" => {
-                        next.description = description(&input, &mut faults).unwrap_or_default();
-                    }
-                    "expire_time" => {
-                        let kept = policy.expires_at;
-                        next.expires_at = end(&input, kept, draft.now, &mut faults);
-                    }
-                    _ => next.disabled = input.disabled,
-                }
-            }
+            keep_target(&update.input, &before.target, &mut faults);
+            let next = FIELDS.update(&before, &update, draft, &mut faults);
             faults.finish()?;
-            if next == *policy {
-                return Ok(policy);
-            }
-            next.updated_at = draft.now;
-            next.etag = policy.etag.next();
-            Ok(draft.put(next))
+            Ok(draft.replace(&before, next))
         })
         .await
     }
@@ -185,16 +151,37 @@ impl Service {
         demand(actor, Permission::ManagePolicies)?;
         let etag = etag.to_owned();
         self.commit(actor, "DeleteDenyPolicy", move |draft| {
-            let policy = find(draft.state(), id)?;
-            check_etag(&etag, policy.etag, || policy.resource())?;
-            draft.remove(ObjectKey::DenyPolicy(id));
+            let policy = draft.fetch::<DenyPolicy>(&id, &etag)?;
+            draft.remove(&policy);
             Ok(())
         })
         .await
     }
 }
 
-const SCHEMA: Schema<DenyPolicy> = Schema {
+const FIELDS: EditableFields<DenyPolicy, DenyPolicyInput> = EditableFields {
+    root: "deny_policy",
+    all: &[
+        EditableField {
+            name: "description",
+            is_given: |input| !input.description.is_empty(),
+            set: |it, input, at| at.text(&mut it.description, &input.description, 512),
+        },
+        EditableField {
+            name: "expire_time",
+            is_given: |input| input.expires_at.is_some(),
+            set: |it, input, at| it.expires_at = end(input, it.expires_at, at),
+        },
+        EditableField {
+            name: "disabled",
+            is_given: |input| input.disabled,
+            set: |it, input, _| it.disabled = input.disabled,
+        },
+    ],
+    fixed: &["name", "api", "application", "user", "address", "invert"],
+};
+
+pub(super) const SCHEMA: Schema<DenyPolicy> = Schema {
     filter: &[
         ("api", kind::API),
         ("application", kind::APPLICATION),
@@ -207,20 +194,19 @@ const SCHEMA: Schema<DenyPolicy> = Schema {
     order: &["create_time", "update_time", "expire_time"],
     default_order: "create_time",
     get: |policy, field| match field {
-        "description" => Field::text(&policy.description),
-        "disabled" => Field::Bool(policy.disabled),
+        "description" => Value::text(&policy.description),
+        "disabled" => Value::Bool(policy.disabled),
         // What never ends comes last.
-        "expire_time" => Field::Time(policy.expires_at.map_or(u64::MAX, Timestamp::millis)),
-        "create_time" => Field::time(policy.created_at),
-        "update_time" => Field::time(policy.updated_at),
+        "expire_time" => Value::Time(policy.expires_at.map_or(u64::MAX, Timestamp::millis)),
+        "create_time" | "update_time" => Value::of_meta(&policy.meta, field),
         field => match (field, &policy.target) {
-            ("api", DenyTarget::Api(id)) => Field::text(id),
-            ("application", DenyTarget::Application(id)) => Field::text(id),
-            ("user", DenyTarget::User(name)) => Field::text(name),
+            ("api", DenyTarget::Api(id)) => Value::text(id),
+            ("application", DenyTarget::Application(id)) => Value::text(id),
+            ("user", DenyTarget::User(name)) => Value::text(name),
             ("address", DenyTarget::Address(range) | DenyTarget::AddressesBut(range)) => {
-                Field::text(range)
+                Value::text(range)
             }
-            _ => Field::text(""),
+            _ => Value::text(""),
         },
     },
     id: |policy| policy.id.to_string(),
@@ -228,24 +214,17 @@ const SCHEMA: Schema<DenyPolicy> = Schema {
 
 /// Removes the deny policy about what is being deleted, so that none is about nobody.
 pub(super) fn remove_with(draft: &mut Draft, target: &DenyTarget) {
-    if let Some(id) = draft.state().deny_policy_about(target).map(|it| it.id) {
-        draft.remove(ObjectKey::DenyPolicy(id));
+    if let Some(policy) = draft.state().deny_policy_about(target).cloned() {
+        draft.remove(&policy);
     }
-}
-
-fn find(state: &State, id: DenyPolicyId) -> Result<Arc<DenyPolicy>, ServiceError> {
-    let policy = state.deny_policies().get(&id);
-    policy
-        .cloned()
-        .ok_or_else(|| ServiceError::NotFound(format!("denyPolicies/{id}")))
 }
 
 /// The field of a target in the admin API's message, and its value.
 fn parts(target: &DenyTarget) -> (&'static str, String) {
     match target {
-        DenyTarget::Api(id) => ("api", format!("apis/{id}")),
-        DenyTarget::Application(id) => ("application", format!("applications/{id}")),
-        DenyTarget::User(name) => ("user", format!("users/{name}")),
+        DenyTarget::Api(id) => ("api", Api::name_of(id)),
+        DenyTarget::Application(id) => ("application", Application::name_of(id)),
+        DenyTarget::User(name) => ("user", User::name_of(name)),
         DenyTarget::Address(range) | DenyTarget::AddressesBut(range) => {
             ("address", range.to_string())
         }
@@ -327,29 +306,21 @@ fn keep_target(input: &DenyPolicyInput, kept: &DenyTarget, faults: &mut Faults) 
 /// Whether two targets are the same; letter case does not tell users apart.
 fn is_same(a: &DenyTarget, b: &DenyTarget) -> bool {
     match (a, b) {
-        (DenyTarget::User(a), DenyTarget::User(b)) => {
-            crate::domain::name::fold(a.as_str()) == crate::domain::name::fold(b.as_str())
-        }
+        (DenyTarget::User(a), DenyTarget::User(b)) => fold(a.as_str()) == fold(b.as_str()),
         _ => a == b,
     }
 }
 
-fn description(input: &DenyPolicyInput, faults: &mut Faults) -> Option<String> {
-    let text = free_text(&input.description, 512);
-    faults.take("deny_policy.description", text)
-}
-
-/// When it ends; `None` for never, or when that is at fault. What is kept may be sent back, although it be over.
+/// When it ends; `None` for never, or when that is at fault. The current end may be sent back, even if it has passed.
 fn end(
     input: &DenyPolicyInput,
-    kept: Option<Timestamp>,
-    now: Timestamp,
-    faults: &mut Faults,
+    current: Option<Timestamp>,
+    at: &mut FieldContext<'_>,
 ) -> Option<Timestamp> {
-    const FIELD: &str = "deny_policy.expire_time";
-    let end = faults.take(FIELD, input.expires_at.clone()?)?;
-    if end <= now && Some(end) != kept {
-        faults.add(FIELD, reason::OUT_OF_RANGE, "must lie in the future");
+    let end = at.take(input.expires_at.clone()?)?;
+    if end <= at.now && Some(end) != current {
+        let rule = Rule::new(reason::OUT_OF_RANGE, "must lie in the future");
+        at.take::<()>(Err(rule));
     }
     Some(end)
 }

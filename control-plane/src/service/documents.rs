@@ -1,29 +1,28 @@
-//! Use cases of the documents of APIs: creators and publishers write them; whoever sees the API reads them.
+//! Use cases of the documents of APIs: creators and publishers write them; all who see the API may read them.
 
 use std::sync::Arc;
 
 use tidegate_proto::ids::{ApiId, DocumentId};
 
 use super::{
-    Service,
-    apis::{seen, visible},
+    Service, access,
     draft::Draft,
+    edit::{EditableField, EditableFields, Update, placeholder},
     error::{ServiceError, reason},
-    guard::{check_etag, demand},
-    listing::{self, Field, Kind, ListQuery, Page, Schema},
-    mask,
+    guard::{check_etag, demand, find_in},
+    listing::{self, Kind, ListQuery, Page, Schema, Value},
 };
 use crate::domain::{
-    actor::{Actor, Visitor},
+    actor::{Actor, Viewer},
     document::{DOCUMENTS_MAX, Document, DocumentContent, DocumentKind},
     invalid::{self, Faults, Rule},
-    name::{DocumentName, UserName, fold, free_text},
-    object::{Etag, ObjectKey},
+    name::{DocumentName, fold},
+    resource::Resource as _,
     state::State,
     user::Permission,
 };
 
-/// A document as somebody typed it.
+/// The fields of a document, as they are sent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DocumentInput {
     /// `display_name`.
@@ -39,19 +38,7 @@ pub struct DocumentInput {
 }
 
 /// A change of a document.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DocumentUpdate {
-    /// Of which API.
-    pub api: ApiId,
-    /// Which document.
-    pub id: DocumentId,
-    /// The new values.
-    pub input: DocumentInput,
-    /// The fields to change.
-    pub mask: Vec<String>,
-    /// When not empty, it must be the current one.
-    pub etag: String,
-}
+pub type DocumentUpdate = Update<(ApiId, DocumentId), DocumentInput>;
 
 impl Service {
     /// Adds a document to an API.
@@ -67,19 +54,21 @@ impl Service {
     ) -> Result<Arc<Document>, ServiceError> {
         demand(actor, Permission::WriteDocuments)?;
         self.commit(actor, "CreateDocument", move |draft| {
-            let owner = visible(draft.state(), &draft.actor, api)?.clone();
+            let owner = access::api(draft.state(), &draft.actor, api)?.clone();
             let mut faults = Faults::new();
-            let name = faults.take(NAME, DocumentName::parse(&input.name));
-            let summary = faults.take(SUMMARY, free_text(&input.summary, SUMMARY_MAX));
-            let kind = faults.take(KIND, kind(input.kind));
-            let content = content(&input, &mut faults);
-            faults.finish()?;
-            let (Some(name), Some(summary), Some(kind), Some(content)) =
-                (name, summary, kind, content)
-            else {
-                unreachable!("a value that is missing has left a fault");
+            let new = Document {
+                id: DocumentId::generate(),
+                api,
+                name: placeholder(),
+                summary: String::new(),
+                kind: DocumentKind::Other,
+                content: DocumentContent::Markdown(String::new()),
+                created_by: draft.actor.name.clone(),
+                meta: draft.meta(),
             };
-            refuse_duplicate(draft.state(), api, &name, None)?;
+            let new = FIELDS.create(new, &input, draft, &mut faults);
+            faults.finish()?;
+            refuse_duplicate(draft.state(), &new)?;
             if draft.state().documents_of(api).count() >= DOCUMENTS_MAX {
                 return Err(ServiceError::FailedPrecondition {
                     reason: reason::DOCUMENT_LIMIT,
@@ -89,55 +78,42 @@ impl Service {
                     ),
                 });
             }
-            Ok(draft.put(Document {
-                id: DocumentId::generate(),
-                api,
-                name,
-                summary,
-                kind,
-                content,
-                created_by: UserName::parse(&draft.actor.name).expect("actors have valid names"),
-                created_at: draft.now,
-                updated_at: draft.now,
-                etag: Etag::FIRST,
-            }))
+            Ok(draft.put(new))
         })
         .await
     }
 
-    /// Gets a document of an API that the visitor may see.
+    /// Gets a document of an API that the viewer may see.
     ///
     /// # Errors
     /// `NotFound`.
     pub fn get_document(
         &self,
-        visitor: &Visitor,
+        viewer: &Viewer,
         api: ApiId,
         id: DocumentId,
     ) -> Result<Arc<Document>, ServiceError> {
         let state = self.state();
-        seen(&state, visitor, api)?;
-        find(&state, api, id).cloned()
+        access::viewed_api(&state, viewer, api)?;
+        find_in::<Document>(&state, &api, &id).cloned()
     }
 
-    /// Lists the documents of an API that the visitor may see. Filter fields: `display_name`, `summary`, `type`. Order
-    /// fields: `display_name`, `type`, `create_time`, `update_time`.
+    /// Lists the documents of an API that the viewer may see.
     ///
     /// # Errors
     /// `NotFound`, `Invalid`.
     pub fn list_documents(
         &self,
-        visitor: &Visitor,
+        viewer: &Viewer,
         api: ApiId,
         query: &ListQuery,
     ) -> Result<Page<Arc<Document>>, ServiceError> {
         let state = self.state();
-        seen(&state, visitor, api)?;
+        access::viewed_api(&state, viewer, api)?;
         listing::page(state.documents_of(api), query, &SCHEMA)
     }
 
-    /// Changes a document; mask (`display_name`, `summary`, `type`, `markdown`, `url`) and etag as in
-    /// [`super::apis::ApiUpdate`].
+    /// Changes a document.
     ///
     /// # Errors
     /// `PermissionDenied`, `NotFound`, `Invalid`, `AlreadyExists`, `Aborted`, `Storage`, `Unavailable`.
@@ -148,48 +124,15 @@ impl Service {
     ) -> Result<Arc<Document>, ServiceError> {
         demand(actor, Permission::WriteDocuments)?;
         self.commit(actor, "UpdateDocument", move |draft| {
-            visible(draft.state(), &draft.actor, update.api)?;
-            let document = find(draft.state(), update.api, update.id)?.clone();
-            check_etag(&update.etag, document.etag, || document.resource())?;
-            let input = &update.input;
+            let (api, id) = update.key;
+            access::api(draft.state(), &draft.actor, api)?;
+            let before = find_in::<Document>(draft.state(), &api, &id)?.clone();
+            check_etag(&update.etag, &*before)?;
             let mut faults = Faults::new();
-            let populated = |field: &str| match field {
-                "display_name" => !input.name.is_empty(),
-                "summary" => !input.summary.is_empty(),
-                "type" => input.kind.is_some(),
-                "markdown" => !input.markdown.is_empty(),
-                _ => !input.url.is_empty(),
-            };
-            let known = ["display_name", "summary", "type", "markdown", "url"];
-            let fields = mask::resolve(&update.mask, &known, &["creator"], populated, &mut faults);
-            let mut next = Document::clone(&document);
-            if fields.contains("display_name")
-                && let Some(name) = faults.take(NAME, DocumentName::parse(&input.name))
-            {
-                next.name = name;
-            }
-            if fields.contains("summary") {
-                let summary = faults.take(SUMMARY, free_text(&input.summary, SUMMARY_MAX));
-                next.summary = summary.unwrap_or_default();
-            }
-            if fields.contains("type")
-                && let Some(kind) = faults.take(KIND, kind(input.kind))
-            {
-                next.kind = kind;
-            }
-            if (fields.contains("markdown") || fields.contains("url"))
-                && let Some(content) = content(input, &mut faults)
-            {
-                next.content = content;
-            }
+            let next = FIELDS.update(&before, &update, draft, &mut faults);
             faults.finish()?;
-            if next == *document {
-                return Ok(document);
-            }
-            refuse_duplicate(draft.state(), next.api, &next.name, Some(next.id))?;
-            next.updated_at = draft.now;
-            next.etag = document.etag.next();
-            Ok(draft.put(next))
+            refuse_duplicate(draft.state(), &next)?;
+            Ok(draft.replace(&before, next))
         })
         .await
     }
@@ -208,22 +151,49 @@ impl Service {
         demand(actor, Permission::WriteDocuments)?;
         let etag = etag.to_owned();
         self.commit(actor, "DeleteDocument", move |draft| {
-            visible(draft.state(), &draft.actor, api)?;
-            let document = find(draft.state(), api, id)?.clone();
-            check_etag(&etag, document.etag, || document.resource())?;
-            draft.remove(ObjectKey::Document(id));
+            access::api(draft.state(), &draft.actor, api)?;
+            let document = find_in::<Document>(draft.state(), &api, &id)?.clone();
+            check_etag(&etag, &*document)?;
+            draft.remove(&document);
             Ok(())
         })
         .await
     }
 }
 
-const NAME: &str = "document.display_name";
-const SUMMARY: &str = "document.summary";
-const KIND: &str = "document.type";
-const SUMMARY_MAX: usize = 2000;
+const FIELDS: EditableFields<Document, DocumentInput> = EditableFields {
+    root: "document",
+    all: &[
+        EditableField {
+            name: "display_name",
+            is_given: |input| !input.name.is_empty(),
+            set: |it, input, at| at.set(&mut it.name, DocumentName::parse(&input.name)),
+        },
+        EditableField {
+            name: "summary",
+            is_given: |input| !input.summary.is_empty(),
+            set: |it, input, at| at.text(&mut it.summary, &input.summary, 2000),
+        },
+        EditableField {
+            name: "type",
+            is_given: |input| input.kind.is_some(),
+            set: |it, input, at| at.set(&mut it.kind, kind(input.kind)),
+        },
+        EditableField {
+            name: "markdown",
+            is_given: |input| !input.markdown.is_empty(),
+            set: |it, input, at| set_content(it, input, at.faults),
+        },
+        EditableField {
+            name: "url",
+            is_given: |input| !input.url.is_empty(),
+            set: |it, input, at| set_content(it, input, at.faults),
+        },
+    ],
+    fixed: &["creator"],
+};
 
-const SCHEMA: Schema<Document> = Schema {
+pub(super) const SCHEMA: Schema<Document> = Schema {
     filter: &[
         ("display_name", Kind::Text),
         ("summary", Kind::Text),
@@ -232,21 +202,17 @@ const SCHEMA: Schema<Document> = Schema {
     order: &["display_name", "type", "create_time", "update_time"],
     default_order: "display_name",
     get: |document, field| match field {
-        "display_name" => Field::text(&document.name),
-        "summary" => Field::text(&document.summary),
-        "type" => Field::text(document.kind.as_str()),
-        "create_time" => Field::time(document.created_at),
-        _ => Field::time(document.updated_at),
+        "display_name" => Value::text(&document.name),
+        "summary" => Value::text(&document.summary),
+        "type" => Value::text(document.kind.as_str()),
+        _ => Value::of_meta(&document.meta, field),
     },
     id: |document| document.id.to_string(),
 };
 
-/// Removes the documents of an API that goes.
+/// Removes the documents of an API that is deleted.
 pub(super) fn remove_all(draft: &mut Draft, api: ApiId) {
-    let documents: Vec<_> = draft.state().documents_of(api).map(|it| it.id).collect();
-    for id in documents {
-        draft.remove(ObjectKey::Document(id));
-    }
+    draft.remove_all(|state| state.documents_of(api).cloned().collect());
 }
 
 /// Gives a new version of an API the documents of another one.
@@ -256,9 +222,7 @@ pub(super) fn copy_all(draft: &mut Draft, from: ApiId, to: ApiId) {
         draft.put(Document {
             id: DocumentId::generate(),
             api: to,
-            created_at: draft.now,
-            updated_at: draft.now,
-            etag: Etag::FIRST,
+            meta: draft.meta(),
             ..Document::clone(&document)
         });
     }
@@ -268,8 +232,9 @@ fn kind(given: Option<DocumentKind>) -> Result<DocumentKind, Rule> {
     given.ok_or_else(|| Rule::new(invalid::reason::REQUIRED, "must name a type"))
 }
 
-fn content(input: &DocumentInput, faults: &mut Faults) -> Option<DocumentContent> {
-    match (input.markdown.as_str(), input.url.as_str()) {
+/// The text or the link, whichever is given.
+fn set_content(it: &mut Document, input: &DocumentInput, faults: &mut Faults) {
+    let content = match (input.markdown.as_str(), input.url.as_str()) {
         (markdown, "") => faults.take("document.markdown", DocumentContent::markdown(markdown)),
         ("", url) => faults.take("document.url", DocumentContent::link(url)),
         _ => {
@@ -277,28 +242,17 @@ fn content(input: &DocumentInput, faults: &mut Faults) -> Option<DocumentContent
             faults.add("document.url", invalid::reason::CONTRADICTION, rule);
             None
         }
+    };
+    if let Some(content) = content {
+        it.content = content;
     }
 }
 
-fn find(state: &State, api: ApiId, id: DocumentId) -> Result<&Arc<Document>, ServiceError> {
-    state
-        .documents()
-        .get(&id)
-        .filter(|document| document.api == api)
-        .ok_or_else(|| ServiceError::NotFound(format!("apis/{api}/documents/{id}")))
-}
-
-fn refuse_duplicate(
-    state: &State,
-    api: ApiId,
-    name: &DocumentName,
-    except: Option<DocumentId>,
-) -> Result<(), ServiceError> {
-    let folded = fold(name.as_str());
-    let other = state
-        .documents_of(api)
-        .find(|it| fold(it.name.as_str()) == folded && Some(it.id) != except);
-    match other {
+/// Letter case does not tell the documents of an API apart.
+fn refuse_duplicate(state: &State, new: &Document) -> Result<(), ServiceError> {
+    let name = fold(new.name.as_str());
+    let mut others = state.documents_of(new.api).filter(|it| it.id != new.id);
+    match others.find(|it| fold(it.name.as_str()) == name) {
         None => Ok(()),
         Some(other) => Err(ServiceError::AlreadyExists {
             resource: other.resource(),

@@ -9,7 +9,9 @@ use crate::{
     domain::{
         actor::Actor,
         audit::AuditEntry,
-        object::{Object, ObjectKey},
+        meta::ResourceMeta,
+        object::{ObjectKey, Stored},
+        resource::{Versioned, object_name},
         state::State,
         time::Timestamp,
     },
@@ -18,6 +20,8 @@ use crate::{
         migrate, record,
     },
 };
+
+use super::{error::ServiceError, guard};
 
 /// A change while it is decided.
 #[derive(Debug)]
@@ -60,22 +64,56 @@ impl Draft {
         self.before.number().next()
     }
 
-    /// Writes an object; gives it back as it is kept.
-    pub(super) fn put<T>(&mut self, object: T) -> Arc<T>
-    where
-        Arc<T>: Into<Object>,
-    {
-        let kept = Arc::new(object);
-        let object: Object = kept.clone().into();
+    /// What a resource that is created now carries.
+    pub(super) const fn meta(&self) -> ResourceMeta {
+        ResourceMeta::new(self.now)
+    }
+
+    /// The resource under a key, for a caller who has seen its latest version.
+    pub(super) fn fetch<R: Versioned>(
+        &self,
+        key: &R::Key,
+        etag: &str,
+    ) -> Result<Arc<R>, ServiceError> {
+        let found = guard::find::<R>(&self.state, key)?;
+        guard::check_etag(etag, &**found)?;
+        Ok(found.clone())
+    }
+
+    /// Writes an object; gives it back as it is stored.
+    pub(super) fn put<T: Stored>(&mut self, object: T) -> Arc<T> {
+        let stored = Arc::new(object);
+        let object = T::object(stored.clone());
         self.note(object.key());
         self.state.put(object);
-        kept
+        stored
+    }
+
+    /// Writes the next version of a resource. One that is equal to the version before changes nothing.
+    pub(super) fn replace<R: Versioned>(&mut self, before: &Arc<R>, mut next: R) -> Arc<R> {
+        if next == **before {
+            return before.clone();
+        }
+        next.meta_mut().change(self.now);
+        self.put(next)
     }
 
     /// Removes an object.
-    pub(super) fn remove(&mut self, key: ObjectKey) {
+    pub(super) fn remove<T: Stored>(&mut self, object: &Arc<T>) {
+        self.remove_key(T::object(object.clone()).key());
+    }
+
+    /// Removes what is under a key, if anything is.
+    pub(super) fn remove_key(&mut self, key: ObjectKey) {
         if self.state.take(&key).is_some() {
             self.note(key);
+        }
+    }
+
+    /// Removes each of some objects.
+    pub(super) fn remove_all<T: Stored>(&mut self, find: impl FnOnce(&State) -> Vec<Arc<T>>) {
+        for object in find(&self.state) {
+            self.remove(&object);
         }
     }
 
@@ -86,7 +124,7 @@ impl Draft {
         self.state.set_number(number);
         let resource = |key: &ObjectKey| {
             let object = self.state.get(key).or_else(|| self.before.get(key));
-            object.map_or_else(String::new, |object| object.resource())
+            object.as_ref().map_or_else(String::new, object_name)
         };
         let others = self.written.iter().filter(|key| **key != subject);
         let entry = AuditEntry {

@@ -1,30 +1,19 @@
-//! Use cases of gateway environments.
-
-use std::sync::Arc;
+//! Gateway environments: what is their own in the standard methods.
 
 use super::{
-    Service,
+    edit::{EditableField, EditableFields, FieldContext},
     error::{ServiceError, reason},
-    guard::{check_etag, demand},
-    listing::{self, Field, Kind, ListQuery, Page, Schema, kind},
-    mask,
+    listing::{Kind, Schema, Value, kind},
+    standard::Standard,
 };
 use crate::domain::{
-    actor::Actor,
-    endpoint::EndpointUrl,
-    environment::Environment,
-    invalid::Faults,
-    name::{EnvironmentName, fold, free_text},
-    object::{Etag, ObjectKey},
-    state::State,
-    user::Permission,
+    endpoint::EndpointUrl, environment::Environment, meta::ResourceMeta, name::EnvironmentName,
+    resource::Resource as _, state::State, user::Permission,
 };
 
-/// An environment as somebody typed it.
+/// The fields of an environment, as they are sent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EnvironmentInput {
-    /// The name, without `environments/`.
-    pub name: String,
     /// `display_name`; the name when empty.
     pub display_name: String,
     /// `description`.
@@ -35,204 +24,90 @@ pub struct EnvironmentInput {
     pub wss_url: String,
 }
 
-impl Service {
-    /// Creates an environment.
-    ///
-    /// # Errors
-    /// `PermissionDenied`, `Invalid`, `AlreadyExists`, `Storage`, `Unavailable`.
-    pub async fn create_environment(
-        &self,
-        actor: &Actor,
-        input: EnvironmentInput,
-    ) -> Result<Arc<Environment>, ServiceError> {
-        demand(actor, Permission::ManageEnvironments)?;
-        self.commit(actor, "CreateEnvironment", move |draft| {
-            let mut faults = Faults::new();
-            let name = faults.take("environment_id", EnvironmentName::parse(&input.name));
-            let display_name = text(&mut faults, "display_name", &input.display_name, 100);
-            let description = text(&mut faults, "description", &input.description, 512);
-            let ws_url = url(&mut faults, "ws_url", &input.ws_url);
-            let wss_url = url(&mut faults, "wss_url", &input.wss_url);
-            faults.finish()?;
-            let Some(name) = name else {
-                unreachable!("a value that is missing has left a fault");
-            };
-            let same = |other: &&Arc<Environment>| fold(other.name.as_str()) == fold(name.as_str());
-            if let Some(other) = draft.state().environments().values().find(same) {
-                return Err(ServiceError::AlreadyExists {
-                    resource: format!("environments/{}", other.name),
-                    description: "letter case does not tell names apart".to_owned(),
-                });
-            }
-            Ok(draft.put(Environment {
-                name,
-                display_name,
-                description,
-                ws_url,
-                wss_url,
-                created_at: draft.now,
-                updated_at: draft.now,
-                etag: Etag::FIRST,
-            }))
+impl Standard for Environment {
+    type Input = EnvironmentInput;
+
+    const KIND: &'static str = "Environment";
+    const MANAGE: Permission = Permission::ManageEnvironments;
+    const FIELDS: EditableFields<Self, EnvironmentInput> = EditableFields {
+        root: "environment",
+        all: &[
+            EditableField {
+                name: "display_name",
+                is_given: |input| !input.display_name.is_empty(),
+                set: |it, input, at| at.text(&mut it.display_name, &input.display_name, 100),
+            },
+            EditableField {
+                name: "description",
+                is_given: |input| !input.description.is_empty(),
+                set: |it, input, at| at.text(&mut it.description, &input.description, 512),
+            },
+            EditableField {
+                name: "ws_url",
+                is_given: |input| !input.ws_url.is_empty(),
+                set: |it, input, at| it.ws_url = url(&input.ws_url, at),
+            },
+            EditableField {
+                name: "wss_url",
+                is_given: |input| !input.wss_url.is_empty(),
+                set: |it, input, at| it.wss_url = url(&input.wss_url, at),
+            },
+        ],
+        fixed: &["name"],
+    };
+    const SCHEMA: Schema<Self> = Schema {
+        filter: &[
+            ("name", kind::ENVIRONMENT),
+            ("display_name", Kind::Text),
+            ("description", Kind::Text),
+        ],
+        order: &["name", "create_time", "update_time"],
+        default_order: "name",
+        get: |environment, field| match field {
+            "name" => Value::text(&environment.name),
+            "display_name" => Value::text(&environment.display_name),
+            "description" => Value::text(&environment.description),
+            _ => Value::of_meta(&environment.meta, field),
+        },
+        id: |environment| environment.name.to_string(),
+    };
+
+    fn new(name: EnvironmentName, meta: ResourceMeta) -> Self {
+        Self {
+            name,
+            display_name: String::new(),
+            description: String::new(),
+            ws_url: None,
+            wss_url: None,
+            meta,
+        }
+    }
+
+    fn check_unused(&self, state: &State) -> Result<(), ServiceError> {
+        let n_deployments = state.deployments_on(&self.name).count();
+        let (reason, description) = if self.is_default() {
+            let why = "the environment that ships cannot be deleted";
+            (reason::DEFAULT_ENVIRONMENT, why.to_owned())
+        } else if n_deployments > 0 {
+            let why = format!(
+                "{n_deployments} APIs are deployed on the environment; undeploy them first"
+            );
+            (reason::ENVIRONMENT_IN_USE, why)
+        } else {
+            return Ok(());
+        };
+        Err(ServiceError::FailedPrecondition {
+            reason,
+            resource: self.resource(),
+            description,
         })
-        .await
-    }
-
-    /// Gets an environment by name.
-    ///
-    /// # Errors
-    /// `NotFound`.
-    pub fn get_environment(
-        &self,
-        actor: &Actor,
-        name: &str,
-    ) -> Result<Arc<Environment>, ServiceError> {
-        let _ = actor;
-        find(&self.state(), name)
-    }
-
-    /// Lists environments. Filter fields: `name`, `display_name`, `description`. Order fields: `name`, `create_time`,
-    /// `update_time`.
-    ///
-    /// # Errors
-    /// `Invalid`.
-    pub fn list_environments(
-        &self,
-        actor: &Actor,
-        query: &ListQuery,
-    ) -> Result<Page<Arc<Environment>>, ServiceError> {
-        let _ = actor;
-        listing::page(self.state().environments().values(), query, &SCHEMA)
-    }
-
-    /// Changes an environment; mask and etag as in [`super::apis::ApiUpdate`].
-    ///
-    /// # Errors
-    /// `PermissionDenied`, `NotFound`, `Invalid`, `Aborted`, `Storage`, `Unavailable`.
-    pub async fn update_environment(
-        &self,
-        actor: &Actor,
-        input: EnvironmentInput,
-        mask: Vec<String>,
-        etag: &str,
-    ) -> Result<Arc<Environment>, ServiceError> {
-        demand(actor, Permission::ManageEnvironments)?;
-        let etag = etag.to_owned();
-        self.commit(actor, "UpdateEnvironment", move |draft| {
-            let environment = find(draft.state(), &input.name)?;
-            let resource = || format!("environments/{}", environment.name);
-            check_etag(&etag, environment.etag, resource)?;
-            let mut faults = Faults::new();
-            let populated = |field: &str| match field {
-                "display_name" => !input.display_name.is_empty(),
-                "description" => !input.description.is_empty(),
-                "ws_url" => !input.ws_url.is_empty(),
-                _ => !input.wss_url.is_empty(),
-            };
-            let known = ["display_name", "description", "ws_url", "wss_url"];
-            let fields = mask::resolve(&mask, &known, &["name"], populated, &mut faults);
-            let mut next = Environment::clone(&environment);
-            for field in fields {
-                match field {
-                    "display_name" => {
-                        next.display_name = text(&mut faults, field, &input.display_name, 100);
-                    }
-                    "description" => {
-                        next.description = text(&mut faults, field, &input.description, 512);
-                    }
-                    "ws_url" => next.ws_url = url(&mut faults, field, &input.ws_url),
-                    _ => next.wss_url = url(&mut faults, field, &input.wss_url),
-                }
-            }
-            faults.finish()?;
-            if next == *environment {
-                return Ok(environment);
-            }
-            next.updated_at = draft.now;
-            next.etag = environment.etag.next();
-            Ok(draft.put(next))
-        })
-        .await
-    }
-
-    /// Deletes an environment.
-    ///
-    /// # Errors
-    /// `PermissionDenied`, `NotFound`, `Aborted`, `FailedPrecondition` (`DEFAULT_ENVIRONMENT`, `ENVIRONMENT_IN_USE`),
-    /// `Storage`, `Unavailable`.
-    pub async fn delete_environment(
-        &self,
-        actor: &Actor,
-        name: &str,
-        etag: &str,
-    ) -> Result<(), ServiceError> {
-        demand(actor, Permission::ManageEnvironments)?;
-        let (name, etag) = (name.to_owned(), etag.to_owned());
-        self.commit(actor, "DeleteEnvironment", move |draft| {
-            let environment = find(draft.state(), &name)?;
-            let resource = format!("environments/{}", environment.name);
-            check_etag(&etag, environment.etag, || resource.clone())?;
-            if environment.is_default() {
-                return Err(ServiceError::FailedPrecondition {
-                    reason: reason::DEFAULT_ENVIRONMENT,
-                    resource,
-                    description: "the environment that ships cannot be deleted".to_owned(),
-                });
-            }
-            let n_deployments = draft.state().deployments_on(&environment.name).count();
-            if n_deployments > 0 {
-                return Err(ServiceError::FailedPrecondition {
-                    reason: reason::ENVIRONMENT_IN_USE,
-                    resource,
-                    description: format!(
-                        "{n_deployments} APIs are deployed on the environment; undeploy them first"
-                    ),
-                });
-            }
-            draft.remove(ObjectKey::Environment(environment.name.clone()));
-            Ok(())
-        })
-        .await
     }
 }
 
-const SCHEMA: Schema<Environment> = Schema {
-    filter: &[
-        ("name", kind::ENVIRONMENT),
-        ("display_name", Kind::Text),
-        ("description", Kind::Text),
-    ],
-    order: &["name", "create_time", "update_time"],
-    default_order: "name",
-    get: |environment, field| match field {
-        "name" => Field::text(&environment.name),
-        "display_name" => Field::text(&environment.display_name),
-        "description" => Field::text(&environment.description),
-        "create_time" => Field::time(environment.created_at),
-        _ => Field::time(environment.updated_at),
-    },
-    id: |environment| environment.name.to_string(),
-};
-
-fn find(state: &State, name: &str) -> Result<Arc<Environment>, ServiceError> {
-    let environment = EnvironmentName::parse(name)
-        .ok()
-        .and_then(|name| state.environments().get(&name));
-    environment
-        .cloned()
-        .ok_or_else(|| ServiceError::NotFound(format!("environments/{name}")))
-}
-
-fn text(faults: &mut Faults, field: &str, text: &str, max: usize) -> String {
-    let field = format!("environment.{field}");
-    faults
-        .take(&field, free_text(text, max))
-        .unwrap_or_default()
-}
-
-fn url(faults: &mut Faults, field: &str, text: &str) -> Option<EndpointUrl> {
+/// An address; empty for none.
+fn url(text: &str, at: &mut FieldContext<'_>) -> Option<EndpointUrl> {
     if text.is_empty() {
         return None;
     }
-    faults.take(&format!("environment.{field}"), EndpointUrl::parse(text))
+    at.take(EndpointUrl::parse(text))
 }

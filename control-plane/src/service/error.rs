@@ -1,8 +1,8 @@
 //! How a use case fails. Surfaces map each kind to one status; the reasons are stable and go out with it.
 
-use std::time::Duration;
+use std::{fmt::Display, time::Duration};
 
-use crate::domain::invalid::Invalid;
+use crate::domain::{invalid::Invalid, resource::Resource};
 
 /// A use case that was refused or failed. Nothing was changed, unless it says otherwise.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -37,7 +37,7 @@ pub enum ServiceError {
         /// Why, for people, and what to do.
         description: String,
     },
-    /// The etag is not the current one: somebody changed it meanwhile.
+    /// The etag is not the current one: the resource was changed in the meantime.
     #[error("`{0}` was changed meanwhile; read it again and repeat the change")]
     Aborted(String),
     /// Too many attempts.
@@ -52,6 +52,18 @@ pub enum ServiceError {
     /// The store did not take the change. The inside is in the log.
     #[error("the change could not be stored: {0}")]
     Storage(String),
+}
+
+// === impl ServiceError ===
+
+impl ServiceError {
+    /// A name that differs from another one in letter case at most.
+    pub(super) fn name_taken<R: Resource>(other: impl Display) -> Self {
+        Self::AlreadyExists {
+            resource: R::name_of(other),
+            description: "letter case does not tell names apart".to_owned(),
+        }
+    }
 }
 
 /// Stable reasons of failed preconditions.
@@ -94,7 +106,7 @@ pub mod reason {
     pub const LAST_ADMIN: &str = "LAST_ADMIN";
     /// The user owns applications.
     pub const USER_OWNS_APPLICATIONS: &str = "USER_OWNS_APPLICATIONS";
-    /// The settings do not let strangers sign up.
+    /// The settings do not allow sign-up.
     pub const SIGN_UP_NOT_ALLOWED: &str = "SIGN_UP_NOT_ALLOWED";
     /// A signing key waits for its turn already.
     pub const ROTATION_IN_PROGRESS: &str = "ROTATION_IN_PROGRESS";

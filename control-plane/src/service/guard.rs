@@ -1,11 +1,13 @@
-//! Small checks that many use cases share: permissions, etags, fixed fields.
+//! Small checks that many use cases share: permissions, existence, etags, fixed fields.
+
+use std::{str::FromStr, sync::Arc};
 
 use super::error::{ServiceError, reason as failed};
 use crate::domain::{
     actor::Actor,
     invalid::{Faults, reason},
-    name::PolicyName,
-    object::Etag,
+    resource::{Child, Resource, Versioned},
+    state::State,
     user::Permission,
 };
 
@@ -25,16 +27,33 @@ pub(super) fn demand(actor: &Actor, permission: Permission) -> Result<(), Servic
     )))
 }
 
-/// Refuses a change by somebody who has not seen the latest one.
-pub(super) fn check_etag(
-    given: &str,
-    current: Etag,
-    resource: impl FnOnce() -> String,
-) -> Result<(), ServiceError> {
-    if given.is_empty() || given == current.to_string() {
+/// The resource under a key.
+pub(super) fn find<'a, R: Resource>(
+    state: &'a State,
+    key: &R::Key,
+) -> Result<&'a Arc<R>, ServiceError> {
+    let found = R::table(state).get(key);
+    found.ok_or_else(|| ServiceError::NotFound(R::name_of(key)))
+}
+
+/// The resource under a key inside a parent.
+pub(super) fn find_in<'a, R: Child>(
+    state: &'a State,
+    parent: &<R::Parent as Resource>::Key,
+    key: &R::Key,
+) -> Result<&'a Arc<R>, ServiceError> {
+    let found = R::table(state).get(key);
+    found
+        .filter(|it| it.parent() == *parent)
+        .ok_or_else(|| ServiceError::NotFound(R::name_in(parent, key)))
+}
+
+/// Refuses a change by a caller who has not seen the latest version; an empty etag is not compared.
+pub(super) fn check_etag<R: Versioned>(given: &str, current: &R) -> Result<(), ServiceError> {
+    if given.is_empty() || given == current.meta().etag.to_string() {
         Ok(())
     } else {
-        Err(ServiceError::Aborted(resource()))
+        Err(ServiceError::Aborted(current.resource()))
     }
 }
 
@@ -49,28 +68,36 @@ pub(super) fn fixed(faults: &mut Faults, field: &str, given: &str, current: &str
     }
 }
 
-/// Reads the policy that a field names, of a kind and by a name without its collection; empty for none. One that is not
-/// known is a fault.
-pub(super) fn named_policy(
+/// Reads the key of a resource that a field names, for example an `API policy`; one that does not exist is a fault.
+pub(super) fn existing<R: Resource>(
     field: &str,
-    (kind, name): (&str, &str),
-    known: impl Fn(&PolicyName) -> bool,
+    (kind, key): (&str, &str),
+    state: &State,
     faults: &mut Faults,
-) -> Option<PolicyName> {
-    if name.is_empty() {
-        return None;
-    }
-    let found = PolicyName::parse(name).ok().filter(known);
+) -> Option<R::Key>
+where
+    R::Key: FromStr,
+{
+    let found = key.parse().ok();
+    let found = found.filter(|key| R::table(state).contains_key(key));
     if found.is_none() {
-        let rule = format!("names the {kind} policy `{name}`, which does not exist");
+        let rule = format!("names the {kind} `{key}`, which does not exist");
         faults.add(field, reason::NOT_FOUND, rule);
     }
     found
 }
 
-/// Refuses to delete a policy while something names it.
+/// Notes a list with too many items.
+pub(super) fn at_most<T>(field: &str, items: &[T], max: usize, faults: &mut Faults) {
+    if items.len() > max {
+        let rule = format!("must have at most {max} items");
+        faults.add(field, reason::TOO_LONG, rule);
+    }
+}
+
+/// Refuses to delete a policy that something names.
 pub(super) fn refuse_used(
-    policy: String,
+    policy: &impl Resource,
     users: impl Iterator<Item = String>,
 ) -> Result<(), ServiceError> {
     let users: Vec<_> = users.collect();
@@ -84,7 +111,7 @@ pub(super) fn refuse_used(
     };
     Err(ServiceError::FailedPrecondition {
         reason: failed::POLICY_IN_USE,
-        resource: policy,
+        resource: policy.resource(),
         description: format!(
             "the policy is used by {}{more}; take it from them first",
             users[..named].join(", ")

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use tidegate_proto::ids::ApiId;
 
 use super::{
-    Service,
-    apis::visible,
+    Service, access,
     draft::Draft,
     error::{ServiceError, reason},
     guard::{check_etag, demand},
@@ -15,7 +14,7 @@ use crate::domain::{
     actor::Actor,
     api::Api,
     lifecycle::{Action, HISTORY_MAX, Lifecycle, LifecycleEvent},
-    object::ObjectKey,
+    resource::Resource as _,
     user::Permission,
 };
 
@@ -36,17 +35,17 @@ impl Service {
         demand(actor, Permission::PublishApis)?;
         let etag = etag.to_owned();
         self.commit(actor, "ChangeLifecycle", move |draft| {
-            let api = visible(draft.state(), &draft.actor, id)?.clone();
-            check_etag(&etag, api.etag, || api.resource())?;
+            let api = access::api(draft.state(), &draft.actor, id)?.clone();
+            check_etag(&etag, &*api)?;
             step(draft, id, action)
         })
         .await
     }
 }
 
-/// Takes a step in the lifecycle of an API that is there.
+/// Takes a step in the lifecycle of an API.
 pub(super) fn step(draft: &mut Draft, id: ApiId, action: Action) -> Result<Arc<Api>, ServiceError> {
-    let api = visible(draft.state(), &draft.actor, id)?.clone();
+    let api = access::api(draft.state(), &draft.actor, id)?.clone();
     let Some(to) = api.state.after(action) else {
         let allowed: Vec<_> = api.state.actions().map(Action::as_str).collect();
         let allowed = if allowed.is_empty() {
@@ -68,8 +67,6 @@ pub(super) fn step(draft: &mut Draft, id: ApiId, action: Action) -> Result<Arc<A
     }
     let mut next = Api::clone(&api);
     next.state = to;
-    next.updated_at = draft.now;
-    next.etag = api.etag.next();
     next.history.push(LifecycleEvent {
         at: draft.now,
         by: draft.actor.name.to_string(),
@@ -79,7 +76,7 @@ pub(super) fn step(draft: &mut Draft, id: ApiId, action: Action) -> Result<Arc<A
     });
     let surplus = next.history.len().saturating_sub(HISTORY_MAX);
     next.history.drain(..surplus);
-    let next = draft.put(next);
+    let next = draft.replace(&api, next);
     if to == Lifecycle::Retired {
         undeploy_everywhere(draft, id);
     }
@@ -110,12 +107,5 @@ pub(super) fn publishable(api: &Api) -> Result<(), ServiceError> {
 
 /// Takes an API off every environment.
 pub(super) fn undeploy_everywhere(draft: &mut Draft, id: ApiId) {
-    let environments: Vec<_> = draft
-        .state()
-        .deployments_of(id)
-        .map(|deployment| deployment.environment.clone())
-        .collect();
-    for environment in environments {
-        draft.remove(ObjectKey::Deployment(id, environment));
-    }
+    draft.remove_all(|state| state.deployments_of(id).cloned().collect());
 }

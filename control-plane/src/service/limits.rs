@@ -6,9 +6,10 @@ use tidegate_proto::quota::{
     Allowance, Amount, Burst, BurstPer, CloseCode, Counts, Limits, OnLimit, Window, WithoutLedger,
 };
 
+use super::edit::FieldContext;
 use crate::domain::invalid::{Faults, reason};
 
-/// Limits as somebody typed them. An `Err` is an enum value that does not exist.
+/// Limits, as they are sent. An `Err` is an enum value that does not exist.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LimitsInput {
     /// `unlimited`.
@@ -35,7 +36,7 @@ pub struct LimitsInput {
     pub without_ledger: Result<WithoutLedger, i32>,
 }
 
-/// An allowance as somebody typed it.
+/// An allowance, as it is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AllowanceInput {
     /// `amount`.
@@ -44,7 +45,7 @@ pub struct AllowanceInput {
     pub window_seconds: i64,
 }
 
-/// A burst limit as somebody typed it.
+/// A burst limit, as it is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BurstInput {
     /// `messages`.
@@ -187,6 +188,13 @@ pub(super) fn take(
     match input {
         Some(input) => input.validate(field, faults),
         None => LimitsInput::default().validate(field, faults),
+    }
+}
+
+/// Sets limits that must be there.
+pub(super) fn set(place: &mut Limits, input: Option<&LimitsInput>, at: &mut FieldContext<'_>) {
+    if let Some(limits) = take(input, &at.path, at.faults) {
+        *place = limits;
     }
 }
 

@@ -5,7 +5,7 @@
 //! shifts nothing.
 
 mod filter;
-pub(super) mod kind;
+pub mod kind;
 
 use std::{cmp::Ordering, sync::Arc};
 
@@ -17,12 +17,13 @@ use super::error::ServiceError;
 use crate::{
     domain::{
         invalid::{Faults, Rule, reason},
+        meta::ResourceMeta,
         time::Timestamp,
     },
     store::record::hex,
 };
 pub(super) use filter::Filter;
-pub(super) use kind::Kind;
+pub use kind::Kind;
 
 /// What to list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -53,7 +54,7 @@ pub struct Page<T> {
 }
 
 /// Where an item stands in its order, and what tells it from its equals.
-type Standing = (Vec<Field>, String);
+type Standing = (Vec<Value>, String);
 
 // === impl Page ===
 
@@ -84,16 +85,22 @@ impl<T> Page<T> {
 
 /// The value of a field, as filters and orders see it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub(super) enum Field {
+pub enum Value {
+    /// A text, or a name.
     Text(String),
+    /// A number.
     Number(u64),
+    /// An instant, in milliseconds since the Unix epoch.
     Time(u64),
+    /// Yes or no.
     Bool(bool),
+    /// Several texts.
     Texts(Vec<String>),
 }
 
 /// What can be asked of a kind of thing.
-pub(super) struct Schema<T> {
+#[derive(Debug)]
+pub struct Schema<T> {
     /// The fields that a filter may name, and what they are compared with.
     pub(super) filter: &'static [(&'static str, Kind)],
     /// The fields that an order may name.
@@ -101,17 +108,17 @@ pub(super) struct Schema<T> {
     /// The order when none is asked for.
     pub(super) default_order: &'static str,
     /// The value of a field that is listed above.
-    pub(super) get: fn(&T, &str) -> Field,
+    pub(super) get: fn(&T, &str) -> Value,
     /// What tells two things apart that are equal in order.
     pub(super) id: fn(&T) -> String,
 }
 
-/// A place in a list.
+/// What a page token holds: the place of the last item.
 #[derive(Debug, Serialize, Deserialize)]
-struct Place {
+struct PageToken {
     /// Which filter and order it belongs to.
     query: String,
-    at: Vec<Field>,
+    at: Vec<Value>,
     id: String,
 }
 
@@ -135,7 +142,7 @@ pub(super) fn page<'a, T: 'a>(
     let size = faults.take("page_size", page_size(query.page_size));
     let filter = faults.take("filter", Filter::parse(&query.filter, schema.filter));
     let order = faults.take("order_by", OrderBy::parse(&query.order_by, schema));
-    let after: Option<Option<Place>> =
+    let after: Option<Option<PageToken>> =
         faults.take("page_token", read_token(&query.page_token, query));
     faults.finish()?;
     let (Some(size), Some(filter), Some(order), Some(after)) = (size, filter, order, after) else {
@@ -209,7 +216,7 @@ pub(super) fn numbered<T>(
     }
 }
 
-fn read_token(token: &str, query: &ListQuery) -> Result<Option<Place>, Rule> {
+fn read_token(token: &str, query: &ListQuery) -> Result<Option<PageToken>, Rule> {
     if token.is_empty() {
         return Ok(None);
     }
@@ -220,7 +227,7 @@ fn read_token(token: &str, query: &ListQuery) -> Result<Option<Place>, Rule> {
         )
     };
     let json = URL_SAFE_NO_PAD.decode(token).map_err(|_| malformed())?;
-    let place: Place = serde_json::from_slice(&json).map_err(|_| malformed())?;
+    let place: PageToken = serde_json::from_slice(&json).map_err(|_| malformed())?;
     if place.query != fingerprint(query) {
         return Err(Rule::new(
             reason::CONTRADICTION,
@@ -231,12 +238,12 @@ fn read_token(token: &str, query: &ListQuery) -> Result<Option<Place>, Rule> {
 }
 
 fn write_token(query: &str, (at, id): Standing) -> String {
-    let place = Place {
+    let place = PageToken {
         query: query.to_owned(),
         at,
         id,
     };
-    let json = serde_json::to_vec(&place).expect("a place is representable in JSON");
+    let json = serde_json::to_vec(&place).expect("a page token is representable in JSON");
     URL_SAFE_NO_PAD.encode(json)
 }
 
@@ -266,9 +273,9 @@ impl<T> Page<T> {
     }
 }
 
-// === impl Field ===
+// === impl Value ===
 
-impl Field {
+impl Value {
     pub(super) fn text(text: impl ToString) -> Self {
         Self::Text(text.to_string())
     }
@@ -280,6 +287,14 @@ impl Field {
 
     pub(super) const fn time(at: Timestamp) -> Self {
         Self::Time(at.millis())
+    }
+
+    /// `create_time` or `update_time`.
+    pub(super) fn of_meta(meta: &ResourceMeta, field: &str) -> Self {
+        Self::time(match field {
+            "create_time" => meta.created_at,
+            _ => meta.updated_at,
+        })
     }
 }
 

@@ -1,7 +1,9 @@
 //! Use cases of gateway nodes: who may see them. What they are doing is in the fleet view (`discovery`).
 
 use super::{Service, error::ServiceError};
-use crate::domain::{actor::Actor, user::Permission};
+use crate::domain::{
+    actor::Actor, environment::Environment, name::EnvironmentName, user::Permission,
+};
 
 impl Service {
     /// Whether the actor may see the nodes of an environment, or of all.
@@ -11,7 +13,7 @@ impl Service {
     pub fn may_view_nodes(
         &self,
         actor: &Actor,
-        environment: Option<&str>,
+        environment: Option<&EnvironmentName>,
     ) -> Result<(), ServiceError> {
         if !actor.may(Permission::ViewGateways) {
             return Err(ServiceError::PermissionDenied(
@@ -19,7 +21,7 @@ impl Service {
             ));
         }
         if let Some(name) = environment {
-            self.get_environment(actor, name)?;
+            self.get::<Environment>(name)?;
         }
         Ok(())
     }

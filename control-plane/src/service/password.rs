@@ -1,6 +1,6 @@
 //! Passwords: argon2id, off the async threads, a few at a time because each takes 19 MiB; and random secrets.
 //!
-//! Strangers never take all of the turns, so that no flood of guesses keeps those from signing in who are known. Those
+//! Anonymous callers never take all of the turns, so that no flood of guesses keeps those from signing in who are known. Those
 //! who are known and change their password have one change each at a time, so that none of them takes all of the turns.
 
 use std::{
@@ -33,8 +33,8 @@ use crate::domain::{
 #[derive(Debug)]
 pub(super) struct Passwords {
     turns: Arc<Semaphore>,
-    /// Those of the turns that strangers may take.
-    for_strangers: Arc<Semaphore>,
+    /// The turns that anonymous callers may take.
+    for_anonymous: Arc<Semaphore>,
     /// What they are hashed in, when nobody is at it.
     free: Arc<Mutex<Vec<Memory>>>,
     /// Those who are changing their password.
@@ -43,7 +43,7 @@ pub(super) struct Passwords {
 
 /// The one change of a password that a user has at a time. Dropping it lets the user begin the next.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct ChangePermit {
     user: UserId,
     changing: Arc<Mutex<HashSet<UserId>>>,
 }
@@ -51,18 +51,18 @@ pub(super) struct Place {
 /// Who wants a password hashed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Asker {
-    /// Somebody who is signed in, or signs in from where that name has signed in before.
+    /// A user who is signed in, or signs in from an address where that name has signed in before.
     Known,
     /// Anybody else.
-    Stranger,
+    Anonymous,
 }
 
 /// How many passwords are hashed at a time.
 const AT_A_TIME: usize = 2;
-/// How many of these are of strangers.
-const OF_STRANGERS: usize = 1;
+/// How many of these anonymous callers may take.
+const OF_ANONYMOUS: usize = 1;
 /// How long anybody waits for a turn.
-const PATIENCE: Duration = Duration::from_secs(10);
+const WAIT_MAX: Duration = Duration::from_secs(10);
 /// How many characters a password has.
 const LENGTH: RangeInclusive<usize> = 8..=128;
 const SECRET_BYTES: usize = 32;
@@ -73,7 +73,7 @@ impl Passwords {
     pub(super) fn new() -> Self {
         Self {
             turns: Arc::new(Semaphore::new(AT_A_TIME)),
-            for_strangers: Arc::new(Semaphore::new(OF_STRANGERS)),
+            for_anonymous: Arc::new(Semaphore::new(OF_ANONYMOUS)),
             free: Arc::default(),
             changing: Arc::default(),
         }
@@ -83,19 +83,19 @@ impl Passwords {
     ///
     /// # Errors
     /// `ResourceExhausted` while there is another change of the same user.
-    pub(super) fn place(&self, user: UserId) -> Result<Place, ServiceError> {
+    pub(super) fn permit(&self, user: UserId) -> Result<ChangePermit, ServiceError> {
         if !lock(&self.changing).insert(user) {
             return Err(BUSY);
         }
         let changing = self.changing.clone();
-        Ok(Place { user, changing })
+        Ok(ChangePermit { user, changing })
     }
 
-    /// Hashes the new password of a user who says the one up to now; `None` when that is wrong. The place is given back
+    /// Hashes the new password of a user who gives the current one; `None` when that is wrong. The permit is given back
     /// when the work is done, also where the caller has gone meanwhile.
     pub(super) async fn change(
         &self,
-        place: Place,
+        permit: ChangePermit,
         (old, hash): (&Secret, PasswordHash),
         new: &Secret,
     ) -> Result<Option<PasswordHash>, ServiceError> {
@@ -108,7 +108,7 @@ impl Passwords {
             let hashed = right
                 .unwrap_or(false)
                 .then(|| memory.hash(new.expose().as_bytes()).map(PasswordHash));
-            drop(place);
+            drop(permit);
             hashed
         });
         match changed.await? {
@@ -161,10 +161,10 @@ impl Passwords {
         asker: Asker,
         act: impl FnOnce(&mut Memory) -> T + Send + 'static,
     ) -> Result<T, ServiceError> {
-        let waiting = timeout(PATIENCE, async {
+        let waiting = timeout(WAIT_MAX, async {
             let leave = match asker {
                 Asker::Known => None,
-                Asker::Stranger => Some(self.for_strangers.clone().acquire_owned().await?),
+                Asker::Anonymous => Some(self.for_anonymous.clone().acquire_owned().await?),
             };
             let turn = self.turns.clone().acquire_owned().await?;
             Ok::<_, AcquireError>((turn, leave))
@@ -183,9 +183,9 @@ impl Passwords {
     }
 }
 
-// === impl Place ===
+// === impl ChangePermit ===
 
-impl Drop for Place {
+impl Drop for ChangePermit {
     fn drop(&mut self) {
         lock(&self.changing).remove(&self.user);
     }
@@ -248,7 +248,7 @@ mod tests {
     use tidegate_proto::ids::UserId;
     use tokio::{sync::oneshot, time::timeout};
 
-    use super::{AT_A_TIME, Asker, BUSY, PATIENCE, Passwords};
+    use super::{AT_A_TIME, Asker, BUSY, Passwords, WAIT_MAX};
 
     #[tokio::test]
     async fn a_caller_who_goes_away_leaves_the_turn_to_the_work_that_goes_on() {
@@ -276,7 +276,7 @@ mod tests {
         let flood = tokio::spawn({
             let passwords = passwords.clone();
             async move {
-                let work = passwords.run(Asker::Stranger, move |_| {
+                let work = passwords.run(Asker::Anonymous, move |_| {
                     begin.send(()).unwrap();
                     ended.recv().unwrap_or_default();
                 });
@@ -288,7 +288,7 @@ mod tests {
         for _ in 0..100 {
             let passwords = passwords.clone();
             waiting.push(tokio::spawn(async move {
-                passwords.run(Asker::Stranger, |_| ()).await.unwrap();
+                passwords.run(Asker::Anonymous, |_| ()).await.unwrap();
             }));
         }
         tokio::task::yield_now().await;
@@ -307,7 +307,7 @@ mod tests {
         let all = u32::try_from(AT_A_TIME).unwrap();
         let turns = passwords.turns.clone();
         let taken = turns.acquire_many_owned(all).await.unwrap();
-        let waiting = timeout(PATIENCE * 2, passwords.run(Asker::Known, |_| ()));
+        let waiting = timeout(WAIT_MAX * 2, passwords.run(Asker::Known, |_| ()));
         assert_eq!(waiting.await.unwrap(), Err(BUSY));
         drop(taken);
         assert_eq!(passwords.run(Asker::Known, |_| ()).await, Ok(()));
@@ -319,16 +319,16 @@ mod tests {
         let [old, new] = ["old password", "new password"].map(|it| Secret::new(it.to_owned()));
         let hash = passwords.hash(&old, Asker::Known).await.unwrap();
         let (ann, bob) = (UserId::generate(), UserId::generate());
-        let place = passwords.place(ann).unwrap();
-        assert_eq!(passwords.place(ann).err(), Some(BUSY));
-        passwords.place(bob).unwrap();
-        let wrong = passwords.change(place, (&new, hash.clone()), &new).await;
+        let permit = passwords.permit(ann).unwrap();
+        assert_eq!(passwords.permit(ann).err(), Some(BUSY));
+        passwords.permit(bob).unwrap();
+        let wrong = passwords.change(permit, (&new, hash.clone()), &new).await;
         assert_eq!(wrong.unwrap(), None);
-        let place = passwords.place(ann).unwrap();
-        let right = passwords.change(place, (&old, hash), &new).await;
+        let permit = passwords.permit(ann).unwrap();
+        let right = passwords.change(permit, (&old, hash), &new).await;
         let hash = right.unwrap().expect("the old password is right");
         let verified = passwords.verify(&new, Some(hash), Asker::Known).await;
         assert_eq!(verified, Ok(true));
-        passwords.place(ann).unwrap();
+        passwords.permit(ann).unwrap();
     }
 }

@@ -1,4 +1,4 @@
-//! Use cases that begin counters anew: gateways count what is of another generation in another counter. Those of plans are
+//! Use cases that reset counters: gateways count each generation in a counter of its own. Those of plans are
 //! counted by application and API, so their generation outlives the subscription.
 //!
 //! Nobody who changes the object meanwhile has missed anything, so its etag and time stay.
@@ -7,13 +7,18 @@ use std::sync::Arc;
 
 use tidegate_proto::ids::{ApiId, ApplicationId, SubscriptionId};
 
-use super::{Service, draft::Draft, error::ServiceError, guard::demand};
+use super::{
+    Service,
+    draft::Draft,
+    error::ServiceError,
+    guard::{demand, find},
+};
 use crate::domain::{
     actor::Actor, api::Api, application::Application, subscription::Subscription, user::Permission,
 };
 
 impl Service {
-    /// Begins the counters of an API and its topics anew.
+    /// Resets the counters of an API and its topics.
     ///
     /// # Errors
     /// `PermissionDenied`, `NotFound`, `Storage`, `Unavailable`.
@@ -24,16 +29,14 @@ impl Service {
     ) -> Result<Arc<Api>, ServiceError> {
         demand(actor, Permission::ManagePolicies)?;
         self.commit(actor, "ResetApiQuota", move |draft| {
-            let api = draft.state().apis().get(&id);
-            let api = api.ok_or_else(|| ServiceError::NotFound(format!("apis/{id}")))?;
-            let mut next = Api::clone(api);
+            let mut next = Api::clone(find::<Api>(draft.state(), &id)?);
             next.quota_generation += 1;
             Ok(draft.put(next))
         })
         .await
     }
 
-    /// Begins the counters of an application anew.
+    /// Resets the counters of an application.
     ///
     /// # Errors
     /// `PermissionDenied`, `NotFound`, `Storage`, `Unavailable`.
@@ -44,17 +47,14 @@ impl Service {
     ) -> Result<Arc<Application>, ServiceError> {
         demand(actor, Permission::ManagePolicies)?;
         self.commit(actor, "ResetApplicationQuota", move |draft| {
-            let application = draft.state().applications().get(&id);
-            let application =
-                application.ok_or_else(|| ServiceError::NotFound(format!("applications/{id}")))?;
-            let mut next = Application::clone(application);
+            let mut next = Application::clone(find::<Application>(draft.state(), &id)?);
             next.quota_generation += 1;
             Ok(draft.put(next))
         })
         .await
     }
 
-    /// Begins the counters of a subscription anew.
+    /// Resets the counters of a subscription.
     ///
     /// # Errors
     /// `PermissionDenied`, `NotFound`, `Storage`, `Unavailable`.
@@ -65,10 +65,7 @@ impl Service {
     ) -> Result<Arc<Subscription>, ServiceError> {
         demand(actor, Permission::ManagePolicies)?;
         self.commit(actor, "ResetSubscriptionQuota", move |draft| {
-            let subscription = draft.state().subscriptions().get(&id);
-            let subscription = subscription
-                .ok_or_else(|| ServiceError::NotFound(format!("subscriptions/{id}")))?;
-            let mut next = Subscription::clone(subscription);
+            let mut next = Subscription::clone(find::<Subscription>(draft.state(), &id)?);
             next.quota_generation += 1;
             Ok(draft.put(next))
         })
@@ -76,7 +73,7 @@ impl Service {
     }
 }
 
-/// Notes with the application how often the counters of a subscription that ends were begun anew. Nobody who changes the
+/// Keeps with the application how often the counters of a subscription that ends were reset. Nobody who changes the
 /// application meanwhile has missed anything, so its etag and time stay.
 pub(super) fn keep_generation(draft: &mut Draft, ended: &Subscription) {
     let state = draft.state();

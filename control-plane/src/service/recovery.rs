@@ -1,4 +1,4 @@
-//! Use cases of whoever has the data directory in hand, for when nobody can sign in: a password is set anew. No
+//! Use cases of an operator with access to the data directory, for when nobody can sign in: a password reset. No
 //! permission is asked for, as no surface leads here.
 
 use std::sync::Arc;
@@ -9,14 +9,15 @@ use super::{
     Service,
     error::ServiceError,
     password::{self, Asker},
-    users::{end_sessions, find},
+    users::{named, set_password},
 };
 use crate::domain::{
     actor::Actor,
+    name::UserName,
     user::{Role, User},
 };
 
-/// A password that was set anew.
+/// A password that was reset.
 #[derive(Clone, Debug)]
 pub struct Reset {
     /// Whose.
@@ -32,7 +33,7 @@ impl Service {
     /// `NotFound`, `Invalid`, `Storage`, `Unavailable`.
     pub async fn reset_password(
         &self,
-        name: &str,
+        name: &UserName,
         given: Option<Secret>,
     ) -> Result<Reset, ServiceError> {
         let (new, made) = match given {
@@ -43,19 +44,13 @@ impl Service {
             }
         };
         password::check("password", &new)?;
-        find(&self.state(), name)?;
+        named(&self.state(), name)?;
         let hash = self.shared.passwords.hash(&new, Asker::Known).await?;
-        let name = name.to_owned();
+        let name = name.clone();
         let user = self
             .commit(&Actor::system(), "ResetPassword", move |draft| {
-                let user = find(draft.state(), &name)?;
-                let mut next = User::clone(&user);
-                next.password = hash;
-                next.updated_at = draft.now;
-                next.etag = user.etag.next();
-                let next = draft.put(next);
-                end_sessions(draft, user.id, None);
-                Ok(next)
+                let user = named(draft.state(), &name)?.clone();
+                Ok(set_password(draft, &user, hash, None))
             })
             .await?;
         Ok(Reset { user, made })

@@ -5,20 +5,21 @@ use std::sync::Arc;
 use tidegate_proto::ids::{ApiId, RevisionId};
 
 use super::{
-    Service,
-    apis::visible,
+    Service, access,
     draft::Draft,
     error::{ServiceError, reason},
-    guard::{check_etag, demand},
-    listing::{self, Field, Kind, ListQuery, Page, Schema, kind},
+    guard::{check_etag, demand, existing, find_in},
+    listing::{self, Kind, ListQuery, Page, Schema, Value, kind},
 };
 use crate::domain::{
     actor::Actor,
     api::Api,
+    environment::Environment,
     invalid::{self, Faults, Invalid},
     lifecycle::Lifecycle,
     name::{EnvironmentName, free_text},
     object::ObjectKey,
+    resource::Resource as _,
     revision::{Deployment, REVISIONS_MAX, Revision},
     state::State,
     user::Permission,
@@ -41,7 +42,7 @@ impl Service {
         faults.finish()?;
         let description = description.to_owned();
         self.commit(actor, "CreateRevision", move |draft| {
-            let api = visible(draft.state(), &draft.actor, api)?.clone();
+            let api = access::api(draft.state(), &draft.actor, api)?.clone();
             copy(draft, &api, description)
         })
         .await
@@ -59,8 +60,8 @@ impl Service {
     ) -> Result<Arc<Revision>, ServiceError> {
         demand(actor, Permission::ViewApis)?;
         let state = self.state();
-        visible(&state, actor, api)?;
-        find(&state, api, id).cloned()
+        access::api(&state, actor, api)?;
+        find_in::<Revision>(&state, &api, &id).cloned()
     }
 
     /// Lists the revisions of an API, by default the oldest first.
@@ -75,7 +76,7 @@ impl Service {
     ) -> Result<Page<Arc<Revision>>, ServiceError> {
         demand(actor, Permission::ViewApis)?;
         let state = self.state();
-        visible(&state, actor, api)?;
+        access::api(&state, actor, api)?;
         listing::page(state.revisions_of(api), query, &SCHEMA)
     }
 
@@ -91,7 +92,7 @@ impl Service {
     ) -> Result<(), ServiceError> {
         demand(actor, Permission::DesignApis)?;
         self.commit(actor, "DeleteRevision", move |draft| {
-            let revision = find(draft.state(), api, id)?.clone();
+            let revision = find_in::<Revision>(draft.state(), &api, &id)?.clone();
             if let Some(deployment) = draft.state().deployments_of(api).find(|d| d.revision == id) {
                 return Err(ServiceError::FailedPrecondition {
                     reason: reason::REVISION_DEPLOYED,
@@ -102,7 +103,7 @@ impl Service {
                     ),
                 });
             }
-            draft.remove(ObjectKey::Revision(id));
+            draft.remove(&revision);
             Ok(())
         })
         .await
@@ -122,15 +123,13 @@ impl Service {
         demand(actor, Permission::DesignApis)?;
         let etag = etag.to_owned();
         self.commit(actor, "RestoreRevision", move |draft| {
-            let revision = find(draft.state(), api, id)?.clone();
-            let api = visible(draft.state(), &draft.actor, api)?.clone();
-            check_etag(&etag, api.etag, || api.resource())?;
+            let revision = find_in::<Revision>(draft.state(), &api, &id)?.clone();
+            let api = access::api(draft.state(), &draft.actor, api)?.clone();
+            check_etag(&etag, &*api)?;
             refuse_retired(&api)?;
             let mut next = Api::clone(&api);
             next.design = revision.design.clone();
-            next.updated_at = draft.now;
-            next.etag = api.etag.next();
-            Ok(draft.put(next))
+            Ok(draft.replace(&api, next))
         })
         .await
     }
@@ -147,7 +146,7 @@ impl Service {
     ) -> Result<Vec<Arc<Deployment>>, ServiceError> {
         self.may_view_nodes(actor, None)?;
         let state = self.state();
-        visible(&state, actor, api)?;
+        access::api(&state, actor, api)?;
         Ok(state.deployments_of(api).cloned().collect())
     }
 
@@ -166,8 +165,8 @@ impl Service {
         demand(actor, Permission::DeployApis)?;
         let environments = environments.to_vec();
         self.commit(actor, "DeployRevision", move |draft| {
-            let revision = find(draft.state(), api, id)?.clone();
-            let api = visible(draft.state(), &draft.actor, api)?.clone();
+            let revision = find_in::<Revision>(draft.state(), &api, &id)?.clone();
+            let api = access::api(draft.state(), &draft.actor, api)?.clone();
             refuse_retired(&api)?;
             let environments = known_environments(draft.state(), &environments)?;
             if revision.design.endpoints.is_empty() {
@@ -200,7 +199,7 @@ impl Service {
         demand(actor, Permission::DeployApis)?;
         let environments = environments.to_vec();
         self.commit(actor, "UndeployRevision", move |draft| {
-            let revision = find(draft.state(), api, id)?.clone();
+            let revision = find_in::<Revision>(draft.state(), &api, &id)?.clone();
             let running: Vec<_> = draft
                 .state()
                 .deployments_of(api)
@@ -216,7 +215,7 @@ impl Service {
                 });
             }
             for environment in wanted {
-                draft.remove(ObjectKey::Deployment(api, environment));
+                draft.remove_key(ObjectKey::Deployment(api, environment));
             }
             Ok(revision)
         })
@@ -233,10 +232,10 @@ const SCHEMA: Schema<Revision> = Schema {
     order: &["number", "create_time"],
     default_order: "number",
     get: |revision, field| match field {
-        "number" => Field::Number(u64::from(revision.number)),
-        "description" => Field::text(&revision.description),
-        "creator" => Field::text(&revision.created_by),
-        _ => Field::time(revision.created_at),
+        "number" => Value::Number(u64::from(revision.number)),
+        "description" => Value::text(&revision.description),
+        "creator" => Value::text(&revision.created_by),
+        _ => Value::time(revision.created_at),
     },
     id: |revision| revision.id.to_string(),
 };
@@ -285,14 +284,6 @@ pub(super) fn put_deployment(draft: &mut Draft, revision: &Revision, environment
     });
 }
 
-fn find(state: &State, api: ApiId, id: RevisionId) -> Result<&Arc<Revision>, ServiceError> {
-    state
-        .revisions()
-        .get(&id)
-        .filter(|revision| revision.api == api)
-        .ok_or_else(|| ServiceError::NotFound(format!("apis/{api}/revisions/{id}")))
-}
-
 fn refuse_retired(api: &Api) -> Result<(), ServiceError> {
     if api.state == Lifecycle::Retired {
         return Err(ServiceError::FailedPrecondition {
@@ -306,24 +297,16 @@ fn refuse_retired(api: &Api) -> Result<(), ServiceError> {
 
 fn known_environments(state: &State, names: &[String]) -> Result<Vec<EnvironmentName>, Invalid> {
     let mut faults = Faults::new();
-    let mut known = Vec::new();
     if names.is_empty() {
         let required = invalid::reason::REQUIRED;
         faults.add("environments", required, "must name at least one");
     }
-    for (index, name) in names.iter().enumerate() {
-        let found = EnvironmentName::parse(name)
-            .ok()
-            .filter(|name| state.environments().contains_key(name));
-        match found {
-            Some(name) => known.push(name),
-            None => faults.add(
-                format!("environments[{index}]"),
-                invalid::reason::NOT_FOUND,
-                format!("names the environment `{name}`, which does not exist"),
-            ),
-        }
-    }
+    let names = names.iter().enumerate();
+    let known = names.filter_map(|(index, name)| {
+        let field = format!("environments[{index}]");
+        existing::<Environment>(&field, ("environment", name), state, &mut faults)
+    });
+    let known = known.collect();
     faults.finish()?;
     Ok(known)
 }

@@ -16,6 +16,7 @@ use crate::{
     domain::{
         actor::Actor,
         credential::{SecretHash, Session},
+        name::UserName,
         object::ObjectKey,
         state::State,
         time::Timestamp,
@@ -24,9 +25,9 @@ use crate::{
     throttle::login::{Attempt, DELAY},
 };
 
-/// Somebody who just signed in.
+/// A new sign-in session.
 #[derive(Clone, Debug)]
-pub struct SignedIn {
+pub struct NewSession {
     /// The bearer token; it is not shown again.
     pub token: Secret,
     /// When it stops being valid.
@@ -52,7 +53,7 @@ impl Service {
         name: &str,
         password: &Secret,
         peer: Option<IpAddr>,
-    ) -> Result<SignedIn, ServiceError> {
+    ) -> Result<NewSession, ServiceError> {
         let user = self.state().user_named(name).cloned();
         let throttle = &self.shared.login_throttle;
         let attempt = throttle.begin(name, user.is_some(), peer, self.now());
@@ -78,12 +79,12 @@ impl Service {
                     expires_at: draft.now.after(LIFETIME),
                 });
                 for token in surplus(draft.state(), current.id, draft.now) {
-                    draft.remove(ObjectKey::Session(token));
+                    draft.remove_key(ObjectKey::Session(token));
                 }
                 Ok((current, session.expires_at))
             })
             .await?;
-        Ok(SignedIn {
+        Ok(NewSession {
             token,
             expires_at,
             user,
@@ -105,7 +106,7 @@ impl Service {
         let asker = if attempt.known {
             Asker::Known
         } else {
-            Asker::Stranger
+            Asker::Anonymous
         };
         let Some(throttled) = attempt.throttled else {
             let right = passwords.verify(password, hash, asker).await;
@@ -140,10 +141,10 @@ impl Service {
         let Ok(mut actor) = self.authenticate(token) else {
             return Ok(());
         };
-        // Somebody else may end it first, and that is no fault.
+        // Another call may end it first; that is not an error.
         actor.session = None;
         self.commit(&actor, "SignOut", move |draft| {
-            draft.remove(ObjectKey::Session(hash));
+            draft.remove_key(ObjectKey::Session(hash));
             Ok(())
         })
         .await
@@ -153,7 +154,11 @@ impl Service {
     ///
     /// # Errors
     /// `PermissionDenied`, `NotFound`, `Storage`, `Unavailable`.
-    pub async fn sign_out_everywhere(&self, actor: &Actor, name: &str) -> Result<(), ServiceError> {
+    pub async fn sign_out_everywhere(
+        &self,
+        actor: &Actor,
+        name: &UserName,
+    ) -> Result<(), ServiceError> {
         let user = self.get_user(actor, name)?.id;
         self.commit(actor, "SignOutEverywhere", move |draft| {
             end_sessions(draft, user, None);

@@ -2,11 +2,23 @@
 
 use super::{
     Service,
+    edit::{EditableField, EditableFields, Update},
     error::ServiceError,
-    guard::{check_etag, demand},
-    mask,
+    guard::demand,
 };
-use crate::domain::{actor::Actor, invalid::Faults, settings::Settings, user::Permission};
+use crate::domain::{
+    actor::Actor, invalid::Faults, resource::SETTINGS_NAME, settings::Settings, user::Permission,
+};
+
+const FIELDS: EditableFields<Settings, bool> = EditableFields {
+    root: "settings",
+    all: &[EditableField {
+        name: "sign_up_allowed",
+        is_given: |is_allowed| *is_allowed,
+        set: |settings, is_allowed, _| settings.sign_up_allowed = *is_allowed,
+    }],
+    fixed: &[],
+};
 
 impl Service {
     /// Gets the settings.
@@ -18,41 +30,34 @@ impl Service {
         Ok(self.state().settings().clone())
     }
 
-    /// Whether strangers may make themselves users, see [`Service::sign_up`]. Everybody may know.
+    /// Whether anonymous visitors may sign up, see [`Service::sign_up`]. Everybody may know.
     #[must_use]
     pub fn is_sign_up_allowed(&self) -> bool {
         self.state().settings().sign_up_allowed
     }
 
-    /// Changes whether strangers may make themselves users; mask (`sign_up_allowed`) and etag as in
-    /// [`super::apis::ApiUpdate`].
+    /// Changes whether anonymous visitors may sign up.
     ///
     /// # Errors
     /// `PermissionDenied`, `Invalid`, `Aborted`, `Storage`, `Unavailable`.
     pub async fn update_settings(
         &self,
         actor: &Actor,
-        sign_up_allowed: bool,
-        mask: &[String],
-        etag: &str,
+        update: Update<(), bool>,
     ) -> Result<Settings, ServiceError> {
         demand(actor, Permission::ManageSettings)?;
-        let (mask, etag) = (mask.to_vec(), etag.to_owned());
         self.commit(actor, "UpdateSettings", move |draft| {
             let settings = draft.state().settings().clone();
-            check_etag(&etag, settings.etag, || "settings".to_owned())?;
+            if !update.etag.is_empty() && update.etag != settings.etag.to_string() {
+                return Err(ServiceError::Aborted(SETTINGS_NAME.to_owned()));
+            }
             let mut faults = Faults::new();
-            let populated = |_: &str| sign_up_allowed;
-            let fields = mask::resolve(&mask, &["sign_up_allowed"], &[], populated, &mut faults);
+            let mut next = FIELDS.update(&settings, &update, draft, &mut faults);
             faults.finish()?;
-            if fields.is_empty() || settings.sign_up_allowed == sign_up_allowed {
+            if next == settings {
                 return Ok(settings);
             }
-            let next = Settings {
-                sign_up_allowed,
-                etag: settings.etag.next(),
-                ..settings
-            };
+            next.etag = settings.etag.next();
             Ok(Settings::clone(&draft.put(next)))
         })
         .await

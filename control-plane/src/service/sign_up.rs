@@ -1,4 +1,4 @@
-//! The use case of strangers who make themselves users, where the settings allow it.
+//! Sign-up: an anonymous visitor becomes a user, where the settings allow it.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -15,12 +15,13 @@ use crate::domain::{
     actor::Actor,
     invalid::Faults,
     name::UserName,
+    resource::SETTINGS_NAME,
     state::State,
     user::{Role, Roles, User},
 };
 
 impl Service {
-    /// Makes a user with the role subscriber of somebody who is nobody yet. Every attempt with a good password and a name
+    /// Creates a user with the role subscriber for an anonymous visitor. Every attempt with a good password and a name
     /// that is good and free takes a turn of its address. The turns of the next seconds are given in the order of asking;
     /// when these are given, whoever asks first after one has passed gets the next. A script that signs up under one new
     /// name after the other can so take most turns of its address. Attempts under names that are taken use up none.
@@ -51,7 +52,7 @@ impl Service {
         sleep(delay).await;
         free?;
         let passwords = &self.shared.passwords;
-        let hash = passwords.hash(password, Asker::Stranger).await?;
+        let hash = passwords.hash(password, Asker::Anonymous).await?;
         let newcomer = Actor::newcomer(&name);
         self.commit(&newcomer, "SignUp", move |draft| {
             // It may have been forbidden while the password was hashed.
@@ -64,13 +65,10 @@ impl Service {
 
 /// Demands that a name is nobody's, before a password is hashed for it. [`add`] demands it again.
 fn demand_free(state: &State, name: &UserName) -> Result<(), ServiceError> {
-    let Some(other) = state.user_named(name.as_str()) else {
-        return Ok(());
-    };
-    Err(ServiceError::AlreadyExists {
-        resource: format!("users/{}", other.name),
-        description: "letter case does not tell names apart".to_owned(),
-    })
+    match state.user_named(name.as_str()) {
+        Some(other) => Err(ServiceError::name_taken::<User>(&other.name)),
+        None => Ok(()),
+    }
 }
 
 fn demand_allowed(state: &State) -> Result<(), ServiceError> {
@@ -79,7 +77,7 @@ fn demand_allowed(state: &State) -> Result<(), ServiceError> {
     }
     Err(ServiceError::FailedPrecondition {
         reason: reason::SIGN_UP_NOT_ALLOWED,
-        resource: "settings".to_owned(),
+        resource: SETTINGS_NAME.to_owned(),
         description: "nobody can sign up here; ask an admin for an account".to_owned(),
     })
 }

@@ -12,7 +12,7 @@ use super::{
 use crate::domain::{
     actor::Actor,
     name::KeyId,
-    object::ObjectKey,
+    resource::Resource as _,
     settings::Settings,
     signing::{Algorithm, SigningKey, SigningKeyState},
     time::Timestamp,
@@ -51,7 +51,7 @@ impl Service {
             let keys = draft.state().signing_keys();
             if keys.contains_key(&key.id) {
                 return Err(ServiceError::AlreadyExists {
-                    resource: format!("signingKeys/{}", key.id),
+                    resource: SigningKey::name_of(&key.id),
                     description: "a key has that id".to_owned(),
                 });
             }
@@ -131,7 +131,7 @@ impl Service {
                         until: now.after(key.longest_lifetime),
                     },
                     SigningKeyState::Retiring { until } if until <= now => {
-                        draft.remove(ObjectKey::SigningKey(key.id.clone()));
+                        draft.remove(&key);
                         moved = true;
                         continue;
                     }

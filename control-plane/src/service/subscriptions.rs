@@ -6,45 +6,41 @@ use std::sync::Arc;
 use tidegate_proto::ids::{ApiId, ApplicationId, SubscriptionId};
 
 use super::{
-    Service,
-    apis::may_see,
-    applications::owned,
+    Service, access,
     draft::Draft,
+    edit::{EditableField, EditableFields, Update, placeholder},
     error::{ServiceError, reason},
-    guard::{check_etag, demand, fixed},
-    listing::{self, Field, Kind, ListQuery, Page, Schema, kind},
-    mask,
+    guard::{check_etag, demand, existing, fixed},
+    listing::{self, Kind, ListQuery, Page, Schema, Value, kind},
     quotas::keep_generation,
 };
 use crate::domain::{
     actor::Actor,
     api::Api,
     application::Application,
-    invalid::{self, Faults},
+    invalid::Faults,
     lifecycle::Lifecycle,
     name::PlanName,
-    object::{Etag, ObjectKey},
+    plan::Plan,
+    resource::Resource as _,
     state::State,
     subscription::{Subscription, SubscriptionState},
     user::Permission,
 };
 
-/// A change of a subscription.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SubscriptionUpdate {
-    /// Which subscription.
-    pub id: SubscriptionId,
+/// The fields of a subscription, as they are sent.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SubscriptionInput {
     /// `plan`, without `plans/`.
     pub plan: String,
     /// `application`; only to find out attempts to change it.
     pub application: Option<ApplicationId>,
     /// `api`; only to find out attempts to change it.
     pub api: Option<ApiId>,
-    /// The fields to change.
-    pub mask: Vec<String>,
-    /// When not empty, it must be the current one.
-    pub etag: String,
 }
+
+/// A change of a subscription.
+pub type SubscriptionUpdate = Update<SubscriptionId, SubscriptionInput>;
 
 /// Whose a subscription is and to what it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,7 +63,7 @@ impl Service {
         })
     }
 
-    /// Subscribes an application to an API under a plan (by name, without `plans/`).
+    /// Subscribes an application to an API under a plan.
     ///
     /// # Errors
     /// `PermissionDenied`, `NotFound`, `Invalid` for an unknown plan, `AlreadyExists`, `FailedPrecondition`
@@ -77,22 +73,21 @@ impl Service {
         actor: &Actor,
         application: ApplicationId,
         api: ApiId,
-        plan: &str,
+        plan: PlanName,
     ) -> Result<Arc<Subscription>, ServiceError> {
         demand(actor, Permission::Subscribe)?;
-        let plan = plan.to_owned();
         self.commit(actor, "CreateSubscription", move |draft| {
             let state = draft.state();
-            let subscriber = owned(state, &draft.actor, application)?.clone();
-            let Some(api) = state
-                .apis()
-                .get(&api)
-                .filter(|it| may_see(state, &draft.actor, it))
-            else {
-                return Err(ServiceError::NotFound(format!("apis/{api}")));
-            };
-            let api = api.clone();
-            let plan = known_plan(state, &plan)?;
+            let subscriber = access::application(state, &draft.actor, application)?.clone();
+            let api = access::api(state, &draft.actor, api)?.clone();
+            let mut faults = Faults::new();
+            existing::<Plan>(
+                "subscription.plan",
+                ("plan", plan.as_str()),
+                state,
+                &mut faults,
+            );
+            faults.finish()?;
             if let Some(other) = state.subscription_between(application, api.id) {
                 return Err(ServiceError::AlreadyExists {
                     resource: other.resource(),
@@ -114,9 +109,7 @@ impl Service {
                 plan,
                 state: SubscriptionState::Active,
                 quota_generation: subscriber.ended_generation(api.id),
-                created_at: draft.now,
-                updated_at: draft.now,
-                etag: Etag::FIRST,
+                meta: draft.meta(),
             }))
         })
         .await
@@ -131,12 +124,11 @@ impl Service {
         actor: &Actor,
         id: SubscriptionId,
     ) -> Result<Arc<Subscription>, ServiceError> {
-        demand_any(actor)?;
-        visible(&self.state(), actor, id).cloned()
+        access::demand_subscriptions(actor)?;
+        access::subscription(&self.state(), actor, id).cloned()
     }
 
-    /// Lists the subscriptions that the actor may see. Filter fields: `application` (`applications/{id}`), `api`
-    /// (`apis/{id}`), `plan` (`plans/{name}`), `state`. Order fields: `plan`, `state`, `create_time`, `update_time`.
+    /// Lists the subscriptions that the actor may see.
     ///
     /// # Errors
     /// `PermissionDenied`, `Invalid`.
@@ -145,7 +137,7 @@ impl Service {
         actor: &Actor,
         query: &ListQuery,
     ) -> Result<Page<Arc<Subscription>>, ServiceError> {
-        demand_any(actor)?;
+        access::demand_subscriptions(actor)?;
         let state = self.state();
         listing::page(candidates(&state, actor, query), query, &SCHEMA)
     }
@@ -160,44 +152,31 @@ impl Service {
         actor: &Actor,
         update: SubscriptionUpdate,
     ) -> Result<Arc<Subscription>, ServiceError> {
-        demand_any(actor)?;
+        access::demand_subscriptions(actor)?;
         self.commit(actor, "UpdateSubscription", move |draft| {
-            let subscription = visible(draft.state(), &draft.actor, update.id)?.clone();
-            check_etag(&update.etag, subscription.etag, || subscription.resource())?;
+            let before = access::subscription(draft.state(), &draft.actor, update.key)?.clone();
+            check_etag(&update.etag, &*before)?;
             let mut faults = Faults::new();
-            let application = update.application.map(|id| format!("applications/{id}"));
-            fixed(
-                &mut faults,
-                "subscription.application",
-                &application.unwrap_or_default(),
-                &format!("applications/{}", subscription.application),
+            let Subscription {
+                application, api, ..
+            } = *before;
+            let given = update.input.application.unwrap_or(application);
+            let (given, current) = (
+                Application::name_of(given),
+                Application::name_of(application),
             );
-            let api = update.api.map(|id| format!("apis/{id}"));
-            fixed(
-                &mut faults,
-                "subscription.api",
-                &api.unwrap_or_default(),
-                &format!("apis/{}", subscription.api),
-            );
-            let populated = |_: &str| !update.plan.is_empty();
-            let never = ["application", "api"];
-            let fields = mask::resolve(&update.mask, &["plan"], &never, populated, &mut faults);
+            fixed(&mut faults, "subscription.application", &given, &current);
+            let given = update.input.api.unwrap_or(api);
+            let (given, current) = (Api::name_of(given), Api::name_of(api));
+            fixed(&mut faults, "subscription.api", &given, &current);
+            let next = FIELDS.update(&before, &update, draft, &mut faults);
             faults.finish()?;
-            if fields.is_empty() {
-                return Ok(subscription);
+            if next.plan != before.plan
+                && let Some(api) = draft.state().apis().get(&api)
+            {
+                refuse_not_offered(api, &next.plan)?;
             }
-            let plan = known_plan(draft.state(), &update.plan)?;
-            if plan == subscription.plan {
-                return Ok(subscription);
-            }
-            if let Some(api) = draft.state().apis().get(&subscription.api) {
-                refuse_not_offered(api, &plan)?;
-            }
-            let mut next = Subscription::clone(&subscription);
-            next.plan = plan;
-            next.updated_at = draft.now;
-            next.etag = subscription.etag.next();
-            Ok(draft.put(next))
+            Ok(draft.replace(&before, next))
         })
         .await
     }
@@ -216,12 +195,12 @@ impl Service {
         demand(actor, Permission::Subscribe)?;
         let etag = etag.to_owned();
         self.commit(actor, "DeleteSubscription", move |draft| {
-            let subscription = visible(draft.state(), &draft.actor, id)?.clone();
+            let subscription = access::subscription(draft.state(), &draft.actor, id)?.clone();
             // A publisher sees the subscriptions of others, but only their owners end them.
-            owned(draft.state(), &draft.actor, subscription.application)?;
-            check_etag(&etag, subscription.etag, || subscription.resource())?;
+            access::application(draft.state(), &draft.actor, subscription.application)?;
+            check_etag(&etag, &*subscription)?;
             refuse_shedding(draft, &subscription)?;
-            draft.remove(ObjectKey::Subscription(id));
+            draft.remove(&subscription);
             keep_generation(draft, &subscription);
             Ok(())
         })
@@ -248,22 +227,31 @@ impl Service {
             }
         };
         self.commit(actor, action, move |draft| {
-            let subscription = visible(draft.state(), &draft.actor, id)?.clone();
-            check_etag(&etag, subscription.etag, || subscription.resource())?;
-            if subscription.state == state {
-                return Ok(subscription);
-            }
-            let mut next = Subscription::clone(&subscription);
+            let before = access::subscription(draft.state(), &draft.actor, id)?.clone();
+            check_etag(&etag, &*before)?;
+            let mut next = Subscription::clone(&before);
             next.state = state;
-            next.updated_at = draft.now;
-            next.etag = subscription.etag.next();
-            Ok(draft.put(next))
+            Ok(draft.replace(&before, next))
         })
         .await
     }
 }
 
-const SCHEMA: Schema<Subscription> = Schema {
+const FIELDS: EditableFields<Subscription, SubscriptionInput> = EditableFields {
+    root: "subscription",
+    all: &[EditableField {
+        name: "plan",
+        is_given: |input| !input.plan.is_empty(),
+        set: |it, input, at| {
+            let name = at.take(PlanName::parse(&input.plan));
+            let plan = name.and_then(|name| at.existing::<Plan>("plan", name.as_str()));
+            it.plan = plan.unwrap_or_else(placeholder);
+        },
+    }],
+    fixed: &["application", "api"],
+};
+
+pub(super) const SCHEMA: Schema<Subscription> = Schema {
     filter: &[
         ("application", kind::APPLICATION),
         ("api", kind::API),
@@ -280,12 +268,11 @@ const SCHEMA: Schema<Subscription> = Schema {
     order: &["plan", "state", "create_time", "update_time"],
     default_order: "create_time",
     get: |subscription, field| match field {
-        "application" => Field::text(subscription.application),
-        "api" => Field::text(subscription.api),
-        "plan" => Field::text(&subscription.plan),
-        "state" => Field::text(subscription.state),
-        "create_time" => Field::time(subscription.created_at),
-        _ => Field::time(subscription.updated_at),
+        "application" => Value::text(subscription.application),
+        "api" => Value::text(subscription.api),
+        "plan" => Value::text(&subscription.plan),
+        "state" => Value::text(subscription.state),
+        _ => Value::of_meta(&subscription.meta, field),
     },
     id: |subscription| subscription.id.to_string(),
 };
@@ -300,7 +287,7 @@ pub(super) fn candidates<'a>(
     let all = actor.may(Permission::ManageSubscriptions);
     let application = listing::wanted(query, &SCHEMA, "application");
     if let Some(application) = application.and_then(|id| id.parse().ok()) {
-        let is_seen = all || owned(state, actor, application).is_ok();
+        let is_seen = all || access::application(state, actor, application).is_ok();
         let found = is_seen.then(|| state.subscriptions_of(application));
         return Box::new(found.into_iter().flatten());
     }
@@ -316,31 +303,7 @@ pub(super) fn candidates<'a>(
     }
 }
 
-/// Subscribers handle their own subscriptions, publishers see all.
-pub(super) fn demand_any(actor: &Actor) -> Result<(), ServiceError> {
-    if actor.may(Permission::ManageSubscriptions) {
-        return Ok(());
-    }
-    demand(actor, Permission::Subscribe)
-}
-
-/// A subscription, if the actor may see it.
-pub(super) fn visible<'a>(
-    state: &'a State,
-    actor: &Actor,
-    id: SubscriptionId,
-) -> Result<&'a Arc<Subscription>, ServiceError> {
-    state
-        .subscriptions()
-        .get(&id)
-        .filter(|it| {
-            actor.may(Permission::ManageSubscriptions)
-                || owned(state, actor, it.application).is_ok()
-        })
-        .ok_or_else(|| ServiceError::NotFound(format!("subscriptions/{id}")))
-}
-
-/// Refuses to end a blocked subscription: whoever is blocked would subscribe anew and be let in. Those who may unblock it
+/// Refuses to end a blocked subscription: a blocked subscriber could subscribe again and get in. Those who may unblock it
 /// may end it, and to a retired API nobody subscribes any more.
 pub(super) fn refuse_shedding(
     draft: &Draft,
@@ -361,22 +324,6 @@ pub(super) fn refuse_shedding(
             "the subscription is blocked; a publisher must unblock it before it can be ended"
                 .to_owned(),
     })
-}
-
-fn known_plan(state: &State, name: &str) -> Result<PlanName, ServiceError> {
-    let mut faults = Faults::new();
-    let plan = faults.take("subscription.plan", PlanName::parse(name));
-    if let Some(plan) = &plan
-        && !state.plans().contains_key(plan)
-    {
-        faults.add(
-            "subscription.plan",
-            invalid::reason::NOT_FOUND,
-            format!("names the plan `{plan}`, which does not exist"),
-        );
-    }
-    faults.finish()?;
-    plan.ok_or_else(|| unreachable!("a value that is missing has left a fault"))
 }
 
 fn refuse_not_offered(api: &Api, plan: &PlanName) -> Result<(), ServiceError> {

@@ -1,5 +1,6 @@
 //! The use cases over a store in memory: every rule a sentence.
 
+mod list_docs;
 mod world;
 mod apis;
 mod clients;

@@ -1,22 +1,16 @@
-//! Use cases of the pictures of APIs: creators set them; whoever sees the API sees its picture.
+//! Use cases of the pictures of APIs: creators set them; all who see the API see its picture.
 
 use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 use tidegate_proto::ids::ApiId;
 
-use super::{
-    Service,
-    apis::{seen, visible},
-    draft::Draft,
-    error::ServiceError,
-    guard::demand,
-};
+use super::{Service, access, draft::Draft, error::ServiceError, guard::demand};
 use crate::{
     domain::{
-        actor::{Actor, Visitor},
+        actor::{Actor, Viewer},
         invalid::Faults,
-        object::ObjectKey,
+        resource::thumbnail_name,
         thumbnail::{ImageFormat, Thumbnail},
         user::Permission,
     },
@@ -43,7 +37,7 @@ impl Service {
         };
         let etag = hex(&Sha256::digest(&image)[..8]);
         self.commit(actor, "SetThumbnail", move |draft| {
-            visible(draft.state(), &draft.actor, api)?;
+            access::api(draft.state(), &draft.actor, api)?;
             if let Some(same) = draft.state().thumbnails().get(&api)
                 && same.etag == etag
             {
@@ -60,17 +54,17 @@ impl Service {
         .await
     }
 
-    /// Gets the picture of an API that the visitor may see.
+    /// Gets the picture of an API that the viewer may see.
     ///
     /// # Errors
     /// `NotFound`, also when the API has none.
     pub fn get_thumbnail(
         &self,
-        visitor: &Visitor,
+        viewer: &Viewer,
         api: ApiId,
     ) -> Result<Arc<Thumbnail>, ServiceError> {
         let state = self.state();
-        seen(&state, visitor, api)?;
+        access::viewed_api(&state, viewer, api)?;
         let thumbnail = state.thumbnails().get(&api).cloned();
         thumbnail.ok_or_else(|| missing(api))
     }
@@ -82,11 +76,9 @@ impl Service {
     pub async fn delete_thumbnail(&self, actor: &Actor, api: ApiId) -> Result<(), ServiceError> {
         demand(actor, Permission::DesignApis)?;
         self.commit(actor, "DeleteThumbnail", move |draft| {
-            visible(draft.state(), &draft.actor, api)?;
-            if !draft.state().thumbnails().contains_key(&api) {
-                return Err(missing(api));
-            }
-            draft.remove(ObjectKey::Thumbnail(api));
+            access::api(draft.state(), &draft.actor, api)?;
+            let thumbnail = draft.state().thumbnails().get(&api).cloned();
+            draft.remove(&thumbnail.ok_or_else(|| missing(api))?);
             Ok(())
         })
         .await
@@ -105,5 +97,5 @@ pub(super) fn copy(draft: &mut Draft, from: ApiId, to: ApiId) {
 }
 
 fn missing(api: ApiId) -> ServiceError {
-    ServiceError::NotFound(format!("apis/{api}/thumbnail"))
+    ServiceError::NotFound(thumbnail_name(api))
 }

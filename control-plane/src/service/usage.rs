@@ -5,15 +5,12 @@ use std::sync::Arc;
 
 use tidegate_proto::ids::SubscriptionId;
 
-use super::{
-    Service,
-    error::ServiceError,
-    subscriptions::{demand_any, visible},
-};
+use super::{Service, access, error::ServiceError};
 use crate::domain::{
     actor::Actor,
     name::EnvironmentName,
     plan::Plan,
+    resource::Resource as _,
     subscription::Subscription,
     usage::{Consumption, QuotaUsage, quotas},
 };
@@ -51,9 +48,9 @@ impl Service {
         id: SubscriptionId,
         seen: impl Fn(&EnvironmentName, &Subscription) -> Consumption,
     ) -> Result<SubscriptionUsage, ServiceError> {
-        demand_any(actor)?;
+        access::demand_subscriptions(actor)?;
         let state = self.state();
-        let subscription = visible(&state, actor, id)?.clone();
+        let subscription = access::subscription(&state, actor, id)?.clone();
         let plan = state.plans().get(&subscription.plan);
         let plan = plan.ok_or_else(|| ServiceError::NotFound(subscription.resource()))?;
         let environments = state.deployments_of(subscription.api).map(|deployment| {

@@ -8,10 +8,10 @@ use tidegate_proto::ids::UserId;
 use super::{
     Service, Shared, deny_policies,
     draft::Draft,
+    edit::{EditableField, EditableFields, Update},
     error::{ServiceError, reason},
     guard::{check_etag, demand},
-    listing::{self, Field, Kind, ListQuery, Page, Schema, kind},
-    mask,
+    listing::{self, Kind, ListQuery, Page, Schema, Value, kind},
     password::{self, Asker},
 };
 use crate::domain::{
@@ -19,14 +19,15 @@ use crate::domain::{
     credential::SecretHash,
     invalid::{self, Faults, Invalid},
     name::UserName,
-    object::{Etag, ObjectKey},
+    object::ObjectKey,
     policy::DenyTarget,
+    resource::Resource as _,
     state::State,
     user::{PasswordHash, Permission, Role, Roles, User},
 };
 
 impl Service {
-    /// Makes sure that somebody is admin: when nobody is, makes a user with that name and role, with the given password
+    /// Makes sure that there is an admin: if there is none, creates a user with that name and role, with the given password
     /// or a random one. Returns the random password, to be shown once.
     ///
     /// # Errors
@@ -89,17 +90,17 @@ impl Service {
     ///
     /// # Errors
     /// `PermissionDenied`, `NotFound`.
-    pub fn get_user(&self, actor: &Actor, name: &str) -> Result<Arc<User>, ServiceError> {
+    pub fn get_user(&self, actor: &Actor, name: &UserName) -> Result<Arc<User>, ServiceError> {
         let state = self.state();
-        let found = find(&state, name);
+        let found = named(&state, name);
         let own = found.as_ref().is_ok_and(|user| actor.is(user.id));
         if !own {
             demand(actor, Permission::ManageUsers)?;
         }
-        found
+        found.cloned()
     }
 
-    /// Lists users. Filter fields: `name`, `role`. Order fields: `name`, `create_time`, `update_time`.
+    /// Lists users.
     ///
     /// # Errors
     /// `PermissionDenied`, `Invalid`.
@@ -112,38 +113,23 @@ impl Service {
         listing::page(self.state().users().values(), query, &SCHEMA)
     }
 
-    /// Changes the roles of a user; mask (`roles`) and etag as in [`super::apis::ApiUpdate`].
+    /// Changes the roles of a user.
     ///
     /// # Errors
     /// `PermissionDenied`, `NotFound`, `Invalid`, `Aborted`, `FailedPrecondition` (`LAST_ADMIN`), `Storage`, `Unavailable`.
     pub async fn update_user(
         &self,
         actor: &Actor,
-        name: &str,
-        roles: Roles,
-        mask: Vec<String>,
-        etag: &str,
+        update: Update<UserName, Roles>,
     ) -> Result<Arc<User>, ServiceError> {
         demand(actor, Permission::ManageUsers)?;
-        let (name, etag) = (name.to_owned(), etag.to_owned());
         self.commit(actor, "UpdateUser", move |draft| {
-            let user = find(draft.state(), &name)?;
-            check_etag(&etag, user.etag, || format!("users/{}", user.name))?;
+            let before = named(draft.state(), &update.key)?.clone();
+            check_etag(&update.etag, &*before)?;
             let mut faults = Faults::new();
-            let populated = |_: &str| !roles.is_empty();
-            let fields = mask::resolve(&mask, &["roles"], &["name"], populated, &mut faults);
-            if fields.contains("roles") {
-                read_roles(roles, &mut faults);
-            }
+            let next = FIELDS.update(&before, &update, draft, &mut faults);
             faults.finish()?;
-            if fields.is_empty() || roles == user.roles {
-                return Ok(user);
-            }
-            let mut next = User::clone(&user);
-            next.roles = roles;
-            next.updated_at = draft.now;
-            next.etag = user.etag.next();
-            let next = draft.put(next);
+            let next = draft.replace(&before, next);
             keep_an_admin(draft.state())?;
             Ok(next)
         })
@@ -158,26 +144,25 @@ impl Service {
     pub async fn delete_user(
         &self,
         actor: &Actor,
-        name: &str,
+        name: &UserName,
         etag: &str,
     ) -> Result<(), ServiceError> {
         demand(actor, Permission::ManageUsers)?;
-        let (name, etag) = (name.to_owned(), etag.to_owned());
+        let (name, etag) = (name.clone(), etag.to_owned());
         self.commit(actor, "DeleteUser", move |draft| {
-            let user = find(draft.state(), &name)?;
-            let resource = format!("users/{}", user.name);
-            check_etag(&etag, user.etag, || resource.clone())?;
+            let user = named(draft.state(), &name)?.clone();
+            check_etag(&etag, &*user)?;
             let n_applications = draft.state().applications_of(user.id).count();
             if n_applications > 0 {
                 return Err(ServiceError::FailedPrecondition {
                     reason: reason::USER_OWNS_APPLICATIONS,
-                    resource,
+                    resource: user.resource(),
                     description: format!(
                         "the user owns {n_applications} applications; delete them first"
                     ),
                 });
             }
-            draft.remove(ObjectKey::User(user.id));
+            draft.remove(&user);
             deny_policies::remove_with(draft, &DenyTarget::User(user.name.clone()));
             keep_an_admin(draft.state())?;
             end_sessions(draft, user.id, None);
@@ -198,16 +183,11 @@ impl Service {
     ) -> Result<(), ServiceError> {
         let user = {
             let state = self.state();
-            let own = find(&state, &change.name)
-                .ok()
-                .filter(|user| actor.is(user.id));
-            match own {
-                Some(user) => user,
-                None => {
-                    demand(actor, Permission::ManageUsers)?;
-                    find(&state, &change.name)?
-                }
+            let found = named(&state, &change.name);
+            if !found.as_ref().is_ok_and(|user| actor.is(user.id)) {
+                demand(actor, Permission::ManageUsers)?;
             }
+            found?.clone()
         };
         password::check("new_password", &change.new)?;
         let own = actor.is(user.id);
@@ -220,17 +200,12 @@ impl Service {
         let verified = own.then(|| user.password.clone());
         let keep = change.keep.map(|token| SecretHash::of(token.expose()));
         self.commit(actor, "ChangePassword", move |draft| {
-            let user = find(draft.state(), &change.name)?;
-            // An admin may have set another while this one was looked at, to lock out whoever knows it.
+            let user = named(draft.state(), &change.name)?.clone();
+            // An admin may have set another one while this one was checked, to lock out those who know it.
             if verified.is_some_and(|verified| verified != user.password) {
-                return Err(ServiceError::Aborted(format!("users/{}", user.name)));
+                return Err(ServiceError::Aborted(user.resource()));
             }
-            let mut next = User::clone(&user);
-            next.password = hash;
-            next.updated_at = draft.now;
-            next.etag = user.etag.next();
-            draft.put(next);
-            end_sessions(draft, user.id, keep);
+            set_password(draft, &user, hash, keep);
             Ok(())
         })
         .await?;
@@ -252,7 +227,7 @@ impl Service {
             login_throttle,
             ..
         } = &*self.shared;
-        let place = passwords.place(user.id)?;
+        let permit = passwords.permit(user.id)?;
         let wait = login_throttle.begin_change(user.id, actor.session, self.now());
         if !wait.is_zero() {
             return Err(ServiceError::ResourceExhausted { retry_after: wait });
@@ -260,9 +235,9 @@ impl Service {
         let none = Secret::new(String::new());
         let old = change.old.as_ref().unwrap_or(&none);
         let said = (old, user.password.clone());
-        let hash = passwords.change(place, said, &change.new).await?;
+        let hash = passwords.change(permit, said, &change.new).await?;
         hash.ok_or_else(|| {
-            let wrong = "is not the password up to now";
+            let wrong = "is not the current password";
             Invalid::one("old_password", invalid::reason::MALFORMED, wrong).into()
         })
     }
@@ -272,8 +247,8 @@ impl Service {
 #[derive(Clone, Debug)]
 pub struct PasswordChange {
     /// Whose.
-    pub name: String,
-    /// The password up to now; required of users who change their own.
+    pub name: UserName,
+    /// The current password; required of users who change their own.
     pub old: Option<Secret>,
     /// The password from now on.
     pub new: Secret,
@@ -281,7 +256,20 @@ pub struct PasswordChange {
     pub keep: Option<Secret>,
 }
 
-const SCHEMA: Schema<User> = Schema {
+const FIELDS: EditableFields<User, Roles> = EditableFields {
+    root: "user",
+    all: &[EditableField {
+        name: "roles",
+        is_given: |roles| !roles.is_empty(),
+        set: |user, roles, at| {
+            read_roles(*roles, at.faults);
+            user.roles = *roles;
+        },
+    }],
+    fixed: &["name"],
+};
+
+pub(super) const SCHEMA: Schema<User> = Schema {
     filter: &[
         ("name", kind::USER),
         ("role", Kind::Word(|| Role::ALL.map(Role::as_str).to_vec())),
@@ -289,10 +277,9 @@ const SCHEMA: Schema<User> = Schema {
     order: &["name", "create_time", "update_time"],
     default_order: "name",
     get: |user, field| match field {
-        "name" => Field::text(&user.name),
-        "role" => Field::Texts(user.roles.iter().map(|r| r.as_str().to_owned()).collect()),
-        "create_time" => Field::time(user.created_at),
-        _ => Field::time(user.updated_at),
+        "name" => Value::text(&user.name),
+        "role" => Value::Texts(user.roles.iter().map(|r| r.as_str().to_owned()).collect()),
+        _ => Value::of_meta(&user.meta, field),
     },
     id: |user| user.name.to_string(),
 };
@@ -301,11 +288,24 @@ const fn is_admin(user: &User) -> bool {
     user.roles.contains(Role::Admin)
 }
 
-pub(super) fn find(state: &State, name: &str) -> Result<Arc<User>, ServiceError> {
-    state
-        .user_named(name)
-        .cloned()
-        .ok_or_else(|| ServiceError::NotFound(format!("users/{name}")))
+/// The user of a name, letter case aside.
+pub(super) fn named<'a>(state: &'a State, name: &UserName) -> Result<&'a Arc<User>, ServiceError> {
+    let user = state.user_named(name.as_str());
+    user.ok_or_else(|| ServiceError::NotFound(User::name_of(name)))
+}
+
+/// Sets a password, and ends the sessions of the user but the one to keep.
+pub(super) fn set_password(
+    draft: &mut Draft,
+    user: &Arc<User>,
+    password: PasswordHash,
+    keep: Option<SecretHash>,
+) -> Arc<User> {
+    let mut next = User::clone(user);
+    next.password = password;
+    let next = draft.replace(user, next);
+    end_sessions(draft, user.id, keep);
+    next
 }
 
 fn read_name(field: &str, name: &str) -> Result<UserName, Invalid> {
@@ -329,19 +329,14 @@ pub(super) fn add(
     roles: Roles,
 ) -> Result<Arc<User>, ServiceError> {
     if let Some(other) = draft.state().user_named(name.as_str()) {
-        return Err(ServiceError::AlreadyExists {
-            resource: format!("users/{}", other.name),
-            description: "letter case does not tell names apart".to_owned(),
-        });
+        return Err(ServiceError::name_taken::<User>(&other.name));
     }
     Ok(draft.put(User {
         id: UserId::generate(),
         name,
         password,
         roles,
-        created_at: draft.now,
-        updated_at: draft.now,
-        etag: Etag::FIRST,
+        meta: draft.meta(),
     }))
 }
 
@@ -364,7 +359,7 @@ pub(super) fn end_sessions(draft: &mut Draft, user: UserId, keep: Option<SecretH
         .copied()
         .collect();
     for token in ended {
-        draft.remove(ObjectKey::Session(token));
+        draft.remove_key(ObjectKey::Session(token));
     }
 }
 
@@ -374,9 +369,9 @@ mod tests {
 
     use tidegate_kit::{clock::Clock, secret::Secret};
 
-    use super::{PasswordChange, find};
+    use super::PasswordChange;
     use crate::{
-        domain::{actor::Actor, user::Roles},
+        domain::{actor::Actor, name::UserName, user::Roles},
         service::{Service, error::ServiceError},
         store::memory::MemoryStore,
     };
@@ -390,13 +385,13 @@ mod tests {
         let service = opened.await.unwrap();
         let password = Some(Secret::new(OLD.to_owned()));
         service.ensure_admin("ann", password).await.unwrap();
-        let ann = Actor::of(&find(&service.state(), "ann").unwrap());
+        let ann = Actor::of(service.state().user_named("ann").unwrap());
         (service, ann)
     }
 
     fn change(old: &str, new: &str) -> PasswordChange {
         PasswordChange {
-            name: "ann".to_owned(),
+            name: UserName::parse("ann").unwrap(),
             old: Some(Secret::new(old.to_owned())),
             new: Secret::new(new.to_owned()),
             keep: None,

@@ -21,7 +21,9 @@ use tidegate_proto::revision::RevisionNumber;
 use super::StoreError;
 use crate::domain::{
     audit::AuditEntry,
+    meta::{Etag, ResourceMeta},
     object::{Object, ObjectKey},
+    time::Timestamp,
 };
 
 pub use frame::frame;
@@ -219,6 +221,15 @@ fn to_json<T: Serialize>(record: &T) -> String {
 
 fn from_json<T: DeserializeOwned>(json: &str) -> Result<T, Unreadable> {
     serde_json::from_str(json).map_err(|e| e.to_string())
+}
+
+/// The times and the etag of a resource.
+const fn meta(created_at: u64, updated_at: u64, etag: u64) -> ResourceMeta {
+    ResourceMeta {
+        created_at: Timestamp::from_millis(created_at),
+        updated_at: Timestamp::from_millis(updated_at),
+        etag: Etag::new(etag),
+    }
 }
 
 /// Reads a part of a record, naming it when it does not read.

@@ -4,28 +4,32 @@
 use tidegate_proto::admin::v1;
 
 use crate::{
-    admin::{catalog, convert, duration},
+    admin::{convert, duration},
     discovery::fleet::{NodeView, Progress},
     domain::{
         actor::Actor,
         api::{Api, Design, Visibility},
         endpoint::EndpointUrl,
+        environment::Environment,
         invalid::{Faults, Rule, reason},
         lifecycle::{Action, Lifecycle, LifecycleEvent},
+        plan::Plan,
+        policy::ApiPolicy,
+        resource::{Child as _, Resource as _, node_name, thumbnail_name},
         revision::{Deployment, Revision},
         state::State,
         thumbnail::Thumbnail,
         time::Timestamp,
         topic::{Topic, Verbs},
-        user::Permission,
+        user::{Permission, User},
     },
     service::{
         apis::{ApiInput, TopicInput},
-        catalog::gateway_urls,
+        catalog::{GatewayUrls, gateway_urls},
     },
 };
 
-/// Reads an API as somebody typed it; what protobuf can say and the domain cannot is a fault.
+/// Reads an API; what protobuf can express and the domain cannot is a fault.
 pub(super) fn read_api(api: v1::Api, faults: &mut Faults) -> ApiInput {
     let visible = convert::read_roles(&api.visible_roles, "api.visible_roles", faults);
     let topics = api.topics.into_iter().enumerate();
@@ -34,7 +38,7 @@ pub(super) fn read_api(api: v1::Api, faults: &mut Faults) -> ApiInput {
             verbs: read_verbs(&topic.verbs, &format!("api.topics[{index}].verbs"), faults),
             template: topic.template,
             mapping: topic.mapping,
-            policy: convert::bare("apiPolicies", &topic.policy).to_owned(),
+            policy: convert::bare::<ApiPolicy>(topic.policy),
             description: topic.description,
         })
         .collect();
@@ -49,12 +53,8 @@ pub(super) fn read_api(api: v1::Api, faults: &mut Faults) -> ApiInput {
         sandbox_endpoint: api.sandbox_endpoint,
         sandbox_keys_on_production_endpoint: api.sandbox_keys_on_production_endpoint,
         topics,
-        plans: api
-            .plans
-            .iter()
-            .map(|plan| convert::bare("plans", plan).to_owned())
-            .collect(),
-        policy: convert::bare("apiPolicies", &api.policy).to_owned(),
+        plans: api.plans.into_iter().map(convert::bare::<Plan>).collect(),
+        policy: convert::bare::<ApiPolicy>(api.policy),
         notice_subprotocols: api.notice_subprotocols,
         default_version: api.default_version,
         visibility: if visible.is_empty() {
@@ -62,7 +62,7 @@ pub(super) fn read_api(api: v1::Api, faults: &mut Faults) -> ApiInput {
         } else {
             Visibility::Restricted(visible)
         },
-        provider: convert::bare("users", &api.creator).to_owned(),
+        provider: convert::bare::<User>(api.creator),
     }
 }
 
@@ -90,16 +90,12 @@ pub(super) fn api(state: &State, api: &Api) -> v1::Api {
     v1::Api {
         state: lifecycle(api.state) as i32,
         allowed_actions: api.state.actions().map(|a| action(a) as i32).collect(),
-        plans: api
-            .plans
-            .iter()
-            .map(|name| format!("plans/{name}"))
-            .collect(),
+        plans: api.plans.iter().map(Plan::name_of).collect(),
         deployments: state
             .deployments_of(api.id)
             .map(|deployment| v1::Deployment {
-                environment: format!("environments/{}", deployment.environment),
-                revision: format!("apis/{}/revisions/{}", api.id, deployment.revision),
+                environment: Environment::name_of(&deployment.environment),
+                revision: Revision::name_in(api.id, deployment.revision),
                 deploy_time: convert::time(deployment.deployed_at),
             })
             .collect(),
@@ -108,22 +104,19 @@ pub(super) fn api(state: &State, api: &Api) -> v1::Api {
             Visibility::Public => Vec::new(),
             Visibility::Restricted(roles) => convert::roles(roles),
         },
-        policy: convert::reference("apiPolicies", api.policy.as_ref()),
-        urls: gateway_urls(state, api)
-            .into_iter()
-            .map(catalog::urls)
-            .collect(),
+        policy: convert::reference::<ApiPolicy>(api.policy.as_ref()),
+        urls: gateway_urls(state, api).into_iter().map(urls).collect(),
         thumbnail_etag: state
             .thumbnails()
             .get(&api.id)
             .map_or_else(String::new, |it| it.etag.clone()),
-        update_time: convert::time(api.updated_at),
-        etag: api.etag.to_string(),
+        update_time: convert::time(api.meta.updated_at),
+        etag: api.meta.etag.to_string(),
         ..frozen(api, &api.design)
     }
 }
 
-/// An API as one caller sees it: who only subscribes reaches the backend through a gateway, and is not told where it is.
+/// An API as one caller sees it: mere subscribers reach the backend through a gateway and don't see its address.
 pub(super) fn api_for(actor: &Actor, state: &State, of: &Api) -> v1::Api {
     let mut seen = api(state, of);
     if !actor.may(Permission::ViewApis) {
@@ -147,9 +140,9 @@ pub(super) fn revision(state: &State, api: &Api, revision: &Revision) -> v1::Rev
         environments: state
             .deployments_of(api.id)
             .filter(|deployment| deployment.revision == revision.id)
-            .map(|deployment| format!("environments/{}", deployment.environment))
+            .map(|deployment| Environment::name_of(&deployment.environment))
             .collect(),
-        creator: format!("users/{}", revision.created_by),
+        creator: User::name_of(&revision.created_by),
         create_time: convert::time(revision.created_at),
     }
 }
@@ -167,17 +160,17 @@ pub(super) fn progress(
             Progress::Rejected(reason) => (v1::NodeProgressState::Rejected, reason),
         };
         v1::NodeProgress {
-            node: format!("environments/{}/nodes/{}", view.environment, view.name),
+            node: node_name(&view.environment, &view.name),
             state: state.into(),
             reason: reason.to_owned(),
             connected: view.connected(),
-            last_word_time: convert::time(view.last_word),
-            last_word_age: duration(now.since(view.last_word)),
+            last_word_time: convert::time(view.last_seen),
+            last_word_age: duration(now.since(view.last_seen)),
         }
     });
     v1::DeploymentProgress {
-        environment: format!("environments/{}", deployment.environment),
-        revision: format!("apis/{}/revisions/{}", deployment.api, deployment.revision),
+        environment: Environment::name_of(&deployment.environment),
+        revision: Revision::name_in(deployment.api, deployment.revision),
         deploy_time: convert::time(deployment.deployed_at),
         nodes: nodes.collect(),
     }
@@ -186,7 +179,7 @@ pub(super) fn progress(
 /// The picture of an API as callers see it, but for the picture.
 pub(super) fn thumbnail(thumbnail: &Thumbnail) -> v1::Thumbnail {
     v1::Thumbnail {
-        name: thumbnail.resource(),
+        name: thumbnail_name(thumbnail.api),
         content_type: thumbnail.format.content_type().to_owned(),
         image: Vec::new(),
         etag: thumbnail.etag.clone(),
@@ -204,7 +197,7 @@ pub(super) fn event(event: &LifecycleEvent) -> v1::LifecycleEvent {
             .from
             .map_or(v1::LifecycleState::Unspecified, lifecycle) as i32,
         to: lifecycle(event.to) as i32,
-        user: format!("users/{}", event.by),
+        user: User::name_of(&event.by),
         event_time: convert::time(event.at),
     }
 }
@@ -225,9 +218,21 @@ fn frozen(api: &Api, design: &Design) -> v1::Api {
         sandbox_keys_on_production_endpoint: design.endpoints.sandbox_keys_on_production,
         topics: design.topics.iter().map(topic).collect(),
         notice_subprotocols: design.notice_subprotocols.clone(),
-        creator: format!("users/{}", api.provider),
-        create_time: convert::time(api.created_at),
+        creator: User::name_of(&api.provider),
+        create_time: convert::time(api.meta.created_at),
         ..v1::Api::default()
+    }
+}
+
+/// Where clients reach an API, as callers see it.
+pub(in crate::admin) fn urls(urls: GatewayUrls) -> v1::GatewayUrl {
+    v1::GatewayUrl {
+        environment: Environment::name_of(&urls.environment),
+        environment_display_name: urls.display_name,
+        ws_url: urls.ws.unwrap_or_default(),
+        wss_url: urls.wss.unwrap_or_default(),
+        default_ws_url: urls.default_ws.unwrap_or_default(),
+        default_wss_url: urls.default_wss.unwrap_or_default(),
     }
 }
 
@@ -252,7 +257,7 @@ fn topic(topic: &Topic) -> v1::Topic {
             .map(ToString::to_string)
             .unwrap_or_default(),
         verbs: verbs(topic.verbs),
-        policy: convert::reference("apiPolicies", topic.policy.as_ref()),
+        policy: convert::reference::<ApiPolicy>(topic.policy.as_ref()),
         description: topic.description.clone(),
     }
 }
@@ -282,9 +287,6 @@ const fn action(action: Action) -> v1::LifecycleAction {
 }
 
 /// Reads an action by its number.
-///
-/// # Errors
-/// When it is none.
 pub(super) fn read_action(number: i32) -> Result<Action, Rule> {
     match v1::LifecycleAction::try_from(number) {
         Ok(v1::LifecycleAction::Publish) => Ok(Action::Publish),

@@ -6,7 +6,7 @@ use prost::Message as _;
 use tonic::{Code, Status};
 use tonic_types::{StatusExt as _, pb};
 
-use super::{VIOLATIONS_MAX, of};
+use super::VIOLATIONS_MAX;
 use crate::{
     domain::invalid::{Faults, reason},
     service::error::ServiceError,
@@ -14,7 +14,7 @@ use crate::{
 
 /// The code and the stable reason.
 fn told(error: ServiceError) -> (Code, String, Status) {
-    let status = of(error);
+    let status = Status::from(error);
     let info = status.get_details_error_info().unwrap();
     assert_eq!(info.domain, "tidegate");
     (status.code(), info.reason, status)

@@ -28,11 +28,11 @@ fn a_node_that_leaves_is_remembered_for_a_while() {
     let fleet = Fleet::new(clock.clone(), DAY);
     let node = register(&fleet, "a").unwrap();
     clock.advance(Duration::from_secs(5));
-    node.beat(RevisionNumber::new(8), 3, None);
+    node.heartbeat(RevisionNumber::new(8), 3, None);
     drop(node);
     let view = fleet.node(&environment(), "a").unwrap();
     assert!(!view.connected());
-    assert_eq!((view.open_sessions, view.last_word.seconds()), (3, 1005));
+    assert_eq!((view.open_sessions, view.last_seen.seconds()), (3, 1005));
     assert_eq!(view.lag(RevisionNumber::new(10)), 2);
     assert_eq!(view.away.unwrap().since.seconds(), 1005);
     clock.advance(DAY - Duration::from_secs(1));
@@ -79,7 +79,7 @@ fn a_node_that_comes_back_ends_its_earlier_stream_and_is_not_marked_absent_by_it
     let first = register(&fleet, "a").unwrap();
     let second = register(&fleet, "a").unwrap();
     assert!(first.replaced().is_cancelled() && !second.replaced().is_cancelled());
-    first.beat(RevisionNumber::new(99), 99, None);
+    first.heartbeat(RevisionNumber::new(99), 99, None);
     drop(first);
     let view = fleet.node(&environment(), "a").unwrap();
     assert!(view.connected());

@@ -1,10 +1,10 @@
-//! What the fleet view says of a node, as far as its last word tells. Read by `admin` and `portal`.
+//! The fleet view of a node, by its last message. Read by `admin` and `portal`.
 
 use tidegate_proto::revision::{ContentVersion, RevisionNumber};
 
 use crate::domain::{name::EnvironmentName, revision::Deployment, time::Timestamp};
 
-/// How a node is doing, as far as its last word tells.
+/// How a node is doing, by its last message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeView {
     /// The environment whose deployments it runs.
@@ -21,7 +21,7 @@ pub struct NodeView {
     /// What it could not accept. It runs the last good version of each.
     pub rejections: Vec<RejectionView>,
     /// When it last said anything.
-    pub last_word: Timestamp,
+    pub last_seen: Timestamp,
     /// How many sessions were open on it then.
     pub open_sessions: u64,
     /// How it counted quotas then; `None` before it has said so.
@@ -33,18 +33,18 @@ pub struct NodeView {
 pub struct Away {
     /// Since when.
     pub since: Timestamp,
-    /// Whether it said goodbye, as a node does that is told to stop: nobody waits for it.
+    /// Whether it said goodbye, as a node does that is stopped: it is not expected back.
     pub stopped: bool,
 }
 
-/// How far a node is with a deployment, as far as its last word tells.
+/// How far a node is with a deployment, by its last message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress<'a> {
     /// It runs the deployment.
     Acknowledged,
     /// It runs a configuration from before the deployment.
     Behind,
-    /// It could not accept the API as it is now, for this reason in its words.
+    /// It could not accept the API as it is now, for this reason of the node.
     Rejected(&'a str),
 }
 
@@ -53,7 +53,7 @@ pub enum Progress<'a> {
 pub struct LedgerView {
     /// Whether other nodes share it.
     pub shared: bool,
-    /// What is wrong with it, in the node's words; empty while it answers.
+    /// What is wrong with it, as the node reports; empty while it answers.
     pub fault: String,
 }
 
@@ -64,7 +64,7 @@ pub struct RejectionView {
     pub resource: String,
     /// The version that was rejected.
     pub version: ContentVersion,
-    /// What is wrong with it, in the node's words.
+    /// What is wrong with it, as the node reports.
     pub reason: String,
 }
 

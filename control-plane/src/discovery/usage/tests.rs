@@ -7,7 +7,7 @@ use tidegate_proto::{
     quota::Window,
 };
 
-use super::{Book, NodeKey};
+use super::{NodeKey, UsageLedger};
 use crate::domain::{
     name::EnvironmentName,
     time::Timestamp,
@@ -58,66 +58,66 @@ fn word(id: SubscriptionKey, generation: u64, used: u64, sessions: u32, now: u64
 }
 
 /// What is known in the environment of [`node`]: used messages, and open sessions.
-fn known(book: &Book, id: SubscriptionKey, now: u64) -> (Option<u64>, u64) {
-    let seen = book.consumption(&environment("default"), (id, 0), at(now));
+fn known(ledger: &UsageLedger, id: SubscriptionKey, now: u64) -> (Option<u64>, u64) {
+    let seen = ledger.consumption(&environment("default"), (id, 0), at(now));
     assert!(seen.figures.len() < 2, "{seen:?}");
     (seen.figures.first().map(|it| it.used), seen.open_sessions)
 }
 
 #[test]
 fn what_a_node_that_went_away_has_used_stays_until_its_window_is_over_and_its_sessions_do_not() {
-    let (mut book, id) = (Book::default(), key());
-    book.open(&node("a"), 1, 1);
-    book.open(&node("b"), 2, 2);
-    book.tell(&node("a"), 1, word(id, 0, 3, 2, 0), at(0));
-    book.tell(&node("b"), 2, word(id, 0, 4, 1, 10), at(10));
-    assert_eq!(known(&book, id, 20), (Some(7), 3));
-    book.close(&node("a"), 1);
-    assert_eq!(known(&book, id, 30), (Some(7), 1));
-    let seen = book.consumption(&environment("default"), (id, 0), at(30));
-    assert_eq!((seen.absent_nodes, seen.oldest_word), (1, Some(at(10))));
+    let (mut ledger, id) = (UsageLedger::default(), key());
+    ledger.open(&node("a"), 1, 1);
+    ledger.open(&node("b"), 2, 2);
+    ledger.record(&node("a"), 1, word(id, 0, 3, 2, 0), at(0));
+    ledger.record(&node("b"), 2, word(id, 0, 4, 1, 10), at(10));
+    assert_eq!(known(&ledger, id, 20), (Some(7), 3));
+    ledger.close(&node("a"), 1);
+    assert_eq!(known(&ledger, id, 30), (Some(7), 1));
+    let seen = ledger.consumption(&environment("default"), (id, 0), at(30));
+    assert_eq!((seen.absent_nodes, seen.oldest_report), (1, Some(at(10))));
     assert_eq!(seen.ledger_time, at(30 + AHEAD));
-    assert_eq!(known(&book, id, MINUTE - AHEAD - 1), (Some(7), 1));
-    assert_eq!(known(&book, id, MINUTE - AHEAD), (None, 1));
+    assert_eq!(known(&ledger, id, MINUTE - AHEAD - 1), (Some(7), 1));
+    assert_eq!(known(&ledger, id, MINUTE - AHEAD), (None, 1));
 }
 
 #[test]
 fn a_node_that_starts_again_adds_to_what_it_had_used() {
-    let (mut book, id) = (Book::default(), key());
-    book.open(&node("a"), 1, 1);
-    book.tell(&node("a"), 1, word(id, 0, 3, 2, 0), at(0));
-    book.open(&node("a"), 2, 2);
-    assert_eq!(known(&book, id, 5), (Some(3), 0));
-    book.tell(&node("a"), 2, word(id, 0, 2, 1, 10), at(10));
-    assert_eq!(known(&book, id, 10), (Some(5), 1));
+    let (mut ledger, id) = (UsageLedger::default(), key());
+    ledger.open(&node("a"), 1, 1);
+    ledger.record(&node("a"), 1, word(id, 0, 3, 2, 0), at(0));
+    ledger.open(&node("a"), 2, 2);
+    assert_eq!(known(&ledger, id, 5), (Some(3), 0));
+    ledger.record(&node("a"), 2, word(id, 0, 2, 1, 10), at(10));
+    assert_eq!(known(&ledger, id, 10), (Some(5), 1));
     // The process before has ended: nobody waits for its word.
-    let seen = book.consumption(&environment("default"), (id, 0), at(10));
-    assert_eq!((seen.absent_nodes, seen.oldest_word), (0, Some(at(10))));
+    let seen = ledger.consumption(&environment("default"), (id, 0), at(10));
+    assert_eq!((seen.absent_nodes, seen.oldest_report), (0, Some(at(10))));
 }
 
 #[test]
 fn a_process_that_opens_another_stream_is_the_same_and_what_the_old_stream_says_is_too_late() {
-    let (mut book, id) = (Book::default(), key());
-    book.open(&node("a"), 1, 1);
-    book.tell(&node("a"), 1, word(id, 0, 3, 2, 0), at(0));
-    book.open(&node("a"), 1, 2);
+    let (mut ledger, id) = (UsageLedger::default(), key());
+    ledger.open(&node("a"), 1, 1);
+    ledger.record(&node("a"), 1, word(id, 0, 3, 2, 0), at(0));
+    ledger.open(&node("a"), 1, 2);
     // It says everything anew; until it has, nobody knows of its sessions.
-    assert_eq!(known(&book, id, 5), (Some(3), 0));
-    book.tell(&node("a"), 2, word(id, 0, 5, 1, 10), at(10));
-    book.tell(&node("a"), 1, word(id, 0, 4, 9, 20), at(20));
-    book.close(&node("a"), 1);
-    assert_eq!(known(&book, id, 20), (Some(5), 1));
+    assert_eq!(known(&ledger, id, 5), (Some(3), 0));
+    ledger.record(&node("a"), 2, word(id, 0, 5, 1, 10), at(10));
+    ledger.record(&node("a"), 1, word(id, 0, 4, 9, 20), at(20));
+    ledger.close(&node("a"), 1);
+    assert_eq!(known(&ledger, id, 20), (Some(5), 1));
 }
 
 #[test]
 fn counters_that_began_anew_count_and_the_old_ones_do_not() {
-    let (mut book, id) = (Book::default(), key());
-    book.open(&node("a"), 1, 1);
-    book.open(&node("b"), 1, 2);
-    book.tell(&node("a"), 1, word(id, 1, 30, 1, 0), at(0));
-    book.tell(&node("b"), 2, word(id, 2, 4, 1, 0), at(0));
+    let (mut ledger, id) = (UsageLedger::default(), key());
+    ledger.open(&node("a"), 1, 1);
+    ledger.open(&node("b"), 1, 2);
+    ledger.record(&node("a"), 1, word(id, 1, 30, 1, 0), at(0));
+    ledger.record(&node("b"), 2, word(id, 2, 4, 1, 0), at(0));
     let used = |generation| {
-        let seen = book.consumption(&environment("default"), (id, generation), at(10));
+        let seen = ledger.consumption(&environment("default"), (id, generation), at(10));
         let used: Vec<_> = seen.figures.iter().map(|it| it.used).collect();
         (used, seen.open_sessions)
     };
@@ -130,7 +130,7 @@ fn counters_that_began_anew_count_and_the_old_ones_do_not() {
 #[test]
 fn where_one_node_has_turned_a_moment_before_the_others_its_window_is_the_one() {
     for order in [[1, 2], [2, 1]] {
-        let (mut book, id) = (Book::default(), key());
+        let (mut ledger, id) = (UsageLedger::default(), key());
         let now = MINUTE - AHEAD - 5;
         for process in order {
             let mut word = word(id, 0, process, 1, now);
@@ -138,61 +138,61 @@ fn where_one_node_has_turned_a_moment_before_the_others_its_window_is_the_one() 
                 word.subscriptions[0].counters[0].window_start += 60;
             }
             let node = node(&process.to_string());
-            book.open(&node, process, process);
-            book.tell(&node, process, word, at(now));
+            ledger.open(&node, process, process);
+            ledger.record(&node, process, word, at(now));
         }
-        assert_eq!(known(&book, id, now), (Some(2), 2), "{order:?}");
+        assert_eq!(known(&ledger, id, now), (Some(2), 2), "{order:?}");
     }
 }
 
 #[test]
 fn each_environment_counts_by_itself() {
-    let (mut book, id) = (Book::default(), key());
-    book.open(&node("a"), 1, 1);
-    book.tell(&node("a"), 1, word(id, 0, 3, 2, 0), at(0));
-    let seen = book.consumption(&environment("other"), (id, 0), at(5));
+    let (mut ledger, id) = (UsageLedger::default(), key());
+    ledger.open(&node("a"), 1, 1);
+    ledger.record(&node("a"), 1, word(id, 0, 3, 2, 0), at(0));
+    let seen = ledger.consumption(&environment("other"), (id, 0), at(5));
     assert_eq!((seen.figures, seen.open_sessions), (vec![], 0));
-    assert_eq!((seen.ledger_time, seen.oldest_word), (at(5), None));
+    assert_eq!((seen.ledger_time, seen.oldest_report), (at(5), None));
 }
 
 #[test]
 fn a_node_that_is_connected_and_has_not_told_yet_makes_the_figures_of_no_age() {
-    let (mut book, id) = (Book::default(), key());
-    book.open(&node("a"), 1, 1);
-    book.tell(&node("a"), 1, word(id, 0, 3, 2, 0), at(0));
-    book.open(&node("b"), 1, 2);
-    let seen = book.consumption(&environment("default"), (id, 0), at(5));
-    assert_eq!(seen.oldest_word, None);
+    let (mut ledger, id) = (UsageLedger::default(), key());
+    ledger.open(&node("a"), 1, 1);
+    ledger.record(&node("a"), 1, word(id, 0, 3, 2, 0), at(0));
+    ledger.open(&node("b"), 1, 2);
+    let seen = ledger.consumption(&environment("default"), (id, 0), at(5));
+    assert_eq!(seen.oldest_report, None);
 }
 
 #[test]
 fn what_is_over_is_forgotten_and_so_is_who_said_it() {
-    let mut book = Book::default();
+    let mut ledger = UsageLedger::default();
     for process in 1..=50 {
         let now = process * 10;
-        book.open(&node("crashes"), process, process);
+        ledger.open(&node("crashes"), process, process);
         let word = word(key(), 0, 1, 1, now);
-        book.tell(&node("crashes"), process, word, at(now));
+        ledger.record(&node("crashes"), process, word, at(now));
     }
-    assert_eq!(book.sources.len(), 50);
+    assert_eq!(ledger.sources.len(), 50);
     let later = 3 * MINUTE;
     let quiet = Usage {
         ledger_time_millis: later + AHEAD,
         ..Usage::default()
     };
-    book.tell(&node("crashes"), 50, quiet, at(later));
+    ledger.record(&node("crashes"), 50, quiet, at(later));
     // The last one's session is still open.
-    assert_eq!((book.told.len(), book.sources.len()), (1, 1));
-    book.close(&node("crashes"), 50);
-    book.sweep(at(later));
-    assert_eq!((book.told.len(), book.sources.len()), (0, 0));
-    assert!(book.current.is_empty());
+    assert_eq!((ledger.reports.len(), ledger.sources.len()), (1, 1));
+    ledger.close(&node("crashes"), 50);
+    ledger.sweep(at(later));
+    assert_eq!((ledger.reports.len(), ledger.sources.len()), (0, 0));
+    assert!(ledger.current.is_empty());
 }
 
 #[test]
 fn what_cannot_be_read_harms_nothing_else() {
-    let (mut book, id) = (Book::default(), key());
-    book.open(&node("a"), 1, 1);
+    let (mut ledger, id) = (UsageLedger::default(), key());
+    ledger.open(&node("a"), 1, 1);
     let mut bad = word(id, 0, 3, 2, 0);
     let good = bad.subscriptions[0].counters[0];
     for change in [
@@ -211,8 +211,8 @@ fn what_cannot_be_read_harms_nothing_else() {
         application: "nonsense".to_owned(),
         ..SubscriptionUsage::default()
     });
-    assert_eq!(book.tell(&node("a"), 1, bad, at(0)), 1);
-    let seen = book.consumption(&environment("default"), (id, 0), at(0));
+    assert_eq!(ledger.record(&node("a"), 1, bad, at(0)), 1);
+    let seen = ledger.consumption(&environment("default"), (id, 0), at(0));
     let figure = Figure {
         unit: Unit::Messages,
         window: Window::MINUTE,
@@ -269,20 +269,20 @@ struct Truth {
 }
 
 impl Truth {
-    fn open(&mut self, book: &mut Book, key: &NodeKey, stream: u64) {
+    fn open(&mut self, ledger: &mut UsageLedger, key: &NodeKey, stream: u64) {
         self.stream = stream;
         self.connected = true;
         self.heard_sessions = 0;
         self.late = self.said.take();
-        book.open(key, self.process, stream);
+        ledger.open(key, self.process, stream);
     }
 
-    fn says(&mut self, book: &mut Book, key: &NodeKey, id: SubscriptionKey, now: u64) {
+    fn says(&mut self, ledger: &mut UsageLedger, key: &NodeKey, id: SubscriptionKey, now: u64) {
         let word = word(id, 0, self.used, self.sessions, now);
         self.said = Some((self.stream, word.clone()));
         self.heard.insert(self.process, (self.minute, self.used));
         self.heard_sessions = self.sessions;
-        assert_eq!(book.tell(key, self.stream, word, at(now)), 0);
+        assert_eq!(ledger.record(key, self.stream, word, at(now)), 0);
     }
 
     fn turns(&mut self, now: u64) {
@@ -300,7 +300,7 @@ proptest! {
     ) {
         let id = key();
         let keys = ["a", "b", "c"].map(node);
-        let (mut book, mut now, mut streams) = (Book::default(), 0, 0);
+        let (mut ledger, mut now, mut streams) = (UsageLedger::default(), 0, 0);
         let mut nodes: [Truth; 3] = Default::default();
         for (which, event) in events {
             let which = which.index(3);
@@ -312,26 +312,26 @@ proptest! {
                     truth.used += more;
                     truth.sessions = sessions;
                     if truth.connected && !lost {
-                        truth.says(&mut book, key, id, now);
+                        truth.says(&mut ledger, key, id, now);
                     }
                 }
                 Event::Reconnects => {
-                    truth.open(&mut book, key, streams);
-                    truth.says(&mut book, key, id, now);
+                    truth.open(&mut ledger, key, streams);
+                    truth.says(&mut ledger, key, id, now);
                 }
                 Event::Late => {
                     if let Some((stream, word)) = truth.late.take() {
-                        book.tell(key, stream, word, at(now));
-                        book.close(key, stream);
+                        ledger.record(key, stream, word, at(now));
+                        ledger.close(key, stream);
                     }
                 }
                 Event::Restarts => {
                     truth.process += 1;
                     (truth.used, truth.sessions) = (0, 0);
-                    truth.open(&mut book, key, streams);
+                    truth.open(&mut ledger, key, streams);
                 }
                 Event::Leaves => {
-                    book.close(key, truth.stream);
+                    ledger.close(key, truth.stream);
                     truth.connected = false;
                 }
                 Event::Passes(millis) => now += millis,
@@ -341,7 +341,7 @@ proptest! {
             let used: u64 = heard.filter(|it| it.0 == minute).map(|it| it.1).sum();
             let open = nodes.iter().filter(|it| it.connected);
             let sessions: u64 = open.map(|it| u64::from(it.heard_sessions)).sum();
-            let (known, open) = known(&book, id, now);
+            let (known, open) = known(&ledger, id, now);
             prop_assert_eq!((known.unwrap_or(0), open), (used, sessions));
         }
     }

@@ -25,7 +25,10 @@ use crate::{
         limits,
         list::{Filter, ListView},
     },
-    service::{Service, api_policies::ApiPolicyInput, error::ServiceError},
+    service::{
+        Service, api_policies::ApiPolicyInput, edit::Update, error::ServiceError,
+        standard::read_key,
+    },
 };
 
 /// The resource.
@@ -72,9 +75,7 @@ pub(super) fn routes() -> Router<Portal> {
 async fn list(State(portal): State<Portal>, signed_in: SignedIn) -> Answer {
     let query = signed_in.query();
     let listed = Filter::named(&query).page(&query, PAGE_SIZE);
-    let page = portal
-        .service
-        .list_api_policies(signed_in.viewer(), &listed)?;
+    let page = portal.service.list::<ApiPolicy>(&listed)?;
     let page = ApiPolicyList {
         frame: Frame::new(&signed_in, NAV.name),
         list: ListView::new(NAV.path, query, page),
@@ -87,10 +88,9 @@ fn own(fields: &Fields) -> Fields {
     fields.only(|name| name != groups::CHANGE && !groups::is_of_one(name))
 }
 
-fn input(name: &str, fields: &Fields) -> ApiPolicyInput {
+fn input(fields: &Fields) -> ApiPolicyInput {
     let per = fields.text("per");
     ApiPolicyInput {
-        name: name.to_owned(),
         display_name: fields.text("display_name").to_owned(),
         description: fields.text("description").to_owned(),
         per: Per::ALL
@@ -108,19 +108,24 @@ impl UseCases for ApiPolicies {
     type Key = String;
     type Object = ApiPolicy;
 
-    fn get(service: &Service, viewer: &Actor, name: &String) -> Found<Self> {
-        service.get_api_policy(viewer, name)
+    fn get(service: &Service, _: &Actor, name: &String) -> Found<Self> {
+        service.get(&read_key::<ApiPolicy>(name)?)
     }
 
     async fn create(service: &Service, actor: &Actor, fields: &Fields) -> Found<Self> {
-        let input = input(fields.text("name").trim(), fields);
-        let created = service.create_api_policy(actor, input).await;
+        let name = fields.text("name").trim();
+        let created = service.create(actor, name, input(fields)).await;
         created.map_err(groups::at_inputs)
     }
 
     async fn update(service: &Service, actor: &Actor, name: &String, form: &Form) -> Found<Self> {
-        let input = input(name, form.fields());
-        let updated = service.update_api_policy(actor, input, every_field(), form.etag());
+        let update = Update {
+            key: read_key::<ApiPolicy>(name)?,
+            input: input(form.fields()),
+            mask: every_field(),
+            etag: form.etag().to_owned(),
+        };
+        let updated = service.update(actor, update);
         updated.await.map_err(groups::at_inputs)
     }
 
@@ -130,7 +135,8 @@ impl UseCases for ApiPolicies {
         name: &String,
         etag: &str,
     ) -> Result<(), ServiceError> {
-        service.delete_api_policy(actor, name, etag).await
+        let key = read_key::<ApiPolicy>(name)?;
+        service.delete::<ApiPolicy>(actor, &key, etag).await
     }
 }
 
@@ -154,7 +160,7 @@ impl AdminResource for ApiPolicies {
             .with("description", policy.description.as_str())
             .with("per", policy.per.as_str());
         let fields = limit_fields::write(fields, "limits", &policy.limits);
-        Form::edits(Groups::of(&policy.groups).write(fields), policy.etag)
+        Form::edits(Groups::of(&policy.groups).write(fields), policy.meta.etag)
     }
 
     /// The groups are numbered without gaps, as faults number them.

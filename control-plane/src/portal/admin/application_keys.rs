@@ -21,7 +21,11 @@ use crate::{
         list::{Filter, ListView, SEARCH},
         route::link,
     },
-    service::{application_keys::KeyUpdate, error::ServiceError},
+    service::{
+        application_keys::{KeyInput, KeyUpdate},
+        error::ServiceError,
+        standard::read_key,
+    },
 };
 
 #[derive(Template)]
@@ -133,13 +137,15 @@ impl Editor for ScopesEditor {
     ) -> Saved {
         let scopes = form.value(SCOPES).split_whitespace();
         let update = KeyUpdate {
-            scopes: scopes.map(str::to_owned).collect(),
+            key: (*application, read_key::<ApplicationKey>(client_id)?),
+            input: KeyInput {
+                scopes: scopes.map(str::to_owned).collect(),
+                key_type: None,
+            },
             mask: vec![SCOPES.to_owned()],
-            ..KeyUpdate::default()
+            etag: String::new(),
         };
-        let updated = portal
-            .service
-            .update_key(actor, *application, client_id, update);
+        let updated = portal.service.update_key(actor, update);
         updated
             .await
             .map_err(|error| at_list_inputs(error, &[SCOPES]))?;

@@ -9,8 +9,8 @@ use crate::{
     domain::{actor::Actor, policy::ApplicationPolicy, user::Permission},
     portal::{Fields, Form, NavItem},
     service::{
-        Service, application_policies::ApplicationPolicyInput, error::ServiceError,
-        listing::ListQuery,
+        Service, application_policies::ApplicationPolicyInput, edit::Update, error::ServiceError,
+        listing::ListQuery, standard::read_key,
     },
 };
 
@@ -47,13 +47,13 @@ impl Limited for ApplicationPolicies {
             description: &policy.description,
             limits: &policy.limits,
             is_checked: policy.per_token,
-            updated_at: policy.updated_at,
-            etag: policy.etag,
+            updated_at: policy.meta.updated_at,
+            etag: policy.meta.etag,
         }
     }
 
-    fn list(service: &Service, viewer: &Actor, query: &ListQuery) -> Listed<Self> {
-        service.list_application_policies(viewer, query)
+    fn list(service: &Service, _: &Actor, query: &ListQuery) -> Listed<Self> {
+        service.list(query)
     }
 }
 
@@ -61,20 +61,23 @@ impl UseCases for ApplicationPolicies {
     type Key = String;
     type Object = ApplicationPolicy;
 
-    fn get(service: &Service, viewer: &Actor, name: &String) -> Found<Self> {
-        service.get_application_policy(viewer, name)
+    fn get(service: &Service, _: &Actor, name: &String) -> Found<Self> {
+        service.get(&read_key::<ApplicationPolicy>(name)?)
     }
 
     async fn create(service: &Service, actor: &Actor, fields: &Fields) -> Found<Self> {
-        let input = input(fields.text("name").trim(), fields);
-        service.create_application_policy(actor, input).await
+        let name = fields.text("name").trim();
+        service.create(actor, name, input(fields)).await
     }
 
     async fn update(service: &Service, actor: &Actor, name: &String, form: &Form) -> Found<Self> {
-        let input = input(name, form.fields());
-        service
-            .update_application_policy(actor, input, every_field(), form.etag())
-            .await
+        let update = Update {
+            key: read_key::<ApplicationPolicy>(name)?,
+            input: input(form.fields()),
+            mask: every_field(),
+            etag: form.etag().to_owned(),
+        };
+        service.update(actor, update).await
     }
 
     async fn delete(
@@ -83,13 +86,13 @@ impl UseCases for ApplicationPolicies {
         name: &String,
         etag: &str,
     ) -> Result<(), ServiceError> {
-        service.delete_application_policy(actor, name, etag).await
+        let key = read_key::<ApplicationPolicy>(name)?;
+        service.delete::<ApplicationPolicy>(actor, &key, etag).await
     }
 }
 
-fn input(name: &str, fields: &Fields) -> ApplicationPolicyInput {
+fn input(fields: &Fields) -> ApplicationPolicyInput {
     ApplicationPolicyInput {
-        name: name.to_owned(),
         display_name: fields.text("display_name").to_owned(),
         description: fields.text("description").to_owned(),
         per_token: fields.has("per_token"),

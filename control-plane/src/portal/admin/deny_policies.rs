@@ -29,6 +29,7 @@ use crate::{
     service::{
         Service,
         deny_policies::{DenyPolicyInput, TargetInput},
+        edit::Update,
         error::ServiceError,
         listing::ListQuery,
     },
@@ -222,10 +223,13 @@ impl UseCases for DenyPolicies {
         form: &Form,
     ) -> Found<Self> {
         let mask = ["description", "expire_time", "disabled"].map(str::to_owned);
-        let input = input(form.fields());
-        service
-            .update_deny_policy(actor, *id, input, mask.to_vec(), form.etag())
-            .await
+        let update = Update {
+            key: *id,
+            input: input(form.fields()),
+            mask: mask.to_vec(),
+            etag: form.etag().to_owned(),
+        };
+        service.update_deny_policy(actor, update).await
     }
 
     async fn delete(
@@ -264,7 +268,7 @@ impl AdminResource for DenyPolicies {
             .with("description", policy.description.as_str())
             .with("expire_time", end.unwrap_or_default())
             .with_all("disabled", policy.disabled.then_some("1"));
-        Form::edits(fields, policy.etag)
+        Form::edits(fields, policy.meta.etag)
     }
 
     fn page(

@@ -8,7 +8,10 @@ use super::resource::{AdminResource, Found, UseCases, every_field};
 use crate::{
     domain::{actor::Actor, endpoint::EndpointUrl, environment::Environment, user::Permission},
     portal::{Answer, Fields, Form, Frame, NavItem, Portal, SignedIn},
-    service::{Service, environments::EnvironmentInput, error::ServiceError},
+    service::{
+        Service, edit::Update, environments::EnvironmentInput, error::ServiceError,
+        standard::read_key,
+    },
 };
 
 /// The resource.
@@ -32,20 +35,23 @@ impl UseCases for Environments {
     type Key = String;
     type Object = Environment;
 
-    fn get(service: &Service, viewer: &Actor, name: &String) -> Found<Self> {
-        service.get_environment(viewer, name)
+    fn get(service: &Service, _: &Actor, name: &String) -> Found<Self> {
+        service.get(&read_key::<Environment>(name)?)
     }
 
     async fn create(service: &Service, actor: &Actor, fields: &Fields) -> Found<Self> {
-        let input = input(fields.text("name").trim(), fields);
-        service.create_environment(actor, input).await
+        let name = fields.text("name").trim();
+        service.create(actor, name, input(fields)).await
     }
 
     async fn update(service: &Service, actor: &Actor, name: &String, form: &Form) -> Found<Self> {
-        let input = input(name, form.fields());
-        service
-            .update_environment(actor, input, every_field(), form.etag())
-            .await
+        let update = Update {
+            key: read_key::<Environment>(name)?,
+            input: input(form.fields()),
+            mask: every_field(),
+            etag: form.etag().to_owned(),
+        };
+        service.update(actor, update).await
     }
 
     async fn delete(
@@ -54,7 +60,8 @@ impl UseCases for Environments {
         name: &String,
         etag: &str,
     ) -> Result<(), ServiceError> {
-        service.delete_environment(actor, name, etag).await
+        let key = read_key::<Environment>(name)?;
+        service.delete::<Environment>(actor, &key, etag).await
     }
 }
 
@@ -80,7 +87,7 @@ impl AdminResource for Environments {
             .with("description", environment.description.as_str())
             .with("ws_url", text(&environment.ws_url))
             .with("wss_url", text(&environment.wss_url));
-        Form::edits(fields, environment.etag)
+        Form::edits(fields, environment.meta.etag)
     }
 
     fn page(
@@ -99,9 +106,8 @@ impl AdminResource for Environments {
     }
 }
 
-fn input(name: &str, fields: &Fields) -> EnvironmentInput {
+fn input(fields: &Fields) -> EnvironmentInput {
     EnvironmentInput {
-        name: name.to_owned(),
         display_name: fields.text("display_name").to_owned(),
         description: fields.text("description").to_owned(),
         ws_url: fields.text("ws_url").trim().to_owned(),

@@ -24,6 +24,7 @@ use crate::{
         nodes,
         route::link,
     },
+    service::standard::read_key,
 };
 
 #[derive(Template)]
@@ -74,7 +75,7 @@ async fn list(State(portal): State<Portal>, signed_in: SignedIn) -> Answer {
     portal.service.may_view_nodes(viewer, None)?;
     let query = signed_in.query();
     let listed = Filter::new().page(&query, PAGE_SIZE);
-    let page = portal.service.list_environments(viewer, &listed)?;
+    let page = portal.service.list::<Environment>(&listed)?;
     let (number, now) = (portal.service.state().number(), signed_in.now());
     let most = nodes::share(page.items.len());
     let list = ListView::new(NAV.path, query.clone(), page).map(|environment| {
@@ -102,8 +103,9 @@ async fn node(
     Path((environment, name)): Path<(String, String)>,
 ) -> Answer {
     let viewer = signed_in.viewer();
+    let environment = read_key::<Environment>(&environment)?;
     portal.service.may_view_nodes(viewer, Some(&environment))?;
-    let environment = portal.service.get_environment(viewer, &environment)?;
+    let environment = portal.service.get::<Environment>(&environment)?;
     let node = portal.fleet.node(&environment.name, &name);
     let page = NodePage {
         frame: Frame::new(&signed_in, name),
@@ -125,7 +127,7 @@ fn health(node: &NodeView, number: RevisionNumber, now: Timestamp) -> (&'static 
                 "Disconnected"
             },
         )
-    } else if now.since(node.last_word) >= STALE {
+    } else if now.since(node.last_seen) >= STALE {
         ("warn", "Unknown")
     } else if !node.rejections.is_empty() {
         ("bad", "Rejected configuration")

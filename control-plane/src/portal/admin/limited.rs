@@ -11,7 +11,7 @@ use super::{
     resource::{self, AdminResource, UseCases},
 };
 use crate::{
-    domain::{actor::Actor, object::Etag, time::Timestamp, user::Permission},
+    domain::{actor::Actor, meta::Etag, time::Timestamp, user::Permission},
     portal::{
         Answer, Fields, Form, Frame, NavItem, Portal, SignedIn, limits,
         list::{Filter, ListView},

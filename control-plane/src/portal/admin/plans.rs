@@ -8,7 +8,10 @@ use super::{
 use crate::{
     domain::{actor::Actor, plan::Plan, user::Permission},
     portal::{Fields, Form, NavItem},
-    service::{Service, error::ServiceError, listing::ListQuery, plans::PlanInput},
+    service::{
+        Service, edit::Update, error::ServiceError, listing::ListQuery, plans::PlanInput,
+        standard::read_key,
+    },
 };
 
 /// The resource.
@@ -34,13 +37,13 @@ impl Limited for Plans {
             description: &plan.description,
             limits: &plan.limits,
             is_checked: false,
-            updated_at: plan.updated_at,
-            etag: plan.etag,
+            updated_at: plan.meta.updated_at,
+            etag: plan.meta.etag,
         }
     }
 
-    fn list(service: &Service, viewer: &Actor, query: &ListQuery) -> Listed<Self> {
-        service.list_plans(viewer, query)
+    fn list(service: &Service, _: &Actor, query: &ListQuery) -> Listed<Self> {
+        service.list(query)
     }
 }
 
@@ -48,20 +51,23 @@ impl UseCases for Plans {
     type Key = String;
     type Object = Plan;
 
-    fn get(service: &Service, viewer: &Actor, name: &String) -> Found<Self> {
-        service.get_plan(viewer, name)
+    fn get(service: &Service, _: &Actor, name: &String) -> Found<Self> {
+        service.get(&read_key::<Plan>(name)?)
     }
 
     async fn create(service: &Service, actor: &Actor, fields: &Fields) -> Found<Self> {
-        let input = input(fields.text("name").trim(), fields);
-        service.create_plan(actor, input).await
+        let name = fields.text("name").trim();
+        service.create(actor, name, input(fields)).await
     }
 
     async fn update(service: &Service, actor: &Actor, name: &String, form: &Form) -> Found<Self> {
-        let input = input(name, form.fields());
-        service
-            .update_plan(actor, input, every_field(), form.etag())
-            .await
+        let update = Update {
+            key: read_key::<Plan>(name)?,
+            input: input(form.fields()),
+            mask: every_field(),
+            etag: form.etag().to_owned(),
+        };
+        service.update(actor, update).await
     }
 
     async fn delete(
@@ -70,13 +76,13 @@ impl UseCases for Plans {
         name: &String,
         etag: &str,
     ) -> Result<(), ServiceError> {
-        service.delete_plan(actor, name, etag).await
+        let key = read_key::<Plan>(name)?;
+        service.delete::<Plan>(actor, &key, etag).await
     }
 }
 
-fn input(name: &str, fields: &Fields) -> PlanInput {
+fn input(fields: &Fields) -> PlanInput {
     PlanInput {
-        name: name.to_owned(),
         display_name: fields.text("display_name").to_owned(),
         description: fields.text("description").to_owned(),
         limits: Some(limit_fields::read(fields, "limits")),

@@ -9,6 +9,7 @@ use crate::{
         Answer, Editor, Fields, Form, Frame, NavItem, Portal, Problem, Redirect, SignedIn,
         editor::{self, Saved},
     },
+    service::edit::Update,
 };
 
 /// The entry of the side navigation.
@@ -48,12 +49,13 @@ impl Editor for SettingsEditor {
     }
 
     async fn save(portal: &Portal, actor: &Actor, (): &(), form: &Form) -> Saved {
-        let allowed = form.fields().has("sign_up_allowed");
-        let mask = ["sign_up_allowed".to_owned()];
-        let service = &portal.service;
-        service
-            .update_settings(actor, allowed, &mask, form.etag())
-            .await?;
+        let update = Update {
+            key: (),
+            input: form.fields().has("sign_up_allowed"),
+            mask: vec!["sign_up_allowed".to_owned()],
+            etag: form.etag().to_owned(),
+        };
+        portal.service.update_settings(actor, update).await?;
         Ok(Redirect::to(NAV.path).success("Settings updated"))
     }
 

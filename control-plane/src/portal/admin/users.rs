@@ -14,6 +14,8 @@ use super::resource::{self, AdminResource, Found, UseCases};
 use crate::{
     domain::{
         actor::Actor,
+        name::UserName,
+        resource::Resource as _,
         user::{Permission, Role, Roles, User},
     },
     portal::{
@@ -21,7 +23,7 @@ use crate::{
         list::{Filter, ListView},
         route::link,
     },
-    service::{Service, error::ServiceError, users::PasswordChange},
+    service::{Service, edit::Update, error::ServiceError, users::PasswordChange},
 };
 
 /// The resource.
@@ -98,7 +100,7 @@ async fn set_password(
     let mut password = Form::new();
     if let Some(actor) = submitted.confirmed() {
         let change = PasswordChange {
-            name: name.clone(),
+            name: user_name(&name)?,
             old: None,
             new: Secret::new(submitted.fields.text("new_password").to_owned()),
             keep: None,
@@ -112,7 +114,9 @@ async fn set_password(
         }
     }
     let signed_in = submitted.signed_in();
-    let user = portal.service.get_user(signed_in.viewer(), &name)?;
+    let user = portal
+        .service
+        .get_user(signed_in.viewer(), &user_name(&name)?)?;
     show(signed_in, user, None, password)
 }
 
@@ -125,7 +129,10 @@ async fn sign_out(
     let Some(actor) = submitted.confirmed() else {
         return Redirect::press_again(page).answer();
     };
-    portal.service.sign_out_everywhere(actor, &name).await?;
+    portal
+        .service
+        .sign_out_everywhere(actor, &user_name(&name)?)
+        .await?;
     let text = format!("{name} is signed out everywhere.");
     Redirect::to(page).success(text).answer()
 }
@@ -145,6 +152,12 @@ fn show(signed_in: &SignedIn, user: Arc<User>, roles: Option<Form>, password: Fo
     page.frame.show_with(status, &page)
 }
 
+/// Reads a name out of a path; a text that is none names nobody.
+fn user_name(text: &str) -> Result<UserName, ServiceError> {
+    text.parse()
+        .map_err(|_| ServiceError::NotFound(User::name_of(text)))
+}
+
 fn roles(fields: &Fields) -> Roles {
     let known = fields
         .all("roles")
@@ -159,7 +172,7 @@ impl UseCases for Users {
     type Object = User;
 
     fn get(service: &Service, viewer: &Actor, name: &String) -> Found<Self> {
-        service.get_user(viewer, name)
+        service.get_user(viewer, &user_name(name)?)
     }
 
     async fn create(service: &Service, actor: &Actor, fields: &Fields) -> Found<Self> {
@@ -170,10 +183,13 @@ impl UseCases for Users {
     }
 
     async fn update(service: &Service, actor: &Actor, name: &String, form: &Form) -> Found<Self> {
-        let (roles, mask) = (roles(form.fields()), vec!["roles".to_owned()]);
-        service
-            .update_user(actor, name, roles, mask, form.etag())
-            .await
+        let update = Update {
+            key: user_name(name)?,
+            input: roles(form.fields()),
+            mask: vec!["roles".to_owned()],
+            etag: form.etag().to_owned(),
+        };
+        service.update_user(actor, update).await
     }
 
     async fn delete(
@@ -182,7 +198,7 @@ impl UseCases for Users {
         name: &String,
         etag: &str,
     ) -> Result<(), ServiceError> {
-        service.delete_user(actor, name, etag).await
+        service.delete_user(actor, &user_name(name)?, etag).await
     }
 }
 
@@ -202,7 +218,7 @@ impl AdminResource for Users {
 
     fn form(user: &User) -> Form {
         let roles = user.roles.iter().map(Role::as_str);
-        Form::edits(Fields::new().with_all("roles", roles), user.etag)
+        Form::edits(Fields::new().with_all("roles", roles), user.meta.etag)
     }
 
     fn page(_: &Portal, signed_in: &SignedIn, user: Option<Arc<User>>, form: Form) -> Answer {

@@ -21,6 +21,7 @@ use crate::{
     domain::{
         actor::Actor,
         application::{Application, ApplicationKey},
+        resource::Resource as _,
         scope,
         subscription::Subscription,
         user::Permission,
@@ -34,7 +35,11 @@ use crate::{
         list::{Filter, ListView, Pager, SEARCH},
         route::link,
     },
-    service::{applications::ApplicationUpdate, listing::ListQuery, subscriptions::Parties},
+    service::{
+        applications::{ApplicationInput, ApplicationUpdate},
+        listing::ListQuery,
+        subscriptions::Parties,
+    },
 };
 
 #[derive(Template)]
@@ -151,7 +156,7 @@ async fn ask_to_delete(
         frame: Frame::new(&signed_in, format!("Delete {}?", application.name)),
         path: link(DELETE, &[&id]),
         back: links::application(id),
-        etag: application.etag.to_string(),
+        etag: application.meta.etag.to_string(),
         question: "This can't be undone.".to_owned(),
         consequences: &[
             "The application's keys are deleted: clients that use them are refused, and their open sessions are closed.",
@@ -198,8 +203,8 @@ impl Editor for NewApplication {
 
     async fn save(portal: &Portal, actor: &Actor, (): &(), form: &Form) -> Saved {
         let (name, description) = (form.value("name"), form.value("description"));
-        let service = &portal.service;
-        let created = service.create_application(actor, name, description, "");
+        let input = ApplicationInput::new(name, description);
+        let created = portal.service.create_application(actor, input);
         let application = created.await?;
         let next = match form.value(NEXT) {
             "" => links::application(application.id),
@@ -242,16 +247,13 @@ impl Editor for ApplicationEditor {
         let fields = Fields::new()
             .with("name", application.name.as_str())
             .with("description", &application.description);
-        Form::edits(fields, application.etag)
+        Form::edits(fields, application.meta.etag)
     }
 
     async fn save(portal: &Portal, actor: &Actor, id: &ApplicationId, form: &Form) -> Saved {
         let update = ApplicationUpdate {
-            id: *id,
-            name: form.value("name").to_owned(),
-            description: form.value("description").to_owned(),
-            policy: String::new(),
-            owner: String::new(),
+            key: *id,
+            input: ApplicationInput::new(form.value("name"), form.value("description")),
             mask: vec!["display_name".to_owned(), "description".to_owned()],
             etag: form.etag().to_owned(),
         };

@@ -21,6 +21,7 @@ use super::{
 use crate::{
     domain::{
         application::{Application, ApplicationKey},
+        resource::Resource as _,
         scope::Scope,
     },
     oauth::issue::Ask,
@@ -28,7 +29,7 @@ use crate::{
         Answer, AuthenticatedForm, Fields, Form, Frame, Portal, Problem, Redirect, SignedIn,
         format, list::Filter,
     },
-    service::application_keys::NewKey,
+    service::{application_keys::NewKey, standard::read_key},
 };
 
 #[derive(Template)]
@@ -116,7 +117,10 @@ async fn renew_secret(
         return Redirect::press_again(links::of_key(SECRET, id, &key)).answer();
     };
     let application = portal.service.get_application(actor, id)?;
-    let renewed = portal.service.regenerate_secret(actor, id, &key).await?;
+    let renewed = portal
+        .service
+        .regenerate_secret(actor, id, read_key::<ApplicationKey>(&key)?)
+        .await?;
     let frame = Frame::new(submitted.signed_in(), "Secret generated");
     show_secret(&portal, frame, application, renewed)
 }
@@ -170,7 +174,10 @@ async fn delete(
     let Some(actor) = submitted.confirmed() else {
         return Redirect::press_again(links::of_key(DELETE_KEY, id, &key)).answer();
     };
-    portal.service.delete_key(actor, id, &key).await?;
+    portal
+        .service
+        .delete_key(actor, id, read_key::<ApplicationKey>(&key)?)
+        .await?;
     let next = Redirect::to(links::application(id));
     next.success("Key deleted").answer()
 }
@@ -209,7 +216,7 @@ async fn issue(
     };
     let ask = Ask {
         application: id,
-        client_id: key,
+        client_id: read_key::<ApplicationKey>(&key)?,
         lifetime_seconds,
         scope: form.fields().all("scope").collect::<Vec<_>>().join(" "),
     };

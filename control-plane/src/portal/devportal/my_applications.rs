@@ -7,6 +7,7 @@ use tidegate_proto::ids::ApiId;
 use crate::{
     domain::{
         application::{Application, ApplicationKey},
+        resource::Resource as _,
         subscription::Subscription,
         user::Permission,
     },

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     domain::{
         actor::Actor,
-        invalid::{Invalid, reason},
+        invalid::{Invalid, Rule, reason},
         user::Permission,
     },
     portal::{
@@ -66,8 +66,11 @@ impl Editor for NewSubscription {
             let fault = Invalid::one("application", reason::REQUIRED, "must be one of yours");
             return Err(fault.into());
         };
+        let plan = form.value("plan").parse().map_err(|rule: Rule| {
+            Invalid::one("subscription.plan", rule.reason, rule.description)
+        })?;
         let service = &portal.service;
-        let created = service.create_subscription(actor, application, *id, form.value("plan"));
+        let created = service.create_subscription(actor, application, *id, plan);
         let path = links::subscription(created.await?.id);
         Ok(Redirect::to(path).success("Subscription created"))
     }

@@ -34,7 +34,7 @@ use crate::{
     service::{
         catalog::Listing,
         error::ServiceError,
-        subscriptions::{Parties, SubscriptionUpdate},
+        subscriptions::{Parties, SubscriptionInput, SubscriptionUpdate},
         usage::SubscriptionUsage,
     },
 };
@@ -72,7 +72,7 @@ async fn ask(
         frame: Frame::new(&signed_in, "Unsubscribe?"),
         path: link(UNSUBSCRIBE, &[&id]),
         back: links::subscription(id),
-        etag: subscription.etag.to_string(),
+        etag: subscription.meta.etag.to_string(),
         question: format!(
             "{} is unsubscribed from {} {}.",
             application.name, api.name, api.version
@@ -146,15 +146,16 @@ impl Editor for PlanEditor {
 
     fn form(subscription: &Arc<Subscription>) -> Form {
         let fields = Fields::new().with("plan", subscription.plan.as_str());
-        Form::edits(fields, subscription.etag)
+        Form::edits(fields, subscription.meta.etag)
     }
 
     async fn save(portal: &Portal, actor: &Actor, id: &SubscriptionId, form: &Form) -> Saved {
         let update = SubscriptionUpdate {
-            id: *id,
-            plan: form.value("plan").to_owned(),
-            application: None,
-            api: None,
+            key: *id,
+            input: SubscriptionInput {
+                plan: form.value("plan").to_owned(),
+                ..SubscriptionInput::default()
+            },
             mask: vec!["plan".to_owned()],
             etag: form.etag().to_owned(),
         };

@@ -5,10 +5,10 @@ use tidegate_proto::ids::ApiId;
 
 use super::my_applications::seen_from;
 use crate::{
-    domain::{actor::Actor, time::Timestamp},
+    domain::{actor::Actor, application::ApplicationKey, time::Timestamp},
     oauth::issue::Ask,
     portal::{AuthenticatedForm, Form, Portal, Problem, RequestContext, format::key_type},
-    service::catalog::refuses_keys,
+    service::{catalog::refuses_keys, standard::read_key},
 };
 
 /// A token that a page shows once.
@@ -106,7 +106,7 @@ impl Token {
         };
         let ask = Ask {
             application: application.parse().map_err(|_| Problem::NotFound)?,
-            client_id: client_id.to_owned(),
+            client_id: read_key::<ApplicationKey>(client_id)?,
             lifetime_seconds: 0,
             scope: String::new(),
         };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tidegate_proto::ids::ApiId;
 
 use crate::{
-    domain::{actor::Actor, api::Api, plan::Plan},
+    domain::{actor::Actor, api::Api, plan::Plan, policy::ApiPolicy},
     portal::{Fields, Form, Portal, Problem, SignedIn, form::at_list_inputs, list::Filter},
     service::{
         apis::{ApiInput, ApiUpdate},
@@ -39,7 +39,7 @@ impl Change {
         form: &Form,
     ) -> Result<Arc<Api>, ServiceError> {
         let update = ApiUpdate {
-            id,
+            key: id,
             input: (self.input)(form.fields()),
             mask: self.mask.iter().copied().map(str::to_owned).collect(),
             etag: form.etag().to_owned(),
@@ -64,13 +64,13 @@ pub(super) fn items(text: &str) -> Vec<String> {
 }
 
 /// All plans, for forms that choose among them.
-pub(super) fn plans(portal: &Portal, viewer: &Actor) -> Result<Vec<Arc<Plan>>, Problem> {
-    Ok(portal.service.list_plans(viewer, &all())?.items)
+pub(super) fn plans(portal: &Portal) -> Result<Vec<Arc<Plan>>, Problem> {
+    Ok(portal.service.list::<Plan>(&all())?.items)
 }
 
 /// The choices of an API policy: none, and all that there are.
-pub(super) fn policies(portal: &Portal, viewer: &Actor) -> Result<Vec<(String, String)>, Problem> {
-    let policies = portal.service.list_api_policies(viewer, &all())?.items;
+pub(super) fn policies(portal: &Portal) -> Result<Vec<(String, String)>, Problem> {
+    let policies = portal.service.list::<ApiPolicy>(&all())?.items;
     let none = (String::new(), "No policy".to_owned());
     let some = policies.iter().map(|policy| {
         let name = policy.name.to_string();

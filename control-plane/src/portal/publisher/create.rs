@@ -13,9 +13,11 @@ use super::{
 use crate::{
     domain::{
         actor::Actor,
+        environment::Environment,
         invalid::{Invalid, reason::REQUIRED},
         name::fold,
         plan::Plan,
+        resource::Resource as _,
         user::Permission,
     },
     portal::{
@@ -134,7 +136,7 @@ impl Editor for NewApi {
             order_by: "create_time".to_owned(),
             ..Filter::new().first(1)
         };
-        let environments = portal.service.list_environments(viewer, &first)?.items;
+        let environments = portal.service.list::<Environment>(&first)?.items;
         let gateway = environments.first().and_then(|it| {
             let url = it.ws_url.as_ref().or(it.wss_url.as_ref())?;
             Some(url.as_str().trim_end_matches('/').to_owned())
@@ -142,7 +144,7 @@ impl Editor for NewApi {
         let page = CreateApiPage {
             frame: Frame::new(signed_in, "Design a new WebSocket API"),
             form,
-            plans: api_form::plans(portal, viewer)?,
+            plans: api_form::plans(portal)?,
             gateway: gateway.unwrap_or_else(|| "ws://gateway".to_owned()),
             may_publish: viewer.may(Permission::PublishApis) && viewer.may(Permission::DeployApis),
         };

@@ -38,7 +38,7 @@ async fn show(State(portal): State<Portal>, signed_in: SignedIn, Path(id): Path<
         &portal,
         &signed_in,
         id,
-        Form::edits(Fields::new(), api.etag),
+        Form::edits(Fields::new(), api.meta.etag),
     )
 }
 
@@ -60,7 +60,7 @@ async fn submit(
                 }
                 Err(error) => {
                     let latest = portal.service.get_api(actor, id)?;
-                    form = Form::edits(submitted.fields.clone(), latest.etag);
+                    form = Form::edits(submitted.fields.clone(), latest.meta.etag);
                     form.refuse_deletion(error)?;
                 }
             }

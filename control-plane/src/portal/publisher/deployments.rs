@@ -174,7 +174,7 @@ fn page(portal: &Portal, signed_in: &SignedIn, id: ApiId, form: Form) -> Answer 
     };
     let revisions = service.list_revisions(viewer, id, &newest)?.items;
     let all = Filter::new().first(ALL);
-    let environments = service.list_environments(viewer, &all)?.items;
+    let environments = service.list::<Environment>(&all)?.items;
     let deployments = service.list_deployments(viewer, id)?;
     let most = nodes::share(deployments.len());
     let running = deployments.into_iter().map(|deployment| {

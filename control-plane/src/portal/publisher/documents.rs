@@ -208,7 +208,7 @@ impl Editor for DocumentEditor {
             .with("kind", document.kind.as_str())
             .with("markdown", markdown)
             .with("url", url);
-        Form::edits(fields, document.etag)
+        Form::edits(fields, document.meta.etag)
     }
 
     fn typed(fields: &Fields) -> Typed {
@@ -217,8 +217,7 @@ impl Editor for DocumentEditor {
 
     async fn save(portal: &Portal, actor: &Actor, &(api, id): &Self::Key, form: &Form) -> Saved {
         let update = DocumentUpdate {
-            api,
-            id,
+            key: (api, id),
             input: input(form.fields()),
             mask: vec!["*".to_owned()],
             etag: form.etag().to_owned(),

@@ -81,7 +81,7 @@ impl Editor for EndpointsEditor {
                 "notice_subprotocols",
                 api.design.notice_subprotocols.join(", "),
             );
-        Form::edits(fields, api.etag)
+        Form::edits(fields, api.meta.etag)
     }
 
     async fn save(portal: &Portal, actor: &Actor, id: &ApiId, form: &Form) -> Saved {

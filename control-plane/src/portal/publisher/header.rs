@@ -6,7 +6,7 @@ use tidegate_proto::ids::ApiId;
 
 use crate::{
     domain::{
-        actor::{Actor, Visitor},
+        actor::{Actor, Viewer},
         api::Api,
         lifecycle::Lifecycle,
         user::Permission,
@@ -124,7 +124,7 @@ impl ApiHeader {
 
 /// Where the thumbnail of an API is; `None` when it has none. Another picture has another address.
 pub(super) fn thumbnail(portal: &Portal, viewer: &Actor, api: ApiId) -> Option<String> {
-    let visitor = Visitor::SignedIn(viewer.clone());
+    let visitor = Viewer::SignedIn(viewer.clone());
     let thumbnail = portal.service.get_thumbnail(&visitor, api).ok()?;
     Some(format!("{}?{}", link(THUMBNAIL, &[&api]), thumbnail.etag))
 }

@@ -94,7 +94,7 @@ pub(super) fn form(api: &Api) -> Form {
         .with("tags", tags.join(", "))
         .with_all("visible_roles", roles.iter().map(Role::as_str))
         .with_all("default_version", api.default_version.then_some("1"));
-    Form::edits(fields, api.etag)
+    Form::edits(fields, api.meta.etag)
 }
 
 fn input(fields: &Fields) -> ApiInput {

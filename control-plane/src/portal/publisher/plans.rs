@@ -62,7 +62,7 @@ impl Editor for PlansEditor {
 
     fn form(api: &Arc<Api>) -> Form {
         let plans = api.plans.iter().map(|plan| plan.as_str());
-        Form::edits(Fields::new().with_all("plans", plans), api.etag)
+        Form::edits(Fields::new().with_all("plans", plans), api.meta.etag)
     }
 
     async fn save(portal: &Portal, actor: &Actor, id: &ApiId, form: &Form) -> Saved {
@@ -75,7 +75,7 @@ impl Editor for PlansEditor {
         let viewer = signed_in.viewer();
         let page = PlansPage {
             frame: Frame::new(signed_in, PLANS.name),
-            plans: api_form::plans(portal, viewer)?,
+            plans: api_form::plans(portal)?,
             header: ApiHeader::new(portal, viewer, api, PLANS.route),
             form,
         };

@@ -13,6 +13,7 @@ use tidegate_proto::ids::{ApiId, SubscriptionId};
 use super::header::{ApiHeader, SUBSCRIBERS, back};
 use crate::{
     domain::{
+        resource::Resource as _,
         subscription::{Subscription, SubscriptionState},
         usage::{QuotaUsage, Unit},
     },

@@ -174,7 +174,7 @@ impl Editor for TopicsEditor {
                     .with(row.description, &topic.description)
             },
         );
-        Form::edits(fields, api.etag)
+        Form::edits(fields, api.meta.etag)
     }
 
     fn typed(fields: &Fields) -> Typed {
@@ -210,7 +210,7 @@ impl Editor for TopicsEditor {
         let viewer = signed_in.viewer();
         let page = TopicsPage {
             frame: Frame::new(signed_in, TOPICS.name),
-            policies: policies(portal, viewer)?,
+            policies: policies(portal)?,
             header: ApiHeader::new(portal, viewer, api, TOPICS.route),
             form,
             rows,

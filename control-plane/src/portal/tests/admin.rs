@@ -5,7 +5,9 @@ use http::StatusCode;
 
 use super::{Browser, Fields, PASSWORD, Page, Stage, token_of};
 use crate::{
-    domain::{actor::Actor, plan::Plan, policy::Subject},
+    domain::{
+        actor::Actor, plan::Plan, policy::ApiPolicy, policy::ApplicationPolicy, policy::Subject,
+    },
     portal::submitted::RESUMED,
     service::{
         application_policies::ApplicationPolicyInput, limits::LimitsInput, listing::ListQuery,
@@ -19,7 +21,7 @@ async fn send(browser: &mut Browser<'_>, path: &str, fields: Fields) -> Page {
 }
 
 fn plan(stage: &Stage, name: &str) -> Plan {
-    let plan = stage.service.get_plan(&Actor::system(), name).unwrap();
+    let plan = stage.service.get::<Plan>(&name.parse().unwrap()).unwrap();
     Plan::clone(&plan)
 }
 
@@ -246,7 +248,7 @@ async fn the_second_of_two_editors_is_told_and_sees_both() {
     let stage = Stage::new().await;
     let mut ada = stage.signed_in("ada").await;
     let path = "/admin/plans/edit/Gold";
-    let etag = plan(&stage, "Gold").etag;
+    let etag = plan(&stage, "Gold").meta.etag;
     let first = typed("", "60000").with("_etag", etag.to_string());
     assert_eq!(send(&mut ada, path, first).await.location(), "/admin/plans");
     let second = typed("", "70000").with("_etag", etag.to_string());
@@ -359,7 +361,7 @@ async fn groups_are_added_moved_and_removed_without_scripts_and_saved_in_their_o
     assert_eq!(page.location(), "/admin/api-policies");
     let policy = stage
         .service
-        .get_api_policy(&Actor::system(), "Guard")
+        .get::<ApiPolicy>(&"Guard".parse().unwrap())
         .unwrap();
     assert!(
         matches!(&policy.groups[0].conditions[0].subject, Subject::Header(it) if it.name == "x-tier")
@@ -564,7 +566,6 @@ async fn names_and_texts_that_are_scripts_are_text_everywhere() {
     let evil = "\"><script>alert(1)</script>";
     stage.published("Echo", evil).await;
     let input = ApplicationPolicyInput {
-        name: "P".to_owned(),
         display_name: evil.to_owned(),
         description: evil.to_owned(),
         limits: Some(LimitsInput {
@@ -576,7 +577,7 @@ async fn names_and_texts_that_are_scripts_are_text_everywhere() {
     let system = Actor::system();
     stage
         .service
-        .create_application_policy(&system, input)
+        .create::<ApplicationPolicy>(&system, "P", input)
         .await
         .unwrap();
     let mut ada = stage.signed_in("ada").await;

@@ -14,7 +14,7 @@ use crate::{
         lifecycle::Action,
         user::{Role, Roles},
     },
-    service::{apis::ApiInput, documents::DocumentInput, listing::ListQuery},
+    service::{apis::ApiInput, documents::DocumentInput, edit::Update, listing::ListQuery},
 };
 
 /// Whoever sets the stage.
@@ -412,8 +412,7 @@ async fn strangers_sign_up_where_an_admin_allows_it() {
     assert_eq!(page.status, StatusCode::FORBIDDEN);
     assert!(page.has("Sign-up is disabled"));
     assert!(!browser.get("/sign-in").await.has(SIGN_UP));
-    let mask = ["sign_up_allowed".to_owned()];
-    let allowed = stage.service.update_settings(&SYSTEM, true, &mask, "");
+    let allowed = stage.service.update_settings(&SYSTEM, sign_up(true));
     allowed.await.unwrap();
 
     assert!(browser.get("/sign-in").await.has(SIGN_UP));
@@ -454,8 +453,7 @@ async fn strangers_sign_up_where_an_admin_allows_it() {
 #[tokio::test]
 async fn whoever_signs_up_leaves_the_session_that_was_there() {
     let stage = Stage::new().await;
-    let mask = ["sign_up_allowed".to_owned()];
-    let allowed = stage.service.update_settings(&SYSTEM, true, &mask, "");
+    let allowed = stage.service.update_settings(&SYSTEM, sign_up(true));
     allowed.await.unwrap();
     let mut browser = stage.browser();
     let token = browser.get(SIGN_UP).await.token();
@@ -475,9 +473,8 @@ async fn whoever_signs_up_leaves_the_session_that_was_there() {
 async fn a_sign_up_that_was_opened_before_it_was_forbidden_makes_nobody() {
     let stage = Stage::new().await;
     let mut browser = stage.browser();
-    let mask = ["sign_up_allowed".to_owned()];
     for allowed in [true, false] {
-        let changed = stage.service.update_settings(&SYSTEM, allowed, &mask, "");
+        let changed = stage.service.update_settings(&SYSTEM, sign_up(allowed));
         changed.await.unwrap();
         if allowed {
             browser.get(SIGN_UP).await;
@@ -492,4 +489,14 @@ async fn a_sign_up_that_was_opened_before_it_was_forbidden_makes_nobody() {
     let page = browser.post(SIGN_UP, &token, fields).await;
     assert_eq!(page.status, StatusCode::FORBIDDEN);
     assert!(stage.service.state().user_named("newcomer").is_none());
+}
+
+/// A change of whether anonymous visitors may sign up.
+fn sign_up(is_allowed: bool) -> Update<(), bool> {
+    Update {
+        key: (),
+        input: is_allowed,
+        mask: vec!["sign_up_allowed".to_owned()],
+        etag: String::new(),
+    }
 }

@@ -7,6 +7,7 @@ use super::{Page, Stage};
 use crate::{
     discovery::fleet::{NodeView, RejectionView},
     domain::{actor::Actor, name::EnvironmentName},
+    service::applications::ApplicationInput,
 };
 
 fn is_small(page: &Page, name: &str) {
@@ -49,7 +50,7 @@ impl Stage {
                 away: None,
                 number,
                 rejections: (0..rejections).map(rejection).collect(),
-                last_word: self.service.now(),
+                last_seen: self.service.now(),
                 open_sessions: 1000,
                 ledger: None,
             });
@@ -63,7 +64,7 @@ async fn the_subscriptions_of_an_application_stand_in_pages() {
     let sue = Actor::of(stage.service.state().user_named("sue").unwrap());
     let made = stage
         .service
-        .create_application(&sue, "Phone", "", "")
+        .create_application(&sue, ApplicationInput::new("Phone", ""))
         .await;
     let application = made.unwrap().id;
     for n in 0..101 {
@@ -71,9 +72,10 @@ async fn the_subscriptions_of_an_application_stand_in_pages() {
     }
     let apis: Vec<_> = stage.service.state().apis().keys().copied().collect();
     for api in apis {
-        let made = stage
-            .service
-            .create_subscription(&sue, application, api, "Gold");
+        let made =
+            stage
+                .service
+                .create_subscription(&sue, application, api, "Gold".parse().unwrap());
         made.await.unwrap();
     }
     let mut browser = stage.signed_in("sue").await;

@@ -16,7 +16,7 @@ use crate::{
         user::Permission,
     },
     portal::submitted::RESUMED,
-    service::{apis::ApiInput, documents::DocumentInput},
+    service::{apis::ApiInput, applications::ApplicationInput, documents::DocumentInput},
 };
 
 const CREATE: &str = "/publisher/apis/create";
@@ -42,11 +42,14 @@ impl Stage {
     async fn subscribed(&self, api: &Api) -> Arc<Subscription> {
         let state = self.service.state();
         let sue = Actor::of(state.user_named("sue").unwrap());
-        let application = self.service.create_application(&sue, "Phone", "", "").await;
-        let application = application.unwrap();
-        let made = self
+        let application = self
             .service
-            .create_subscription(&sue, application.id, api.id, "Gold");
+            .create_application(&sue, ApplicationInput::new("Phone", ""))
+            .await;
+        let application = application.unwrap();
+        let made =
+            self.service
+                .create_subscription(&sue, application.id, api.id, "Gold".parse().unwrap());
         made.await.unwrap()
     }
 }
@@ -288,7 +291,7 @@ async fn the_lifecycle_goes_by_the_moves_that_are_allowed() {
     let step = format!("{path}/lifecycle");
     let ask = |action: &str, etag: String| Fields::new().with("action", action).with("_etag", etag);
     let page = pat
-        .submit(&step, ask("BLOCK", stage.api().etag.to_string()))
+        .submit(&step, ask("BLOCK", stage.api().meta.etag.to_string()))
         .await;
     assert_eq!(page.location(), path);
     let page = pat.get(&path).await;
@@ -301,14 +304,14 @@ async fn the_lifecycle_goes_by_the_moves_that_are_allowed() {
             .has("Somebody else changed this in the meantime")
     );
     assert_eq!(stage.api().state, Lifecycle::Blocked);
-    pat.submit(&step, ask("RETIRE", stage.api().etag.to_string()))
+    pat.submit(&step, ask("RETIRE", stage.api().meta.etag.to_string()))
         .await;
     assert!(pat.get(&path).await.has("RETIRE is not allowed in BLOCKED"));
     let page = pat.submit(&step, ask("FLY", String::new())).await;
     assert_eq!(page.status, StatusCode::BAD_REQUEST);
 
     for action in ["DEPRECATE", "RETIRE"] {
-        pat.submit(&step, ask(action, stage.api().etag.to_string()))
+        pat.submit(&step, ask(action, stage.api().meta.etag.to_string()))
             .await;
     }
     let page = pat.get(&path).await;
@@ -339,7 +342,7 @@ async fn basic_info_is_saved_previewed_and_refused_field_by_field() {
             .with("tags", tags)
             .with("visible_roles", "creator")
             .with("default_version", "1")
-            .with("_etag", api.etag.to_string())
+            .with("_etag", api.meta.etag.to_string())
     };
     let page = carl.submit(&path, typed("a").with("preview", "1")).await;
     assert!(page.has("<em>Now</em>") && page.has("Not saved yet") && !page.has("<script>"));
@@ -362,7 +365,7 @@ async fn basic_info_is_saved_previewed_and_refused_field_by_field() {
 
     let open = Fields::new()
         .with("display_name", "")
-        .with("_etag", saved.etag.to_string());
+        .with("_etag", saved.meta.etag.to_string());
     carl.submit(&path, open).await;
     let saved = stage.api();
     assert!(
@@ -383,7 +386,7 @@ async fn a_publisher_says_whether_sandbox_keys_may_use_the_production_endpoint()
         Fields::new()
             .with("production_endpoint", production)
             .with("sandbox_endpoint", sandbox)
-            .with("_etag", stage.api().etag.to_string())
+            .with("_etag", stage.api().meta.etag.to_string())
     };
     let page = carl.get(&path).await;
     assert!(page.has("sandbox_keys_on_production_endpoint") && !page.has(" checked"));
@@ -419,7 +422,7 @@ async fn the_second_of_two_editors_is_told_and_sees_both() {
         let fields = Fields::new().with("production_endpoint", url);
         fields.with("sandbox_endpoint", "").with("_etag", etag)
     };
-    let etag = api.etag.to_string();
+    let etag = api.meta.etag.to_string();
     carl.submit(&path, typed("ws://carl:1", &etag)).await;
     let page = ada.submit(&path, typed("ws://ada:1", &etag)).await;
     assert_eq!(page.status, StatusCode::CONFLICT);
@@ -431,7 +434,7 @@ async fn the_second_of_two_editors_is_told_and_sees_both() {
         now.design.endpoints.production.as_ref().unwrap().as_str(),
         "ws://carl:1"
     );
-    let etag = now.etag.to_string();
+    let etag = now.meta.etag.to_string();
     assert!(page.has(&format!("name=\"_etag\" value=\"{etag}\"")));
     ada.submit(&path, typed("ws://ada:1", &etag)).await;
     let now = stage.api();
@@ -441,7 +444,7 @@ async fn the_second_of_two_editors_is_told_and_sees_both() {
     );
 
     let page = ada
-        .submit(&path, typed("ftp://ada", &now.etag.to_string()))
+        .submit(&path, typed("ftp://ada", &now.meta.etag.to_string()))
         .await;
     assert!(page.has("id=\"f-production_endpoint-fault\""));
     for part in ["info", "topics", "plans"] {
@@ -460,7 +463,7 @@ async fn topics_are_added_removed_and_refused_row_by_row() {
     let mut carl = stage.signed_in("carl").await;
     let path = format!("{path}/topics");
     let rows = Fields::new()
-        .with("_etag", api.etag.to_string())
+        .with("_etag", api.meta.etag.to_string())
         .with("topics[0].template", "/rooms/{room}")
         .with("topics[0].mapping", "/r?id={uri.var.room}")
         .with("topics[0].verbs", "publish")
@@ -500,7 +503,7 @@ async fn many_topics_are_lines_that_are_opened_one_by_one() {
     let path = format!("{path}/topics");
     let about = "What happens in this room, and who has said so";
     let rows = (0..200).fold(
-        Fields::new().with("_etag", api.etag.to_string()),
+        Fields::new().with("_etag", api.meta.etag.to_string()),
         |rows, n| {
             rows.with(format!("topics[{n}].template"), format!("/rooms/{n}"))
                 .with(format!("topics[{n}].verbs"), "publish")
@@ -595,7 +598,7 @@ async fn revisions_are_made_deployed_restored_taken_off_and_deleted() {
     assert!(carl.get(&here).await.has("Somebody else changed this"));
     carl.submit(
         &deed("restore"),
-        Fields::new().with("_etag", stage.api().etag.to_string()),
+        Fields::new().with("_etag", stage.api().meta.etag.to_string()),
     )
     .await;
     assert!(carl.get(&here).await.has("API restored from the revision"));
@@ -632,17 +635,17 @@ async fn subscribers_are_seen_with_what_they_use_blocked_and_unblocked() {
     let target = format!("{here}/{}", subscription.id);
     let to = |state: &str, etag: String| Fields::new().with("state", state).with("_etag", etag);
     let state = |stage: &Stage| stage.service.state().subscriptions()[&subscription.id].clone();
-    pat.submit(&target, to("BLOCKED", subscription.etag.to_string()))
+    pat.submit(&target, to("BLOCKED", subscription.meta.etag.to_string()))
         .await;
     assert_eq!(state(&stage).state, SubscriptionState::Blocked);
     let page = pat.get(&here).await;
     assert!(page.has("Phone blocked. Its sessions are closed") && page.has("Unblock"));
-    pat.submit(&target, to("ACTIVE", subscription.etag.to_string()))
+    pat.submit(&target, to("ACTIVE", subscription.meta.etag.to_string()))
         .await;
     assert!(pat.get(&here).await.has("Somebody else changed this"));
     pat.submit(
         &target,
-        to("PRODUCTION_BLOCKED", state(&stage).etag.to_string()),
+        to("PRODUCTION_BLOCKED", state(&stage).meta.etag.to_string()),
     )
     .await;
     assert!(
@@ -650,7 +653,7 @@ async fn subscribers_are_seen_with_what_they_use_blocked_and_unblocked() {
             .await
             .has("sandbox keys still reach the sandbox endpoint")
     );
-    pat.submit(&target, to("ACTIVE", state(&stage).etag.to_string()))
+    pat.submit(&target, to("ACTIVE", state(&stage).meta.etag.to_string()))
         .await;
     assert_eq!(state(&stage).state, SubscriptionState::Active);
     assert!(
@@ -710,13 +713,13 @@ async fn documents_are_written_by_publishers_too_and_each_fault_is_told() {
     assert!(pat.get(&one).await.has("Begin &#60;b&#62;here"));
     pat.submit(
         &one,
-        typed("Guide", "Second").with("_etag", document.etag.to_string()),
+        typed("Guide", "Second").with("_etag", document.meta.etag.to_string()),
     )
     .await;
     let page = pat
         .submit(
             &one,
-            typed("Guide", "Third").with("_etag", document.etag.to_string()),
+            typed("Guide", "Third").with("_etag", document.meta.etag.to_string()),
         )
         .await;
     assert_eq!(page.status, StatusCode::CONFLICT);
@@ -803,7 +806,7 @@ async fn an_api_is_deleted_when_its_name_is_typed_once_more() {
     let typed = |name: &str| {
         Fields::new()
             .with("confirm", name)
-            .with("_etag", api.etag.to_string())
+            .with("_etag", api.meta.etag.to_string())
     };
     for wrong in ["", "echo", "Ech"] {
         let page = carl.submit(&path, typed(wrong)).await;
@@ -814,7 +817,7 @@ async fn an_api_is_deleted_when_its_name_is_typed_once_more() {
     let page = carl.submit(&path, outdated).await;
     assert!(page.has("Somebody else changed this in the meantime"));
     assert!(!page.has("Saved in the meantime") && !page.has("Save again to overwrite it"));
-    assert!(page.has(&format!(r#"name="_etag" value="{}""#, api.etag)));
+    assert!(page.has(&format!(r#"name="_etag" value="{}""#, api.meta.etag)));
     let subscription = stage.subscribed(&api).await;
     let page = carl.submit(&path, typed("Echo")).await;
     assert!(page.has("The API has 1 subscriptions"));

@@ -5,7 +5,8 @@ use std::time::Duration;
 use tidegate_proto::discovery::v1::{self, condition::Subject as WireSubject, deny_policy::Target};
 
 use crate::domain::policy::{
-    ApiPolicy, ApplicationPolicy, Condition, DenyPolicy, DenyTarget, Group, Per, Sought, Subject,
+    ApiPolicy, ApplicationPolicy, Condition, DenyPolicy, DenyTarget, Group, NameValueMatch, Per,
+    Subject,
 };
 
 pub(super) fn application(policy: &ApplicationPolicy) -> v1::ApplicationPolicy {
@@ -73,7 +74,7 @@ fn condition(condition: &Condition) -> v1::Condition {
     }
 }
 
-fn sought(sought: &Sought) -> v1::Match {
+fn sought(sought: &NameValueMatch) -> v1::Match {
     v1::Match {
         name: sought.name.clone(),
         value: sought.value.clone().unwrap_or_default(),

@@ -1,17 +1,17 @@
 //! Validates the conditional groups of an API policy: all faults at once, each under the path of its field.
 
-use super::{ConditionInput, GroupInput, SoughtInput, SubjectInput};
+use super::{ConditionInput, GroupInput, NameValueInput, SubjectInput};
 use crate::{
     domain::{
         address::AddressRange,
         invalid::{Faults, Rule, reason},
         name::free_text,
         policy::{
-            Condition, Group, Sought, Subject, claim_name, header_name, parameter_name,
-            sought_value,
+            Condition, Group, NameValueMatch, Subject, claim_name, header_name, match_value,
+            parameter_name,
         },
     },
-    service::limits,
+    service::{guard::at_most, limits},
 };
 
 /// Groups and conditions are tried one after another at each handshake, and all of a policy must fit into a call.
@@ -62,19 +62,19 @@ fn condition(input: &ConditionInput, field: &str, faults: &mut Faults) -> Option
             let range = AddressRange::parse(text);
             Subject::Address(faults.take(&format!("{field}.address"), range)?)
         }
-        Some(SubjectInput::Header(input)) => Subject::Header(sought(
+        Some(SubjectInput::Header(input)) => Subject::Header(name_value(
             input,
             header_name,
             &format!("{field}.header"),
             faults,
         )?),
-        Some(SubjectInput::Query(input)) => Subject::Query(sought(
+        Some(SubjectInput::Query(input)) => Subject::Query(name_value(
             input,
             parameter_name,
             &format!("{field}.query"),
             faults,
         )?),
-        Some(SubjectInput::Claim(input)) => Subject::Claim(sought(
+        Some(SubjectInput::Claim(input)) => Subject::Claim(name_value(
             input,
             claim_name,
             &format!("{field}.claim"),
@@ -92,23 +92,16 @@ fn condition(input: &ConditionInput, field: &str, faults: &mut Faults) -> Option
     })
 }
 
-fn sought(
-    input: &SoughtInput,
+fn name_value(
+    input: &NameValueInput,
     read_name: fn(&str) -> Result<String, Rule>,
     field: &str,
     faults: &mut Faults,
-) -> Option<Sought> {
+) -> Option<NameValueMatch> {
     let name = faults.take(&format!("{field}.name"), read_name(&input.name));
-    let value = faults.take(&format!("{field}.value"), sought_value(&input.value));
-    Some(Sought {
+    let value = faults.take(&format!("{field}.value"), match_value(&input.value));
+    Some(NameValueMatch {
         name: name?,
         value: value?,
     })
-}
-
-fn at_most<T>(field: &str, items: &[T], max: usize, faults: &mut Faults) {
-    if items.len() > max {
-        let rule = format!("must have at most {max} items");
-        faults.add(field, reason::TOO_LONG, rule);
-    }
 }

@@ -7,6 +7,7 @@ use crate::{
         api::Api,
         invalid::{Invalid, reason},
         name::{ApiName, fold},
+        resource::Resource as _,
         state::State,
     },
     service::error::ServiceError,

@@ -1,19 +1,17 @@
-//! What the topics of an API may look like. A part of `validate`.
+//! What the topics of an API may look like. A part of `fields`.
 
 use tidegate_proto::path::TopicTemplate;
 
-use super::{
-    TopicInput,
-    validate::{at_most, path},
-};
+use super::TopicInput;
 use crate::{
     domain::{
-        invalid::{Faults, reason},
+        invalid::{Faults, Rule, reason},
         name::free_text,
+        policy::ApiPolicy,
         state::State,
         topic::{Mapping, Topic, Verbs},
     },
-    service::api_policies,
+    service::guard::{at_most, existing},
 };
 
 const TOPICS_MAX: usize = 200;
@@ -30,13 +28,18 @@ pub(super) fn read(inputs: &[TopicInput], state: &State, faults: &mut Faults) ->
         let field = |name: &str| format!("api.topics[{index}].{name}");
         let template = faults.take(
             &field("template"),
-            TopicTemplate::parse(&input.template).map_err(path),
+            TopicTemplate::parse(&input.template).map_err(Rule::from),
         );
         let description = faults.take(
             &field("description"),
             free_text(&input.description, DESCRIPTION_MAX),
         );
-        let policy = api_policies::named(&field("policy"), &input.policy, state, faults);
+        let policy = if input.policy.is_empty() {
+            None
+        } else {
+            let named = ("API policy", input.policy.as_str());
+            existing::<ApiPolicy>(&field("policy"), named, state, faults)
+        };
         let (Some(template), Some(description)) = (template, description) else {
             continue;
         };

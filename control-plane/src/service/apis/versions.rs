@@ -2,15 +2,20 @@
 
 use std::sync::Arc;
 
-use tidegate_proto::ids::ApiId;
+use tidegate_proto::{ids::ApiId, path::Version};
 
-use super::{conflict, created, validate, visible};
+use super::conflict;
 use crate::{
     domain::{
-        actor::Actor, api::Api, lifecycle::Lifecycle, name::UserName, object::Etag,
+        actor::Actor,
+        api::Api,
+        invalid::{Invalid, Rule},
+        lifecycle::{Lifecycle, LifecycleEvent},
         user::Permission,
     },
-    service::{Service, documents, draft::Draft, error::ServiceError, guard::demand, thumbnails},
+    service::{
+        Service, access, documents, draft::Draft, error::ServiceError, guard::demand, thumbnails,
+    },
 };
 
 impl Service {
@@ -29,24 +34,26 @@ impl Service {
         demand(actor, Permission::DesignApis)?;
         let version = version.to_owned();
         self.commit(actor, "CreateApiVersion", move |draft| {
-            let api = visible(draft.state(), &draft.actor, id)?.clone();
-            let version = validate::version("version", &version)?;
+            let api = access::api(draft.state(), &draft.actor, id)?.clone();
+            let version = Version::parse(&version).map_err(Rule::from);
+            let version =
+                version.map_err(|rule| Invalid::one("version", rule.reason, rule.description))?;
             conflict::check_version(draft.state(), &api, &version)?;
-            let by = draft.actor.name.to_string();
             let next = Api {
                 id: ApiId::generate(),
                 version,
                 owner: draft.actor.user,
-                provider: UserName::parse(&by).expect("actors have valid names"),
+                provider: draft.actor.name.clone(),
                 default_version,
                 default_until: None,
                 state: Lifecycle::Created,
-                history: vec![created(draft.now, by)],
+                history: vec![LifecycleEvent::created(
+                    draft.now,
+                    draft.actor.name.to_string(),
+                )],
                 quota_generation: 0,
                 last_revision: 0,
-                created_at: draft.now,
-                updated_at: draft.now,
-                etag: Etag::FIRST,
+                meta: draft.meta(),
                 ..Api::clone(&api)
             };
             let next = draft.put(next);
@@ -100,10 +107,8 @@ fn other_versions(draft: &Draft, of: &Api) -> Vec<Arc<Api>> {
     versions.filter(|api| api.id != of.id).cloned().collect()
 }
 
-fn change(draft: &mut Draft, api: &Api, change: impl FnOnce(&mut Api)) {
+fn change(draft: &mut Draft, api: &Arc<Api>, change: impl FnOnce(&mut Api)) {
     let mut next = Api::clone(api);
     change(&mut next);
-    next.updated_at = draft.now;
-    next.etag = api.etag.next();
-    draft.put(next);
+    draft.replace(api, next);
 }

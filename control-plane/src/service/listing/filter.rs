@@ -12,7 +12,7 @@
 
 use std::cmp::Ordering;
 
-use super::{Field, Kind};
+use super::{Kind, Value};
 use crate::domain::invalid::{Rule, reason};
 
 /// A filter that was read.
@@ -26,7 +26,7 @@ struct Comparison {
     field: &'static str,
     operator: Operator,
     /// Of the kind that the field has.
-    value: Field,
+    value: Value,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,7 +90,7 @@ impl Filter {
     pub(in crate::service) fn equal(&self, field: &str) -> Option<&str> {
         let mut comparisons = self.comparisons.iter();
         comparisons.find_map(|it| match &it.value {
-            Field::Text(text) if it.field == field && it.operator == Operator::Equal => {
+            Value::Text(text) if it.field == field && it.operator == Operator::Equal => {
                 Some(text.as_str())
             }
             _ => None,
@@ -98,7 +98,7 @@ impl Filter {
     }
 
     /// Whether something fits, by the values of its fields.
-    pub(in crate::service) fn matches(&self, get: impl Fn(&str) -> Field) -> bool {
+    pub(in crate::service) fn matches(&self, get: impl Fn(&str) -> Value) -> bool {
         self.comparisons.iter().all(|c| c.matches(&get(c.field)))
     }
 }
@@ -147,9 +147,9 @@ impl Comparison {
         ))
     }
 
-    fn matches(&self, found: &Field) -> bool {
+    fn matches(&self, found: &Value) -> bool {
         match (found, &self.value) {
-            (Field::Texts(several), Field::Text(value)) => {
+            (Value::Texts(several), Value::Text(value)) => {
                 let mut fit = several
                     .iter()
                     .map(|one| self.operator.fits_text(one, value));
@@ -159,7 +159,7 @@ impl Comparison {
                     fit.any(|fits| fits)
                 }
             }
-            (Field::Text(text), Field::Text(value)) => self.operator.fits_text(text, value),
+            (Value::Text(text), Value::Text(value)) => self.operator.fits_text(text, value),
             _ => self.operator.fits(found.cmp(&self.value)),
         }
     }

@@ -3,7 +3,7 @@
 
 use tidegate_proto::ids::{ApiId, ApplicationId};
 
-use super::Field;
+use super::Value;
 use crate::domain::{
     address::AddressRange,
     name::{ApiName, EnvironmentName, PlanName, PolicyName, SYSTEM, UserName},
@@ -11,7 +11,7 @@ use crate::domain::{
 
 /// What the values of a field are.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::service) enum Kind {
+pub enum Kind {
     /// Any text.
     Text,
     /// A whole number.
@@ -23,12 +23,12 @@ pub(in crate::service) enum Kind {
     /// One of some words.
     Word(fn() -> Vec<&'static str>),
     /// Something with a form; empty for none.
-    Form(Form),
+    Form(ValueForm),
 }
 
 /// A form of values, and the one spelling that fields have.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::service) struct Form {
+pub struct ValueForm {
     /// The form, for people.
     form: &'static str,
     /// What may stand in front of a value; fields do not have it.
@@ -104,7 +104,7 @@ pub(in crate::service) const ADDRESS: Kind = form(
 );
 
 const fn form(form: &'static str, prefix: &'static str, read: fn(&str) -> Option<String>) -> Kind {
-    Kind::Form(Form { form, prefix, read })
+    Kind::Form(ValueForm { form, prefix, read })
 }
 
 fn policy(text: &str) -> Option<String> {
@@ -118,19 +118,19 @@ impl Kind {
     ///
     /// # Errors
     /// Says what is accepted.
-    pub(super) fn read(self, text: &str) -> Result<Field, String> {
+    pub(super) fn read(self, text: &str) -> Result<Value, String> {
         let read = match self {
-            Self::Text => Some(Field::text(text)),
-            Self::Number => text.parse().ok().map(Field::Number),
-            Self::Bool => text.parse().ok().map(Field::Bool),
+            Self::Text => Some(Value::text(text)),
+            Self::Number => text.parse().ok().map(Value::Number),
+            Self::Bool => text.parse().ok().map(Value::Bool),
             Self::Time => {
                 let instant = text.parse::<jiff::Timestamp>().ok();
                 // Nothing here is older than 1970.
-                instant.map(|it| Field::Time(u64::try_from(it.as_millisecond()).unwrap_or(0)))
+                instant.map(|it| Value::Time(u64::try_from(it.as_millisecond()).unwrap_or(0)))
             }
-            Self::Word(words) => words().contains(&text).then(|| Field::text(text)),
-            Self::Form(_) if text.is_empty() => Some(Field::text(text)),
-            Self::Form(form) => (form.read)(form.bare(text)).map(Field::Text),
+            Self::Word(words) => words().contains(&text).then(|| Value::text(text)),
+            Self::Form(_) if text.is_empty() => Some(Value::text(text)),
+            Self::Form(form) => (form.read)(form.bare(text)).map(Value::Text),
         };
         read.ok_or_else(|| match self {
             Self::Text => "a text".to_owned(),
@@ -146,18 +146,18 @@ impl Kind {
     ///
     /// # Errors
     /// Says what is accepted.
-    pub(super) fn read_part(self, text: &str) -> Result<Field, String> {
+    pub(super) fn read_part(self, text: &str) -> Result<Value, String> {
         match self {
-            Self::Text | Self::Word(_) => Ok(Field::text(text)),
-            Self::Form(form) => Ok(Field::text(form.bare(text))),
+            Self::Text | Self::Word(_) => Ok(Value::text(text)),
+            Self::Form(form) => Ok(Value::text(form.bare(text))),
             Self::Number | Self::Time | Self::Bool => self.read(text),
         }
     }
 }
 
-// === impl Form ===
+// === impl ValueForm ===
 
-impl Form {
+impl ValueForm {
     fn bare(self, text: &str) -> &str {
         text.strip_prefix(self.prefix).unwrap_or(text)
     }

@@ -1,11 +1,15 @@
 //! APIs, their lifecycle, revisions and deployments.
 
-use super::world::{World, denied, exists, faults, input, not_found, refused, user};
+use super::world::{
+    World, denied, exists, faults, input, not_found, parsed, refused, update, user,
+};
 use crate::{
     domain::{
+        environment::Environment,
         invalid::reason as invalid,
         lifecycle::{Action, Lifecycle},
         name::EnvironmentName,
+        resource::Resource as _,
         topic::Verbs,
         user::{Role, Roles},
     },
@@ -239,7 +243,7 @@ async fn a_mask_names_what_changes_and_an_unknown_field_is_refused() {
 async fn a_stale_etag_aborts_and_a_change_of_nothing_commits_nothing() {
     let world = World::new().await;
     let api = world.published("Echo").await;
-    let stale = api.etag.to_string();
+    let stale = api.meta.etag.to_string();
     world
         .update(&world.creator, api.id, &[], |i| {
             i.description = "x".to_owned()
@@ -267,9 +271,10 @@ async fn a_publisher_alone_may_change_plans_and_nothing_else() {
     let api = world.published("Echo").await;
     let mut only_publisher = world.publisher.clone();
     only_publisher.roles = Roles::NONE.with(Role::Publisher);
-    let demoted = world
-        .service
-        .update_user(&world.admin, "pat", only_publisher.roles, vec![], "");
+    let demoted = world.service.update_user(
+        &world.admin,
+        update(parsed("pat"), only_publisher.roles, Vec::new(), ""),
+    );
     demoted.await.unwrap();
     let plans = world.update(&only_publisher, api.id, &["plans"], |input| {
         input.plans = vec!["Bronze".to_owned()];
@@ -467,7 +472,12 @@ async fn a_restore_brings_the_design_back_and_leaves_the_plans() {
     let changed = change.await.unwrap();
     let restored = world
         .service
-        .restore_revision(&world.creator, api.id, revision, &changed.etag.to_string())
+        .restore_revision(
+            &world.creator,
+            api.id,
+            revision,
+            &changed.meta.etag.to_string(),
+        )
         .await
         .unwrap();
     assert_eq!(restored.design, api.design);
@@ -480,10 +490,12 @@ async fn a_deployment_replaces_the_one_before_it_on_each_environment() {
     let api = world.published("Echo").await;
     let service = &world.service;
     let lab = EnvironmentInput {
-        name: "lab".to_owned(),
         ..EnvironmentInput::default()
     };
-    service.create_environment(&world.admin, lab).await.unwrap();
+    service
+        .create::<Environment>(&world.admin, "lab", lab)
+        .await
+        .unwrap();
     let second = service
         .create_revision(&world.creator, api.id, "")
         .await
@@ -508,7 +520,9 @@ async fn a_deployment_replaces_the_one_before_it_on_each_environment() {
             ("lab".to_owned(), second.id)
         ]
     );
-    let drop = service.delete_environment(&world.admin, "lab", "").await;
+    let drop = service
+        .delete::<Environment>(&world.admin, &parsed("lab"), "")
+        .await;
     assert_eq!(refused(drop), reason::ENVIRONMENT_IN_USE);
     let undeploy = |names| service.undeploy_revision(&world.publisher, api.id, second.id, names);
     let nowhere = undeploy(&[]).await;
@@ -516,11 +530,11 @@ async fn a_deployment_replaces_the_one_before_it_on_each_environment() {
     undeploy(&both[1..]).await.unwrap();
     assert_eq!(refused(undeploy(&both[1..]).await), reason::NOT_DEPLOYED);
     service
-        .delete_environment(&world.admin, "lab", "")
+        .delete::<Environment>(&world.admin, &parsed("lab"), "")
         .await
         .unwrap();
     let shipped = service
-        .delete_environment(&world.admin, "default", "")
+        .delete::<Environment>(&world.admin, &parsed("default"), "")
         .await;
     assert_eq!(refused(shipped), reason::DEFAULT_ENVIRONMENT);
 }
@@ -544,7 +558,8 @@ async fn subscribers_see_what_is_offered_to_them() {
         .unwrap();
     assert_eq!(all.total_size, 2);
     let application = world.application(&world.subscriber, "app").await;
-    let subscribe = service.create_subscription(&world.subscriber, application, api.id, "Gold");
+    let subscribe =
+        service.create_subscription(&world.subscriber, application, api.id, parsed("Gold"));
     subscribe.await.unwrap();
     let step = |action| service.change_lifecycle(&world.publisher, api.id, action, "");
     step(Action::Deprecate).await.unwrap();
@@ -561,7 +576,7 @@ async fn an_api_with_subscriptions_is_not_deleted_and_its_plans_in_use_stay() {
     let api = world.published("Echo").await;
     let application = world.application(&world.subscriber, "app").await;
     let subscription = service
-        .create_subscription(&world.subscriber, application, api.id, "Gold")
+        .create_subscription(&world.subscriber, application, api.id, parsed("Gold"))
         .await
         .unwrap();
     let delete = || service.delete_api(&world.creator, api.id, "");

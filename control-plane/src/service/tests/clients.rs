@@ -6,25 +6,24 @@ use tidegate_proto::{
     ids::{ApiId, ApplicationId},
 };
 
-use super::world::{World, denied, exists, faults, not_found, refused};
+use super::world::{World, denied, exists, faults, not_found, parsed, refused, update};
 use crate::{
     domain::{
-        application::KEYS_MAX, invalid::reason as invalid, lifecycle::Action,
-        subscription::SubscriptionState,
+        application::KEYS_MAX, environment::Environment, invalid::reason as invalid,
+        lifecycle::Action, plan::Plan, subscription::SubscriptionState,
     },
     service::{
-        applications::ApplicationUpdate,
+        applications::ApplicationInput,
         error::{ServiceError, reason},
         limits::{AllowanceInput, LimitsInput},
         listing::ListQuery,
         plans::PlanInput,
-        subscriptions::{SubscriptionUpdate, candidates},
+        subscriptions::{SubscriptionInput, candidates},
     },
 };
 
-fn plan(name: &str, amount: i64, window_seconds: i64) -> PlanInput {
+fn plan(amount: i64, window_seconds: i64) -> PlanInput {
     PlanInput {
-        name: name.to_owned(),
         limits: Some(LimitsInput {
             messages: Some(AllowanceInput {
                 amount,
@@ -39,9 +38,7 @@ fn plan(name: &str, amount: i64, window_seconds: i64) -> PlanInput {
 #[tokio::test]
 async fn four_plans_and_one_environment_ship() {
     let world = World::new().await;
-    let plans = world
-        .service
-        .list_plans(&world.subscriber, &ListQuery::default());
+    let plans = world.service.list::<Plan>(&ListQuery::default());
     let names: Vec<_> = plans
         .unwrap()
         .items
@@ -51,7 +48,7 @@ async fn four_plans_and_one_environment_ship() {
     assert_eq!(names, ["Bronze", "Gold", "Silver", "Unlimited"]);
     world
         .service
-        .get_environment(&world.subscriber, "default")
+        .get::<Environment>(&parsed("default"))
         .unwrap();
 }
 
@@ -61,48 +58,60 @@ async fn plans_are_made_changed_and_kept_while_in_use() {
     let service = &world.service;
     denied(
         service
-            .create_plan(&world.publisher, plan("Tin", 1, 60))
+            .create::<Plan>(&world.publisher, "Tin", plan(1, 60))
             .await,
     );
-    exists(service.create_plan(&world.admin, plan("gold", 1, 60)).await);
+    exists(
+        service
+            .create::<Plan>(&world.admin, "gold", plan(1, 60))
+            .await,
+    );
     for (limit, window, field) in [
         (1, 0, "window_seconds"),
         (1, 2_678_401, "window_seconds"),
         (0, 60, "amount"),
     ] {
         let made = service
-            .create_plan(&world.admin, plan("Tin", limit, window))
+            .create::<Plan>(&world.admin, "Tin", plan(limit, window))
             .await;
         let field = format!("plan.limits.messages.{field}");
         assert_eq!(faults(made), [(field, invalid::OUT_OF_RANGE)]);
     }
-    let nothing = PlanInput {
-        name: "Tin".to_owned(),
-        ..PlanInput::default()
-    };
-    let made = service.create_plan(&world.admin, nothing).await;
+    let nothing = PlanInput::default();
+    let made = service.create::<Plan>(&world.admin, "Tin", nothing).await;
     assert_eq!(
         faults(made),
         [("plan.limits".to_owned(), invalid::REQUIRED)]
     );
     let tin = service
-        .create_plan(&world.admin, plan("Tin", 10, 60))
+        .create::<Plan>(&world.admin, "Tin", plan(10, 60))
         .await
         .unwrap();
-    let etag = tin.etag.to_string();
+    let etag = tin.meta.etag.to_string();
     let changed = service
-        .update_plan(&world.admin, plan("Tin", 20, 60), Vec::new(), &etag)
+        .update::<Plan>(
+            &world.admin,
+            update(parsed("Tin"), plan(20, 60), Vec::new(), &etag),
+        )
         .await
         .unwrap();
     assert_ne!(changed.limits, tin.limits);
-    let stale = service.update_plan(&world.admin, plan("Tin", 30, 60), Vec::new(), &etag);
+    let stale = service.update::<Plan>(
+        &world.admin,
+        update(parsed("Tin"), plan(30, 60), Vec::new(), &etag),
+    );
     assert!(matches!(stale.await, Err(ServiceError::Aborted(_))));
-    service.delete_plan(&world.admin, "Tin", "").await.unwrap();
+    service
+        .delete::<Plan>(&world.admin, &parsed("Tin"), "")
+        .await
+        .unwrap();
     world.published("Echo").await;
-    let in_use = service.delete_plan(&world.admin, "Gold", "").await;
+    let in_use = service
+        .delete::<Plan>(&world.admin, &parsed("Gold"), "")
+        .await;
     assert_eq!(refused(in_use), reason::PLAN_IN_USE);
     service
-        .delete_plan(&world.admin, "Bronze", "")
+        .delete::<Plan>(&world.admin, &parsed("Bronze"), "")
         .await
         .unwrap();
 }
@@ -114,7 +123,7 @@ async fn application_names_are_unique_for_their_owner_whatever_their_case() {
     let own = world.application(&world.subscriber, "My app").await;
     exists(
         service
-            .create_application(&world.subscriber, "my APP", "", "")
+            .create_application(&world.subscriber, ApplicationInput::new("my APP", ""))
             .await,
     );
     let theirs = world.application(&world.other, "My app").await;
@@ -129,23 +138,21 @@ async fn application_names_are_unique_for_their_owner_whatever_their_case() {
     assert_eq!((list(&world.subscriber), list(&world.admin)), (1, 2));
     denied(
         service
-            .create_application(&world.creator, "x", "", "")
+            .create_application(&world.creator, ApplicationInput::new("x", ""))
             .await,
     );
-    let update = |name: &str, owner: &str| ApplicationUpdate {
-        id: own,
-        name: name.to_owned(),
-        description: String::new(),
-        policy: String::new(),
-        owner: owner.to_owned(),
-        mask: Vec::new(),
-        etag: String::new(),
+    let rename = |name: &str, owner: &str| {
+        let input = ApplicationInput {
+            owner: owner.to_owned(),
+            ..ApplicationInput::new(name, "")
+        };
+        update(own, input, Vec::new(), "")
     };
     let moved = service
-        .update_application(&world.subscriber, update("", "sam"))
+        .update_application(&world.subscriber, rename("", "sam"))
         .await;
     assert_eq!(faults(moved)[0].1, invalid::IMMUTABLE);
-    let renamed = service.update_application(&world.subscriber, update("MY app", "sue"));
+    let renamed = service.update_application(&world.subscriber, rename("MY app", "sue"));
     assert_eq!(renamed.await.unwrap().name.as_str(), "MY app");
 }
 
@@ -170,17 +177,17 @@ async fn a_secret_is_shown_once_and_a_new_one_replaces_it() {
     );
     not_found(
         service
-            .regenerate_secret(&world.other, application, id)
+            .regenerate_secret(&world.other, application, parsed(id))
             .await,
     );
     let again = service
-        .regenerate_secret(&world.subscriber, application, id)
+        .regenerate_secret(&world.subscriber, application, parsed(id))
         .await
         .unwrap();
     assert!(service.authenticate_client(id, &made.secret).is_none());
     assert!(service.authenticate_client(id, &again.secret).is_some());
     service
-        .delete_key(&world.subscriber, application, id)
+        .delete_key(&world.subscriber, application, parsed(id))
         .await
         .unwrap();
     assert!(service.authenticate_client(id, &again.secret).is_none());
@@ -201,11 +208,11 @@ async fn one_subscription_for_each_application_and_api_and_only_to_what_is_offer
     let api = world.published("Echo").await;
     let application = world.application(&world.subscriber, "app").await;
     let subscribe =
-        |plan| service.create_subscription(&world.subscriber, application, api.id, plan);
+        |plan| service.create_subscription(&world.subscriber, application, api.id, parsed(plan));
     assert_eq!(refused(subscribe("Bronze").await), reason::PLAN_NOT_OFFERED);
     assert_eq!(faults(subscribe("Tin").await)[0].1, invalid::NOT_FOUND);
     let theirs = service
-        .create_subscription(&world.other, application, api.id, "Gold")
+        .create_subscription(&world.other, application, api.id, parsed("Gold"))
         .await;
     not_found(theirs);
     subscribe("Gold").await.unwrap();
@@ -216,7 +223,7 @@ async fn one_subscription_for_each_application_and_api_and_only_to_what_is_offer
         .unwrap();
     let second = world.application(&world.subscriber, "second").await;
     let blocked = service
-        .create_subscription(&world.subscriber, second, api.id, "Gold")
+        .create_subscription(&world.subscriber, second, api.id, parsed("Gold"))
         .await;
     assert_eq!(refused(blocked), reason::API_NOT_PUBLISHED);
 }
@@ -228,25 +235,25 @@ async fn a_subscription_changes_its_plan_and_a_publisher_blocks_it() {
     let api = world.published("Echo").await;
     let application = world.application(&world.subscriber, "app").await;
     let made = service
-        .create_subscription(&world.subscriber, application, api.id, "Gold")
+        .create_subscription(&world.subscriber, application, api.id, parsed("Gold"))
         .await
         .unwrap();
-    let update = |plan: &str, other| SubscriptionUpdate {
-        id: made.id,
-        plan: plan.to_owned(),
-        application: other,
-        api: None,
-        mask: Vec::new(),
-        etag: String::new(),
+    let change = |plan: &str, other| {
+        let input = SubscriptionInput {
+            plan: plan.to_owned(),
+            application: other,
+            api: None,
+        };
+        update(made.id, input, Vec::new(), "")
     };
-    let silver = service.update_subscription(&world.subscriber, update("Silver", None));
+    let silver = service.update_subscription(&world.subscriber, change("Silver", None));
     assert_eq!(silver.await.unwrap().plan.as_str(), "Silver");
     let bronze = service
-        .update_subscription(&world.publisher, update("Bronze", None))
+        .update_subscription(&world.publisher, change("Bronze", None))
         .await;
     assert_eq!(refused(bronze), reason::PLAN_NOT_OFFERED);
     let second = world.application(&world.subscriber, "second").await;
-    let moved = service.update_subscription(&world.subscriber, update("Gold", Some(second)));
+    let moved = service.update_subscription(&world.subscriber, change("Gold", Some(second)));
     assert_eq!(faults(moved.await)[0].1, invalid::IMMUTABLE);
     let block = |actor| {
         service.set_subscription_state(actor, made.id, SubscriptionState::ProductionBlocked, "")
@@ -278,10 +285,10 @@ async fn counters_begun_anew_stay_so_whoever_subscribes_anew_and_another_api_kno
     );
     let application = world.application(owner, "app").await;
     let subscribe = async |api: ApiId, plan: &str| {
-        let made = service.create_subscription(owner, application, api, plan);
+        let made = service.create_subscription(owner, application, api, parsed(plan));
         made.await.unwrap()
     };
-    let etag = || world.state().applications()[&application].etag;
+    let etag = || world.state().applications()[&application].meta.etag;
     let before = etag();
     for (plan, expected) in [("Gold", 0), ("Silver", 2), ("Gold", 4)] {
         let made = subscribe(api.id, plan).await;
@@ -318,7 +325,7 @@ async fn a_blocked_subscription_is_not_ended_by_its_owner_who_would_subscribe_an
     let api = world.published("Echo").await;
     let application = world.application(&world.subscriber, "app").await;
     let made = service
-        .create_subscription(&world.subscriber, application, api.id, "Gold")
+        .create_subscription(&world.subscriber, application, api.id, parsed("Gold"))
         .await
         .unwrap();
     for state in [
@@ -352,7 +359,7 @@ async fn an_application_with_a_blocked_subscription_goes_by_an_admin_or_with_the
     let blocked = async |name: &str| {
         let application = world.application(&world.subscriber, name).await;
         let made = service
-            .create_subscription(&world.subscriber, application, api.id, "Gold")
+            .create_subscription(&world.subscriber, application, api.id, parsed("Gold"))
             .await
             .unwrap();
         let state = SubscriptionState::Blocked;
@@ -390,7 +397,7 @@ async fn an_application_goes_with_its_keys_and_subscriptions() {
         .await
         .unwrap();
     service
-        .create_subscription(&world.subscriber, application, api.id, "Gold")
+        .create_subscription(&world.subscriber, application, api.id, parsed("Gold"))
         .await
         .unwrap();
     service
@@ -417,9 +424,10 @@ async fn subscriptions_of_one_application_or_api_are_not_looked_for_among_all() 
     ] {
         let application = world.application(owner, name).await;
         for api in [&first, &second] {
-            let made = world
-                .service
-                .create_subscription(owner, application, api.id, "Gold");
+            let made =
+                world
+                    .service
+                    .create_subscription(owner, application, api.id, parsed("Gold"));
             made.await.unwrap();
         }
         applications.push(application);

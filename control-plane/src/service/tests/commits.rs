@@ -4,17 +4,17 @@ use std::sync::Arc;
 
 use tidegate_kit::clock::Clock;
 
-use super::world::{World, input};
+use super::world::{World, input, parsed};
 use crate::{
+    domain::{name::PlanName, plan::Plan, resource::Resource as _},
     service::{
         Service, error::ServiceError, limits::LimitsInput, listing::ListQuery, plans::PlanInput,
     },
     store::{load::load, memory::MemoryStore, sled::SledStore, tests::faulty::FaultyStore},
 };
 
-fn plan(name: &str) -> PlanInput {
+fn plan() -> PlanInput {
     PlanInput {
-        name: name.to_owned(),
         limits: Some(LimitsInput {
             unlimited: true,
             ..LimitsInput::default()
@@ -42,12 +42,12 @@ async fn what_was_answered_is_there_after_a_restart() {
 async fn on_a_full_disk_a_change_fails_clearly_and_later_ones_work() {
     let store = FaultyStore::over(Arc::new(MemoryStore::new()));
     let world = World::over(store.clone()).await;
-    let changes = world.service.changes();
+    let changes = world.service.states();
     let before = world.state();
     store.fail();
     let error = world
         .service
-        .create_plan(&world.admin, plan("Tin"))
+        .create::<Plan>(&world.admin, "Tin", plan())
         .await
         .unwrap_err();
     let ServiceError::Storage(text) = &error else {
@@ -56,12 +56,17 @@ async fn on_a_full_disk_a_change_fails_clearly_and_later_ones_work() {
     assert!(text.contains("no space left"), "{text}");
     assert!(text.contains("free space"), "{text}");
     assert_eq!(world.state().number(), before.number());
-    assert!(world.state().plan_named("Tin").is_none());
+    assert!(
+        !world
+            .state()
+            .plans()
+            .contains_key(&parsed::<PlanName>("Tin"))
+    );
     assert!(!changes.has_changed().unwrap());
     store.mend();
     world
         .service
-        .create_plan(&world.admin, plan("Tin"))
+        .create::<Plan>(&world.admin, "Tin", plan())
         .await
         .unwrap();
     assert_eq!(world.state().number(), before.number().next());
@@ -75,17 +80,21 @@ async fn a_change_that_was_stored_though_its_commit_failed_is_seen_with_the_next
     store.take_and_fail();
     world
         .service
-        .create_plan(&world.admin, plan("Tin"))
+        .create::<Plan>(&world.admin, "Tin", plan())
         .await
         .unwrap_err();
     store.mend();
     world
         .service
-        .create_plan(&world.admin, plan("Lead"))
+        .create::<Plan>(&world.admin, "Lead", plan())
         .await
         .unwrap();
     let state = world.state();
-    assert!(state.plan_named("Tin").is_some() && state.plan_named("Lead").is_some());
+    let names = state.plans();
+    assert!(
+        names.contains_key(&parsed::<PlanName>("Tin"))
+            && names.contains_key(&parsed::<PlanName>("Lead"))
+    );
     let stored = load(&*store).unwrap().unwrap();
     assert_eq!(stored.number(), state.number());
     assert_eq!(stored.plans(), state.plans());
@@ -102,7 +111,7 @@ async fn each_commit_has_one_audit_entry_with_before_and_after() {
     change.await.unwrap();
     world
         .service
-        .delete_plan(&world.admin, "Bronze", "")
+        .delete::<Plan>(&world.admin, &parsed("Bronze"), "")
         .await
         .unwrap();
     let list = |filter: &str| {
@@ -160,7 +169,7 @@ async fn the_audit_log_is_read_in_pages_without_gaps() {
     for n in 0..5 {
         world
             .service
-            .create_plan(&world.admin, plan(&format!("P{n}")))
+            .create::<Plan>(&world.admin, &format!("P{n}"), plan())
             .await
             .unwrap();
     }

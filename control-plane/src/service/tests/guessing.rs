@@ -20,7 +20,7 @@ use tokio::{
     time::{Instant, advance, sleep},
 };
 
-use super::world::{World, exists};
+use super::world::{World, exists, update};
 use crate::{
     domain::user::{Role, Roles},
     service::{Service, error::ServiceError},
@@ -184,7 +184,7 @@ async fn attempts_that_could_not_be_checked_because_too_many_waited_are_no_failu
 async fn whoever_signs_up_under_a_name_that_is_taken_uses_up_no_turn_of_somebody_new() {
     let world = world(&[]).await;
     let service = &world.service;
-    let allow = service.update_settings(&world.admin, true, &[], "");
+    let allow = service.update_settings(&world.admin, update((), true, Vec::new(), ""));
     allow.await.unwrap();
     let password = secret(PASSWORD);
     for _ in 0..8 {

@@ -8,7 +8,9 @@ use std::{
 
 use tidegate_kit::secret::Secret;
 
-use super::world::{World, denied, exists, faults, input, not_found, refused, user};
+use super::world::{
+    World, denied, exists, faults, input, not_found, parsed, refused, update, user,
+};
 use crate::{
     domain::{
         actor::Actor,
@@ -18,6 +20,7 @@ use crate::{
         user::{Role, Roles},
     },
     service::{
+        applications::ApplicationInput,
         error::{ServiceError, reason},
         listing::ListQuery,
         signing::NewSigningKey,
@@ -99,7 +102,7 @@ async fn strangers_who_guess_a_password_keep_nobody_from_changing_it() {
     }
     assert!(slowed);
     let change = |old: &str| PasswordChange {
-        name: "ann".to_owned(),
+        name: parsed("ann"),
         old: Some(secret(old)),
         new: secret("new password"),
         keep: None,
@@ -137,7 +140,7 @@ async fn a_changed_password_ends_all_sessions_but_the_calling_one() {
     let kept = service.sign_in("ann", &old, None).await.unwrap().token;
     let ended = service.sign_in("ann", &old, None).await.unwrap().token;
     let change = |old: &str, new: &str| PasswordChange {
-        name: "ann".to_owned(),
+        name: parsed("ann"),
         old: Some(secret(old)),
         new: secret(new),
         keep: Some(kept.clone()),
@@ -189,14 +192,14 @@ async fn users_are_managed_by_admins_and_one_admin_always_stays() {
             .create_user(&world.creator, "eve", &password, roles)
             .await,
     );
-    denied(service.get_user(&world.creator, "sue"));
-    service.get_user(&world.creator, "carl").unwrap();
-    not_found(service.get_user(&world.admin, "eve"));
+    denied(service.get_user(&world.creator, &parsed("sue")));
+    service.get_user(&world.creator, &parsed("carl")).unwrap();
+    not_found(service.get_user(&world.admin, &parsed("eve")));
     let demote = service
-        .update_user(&world.admin, "admin", roles, Vec::new(), "")
+        .update_user(&world.admin, update(parsed("admin"), roles, Vec::new(), ""))
         .await;
     assert_eq!(refused(demote), reason::LAST_ADMIN);
-    let delete = |name| service.delete_user(&world.admin, name, "");
+    let delete = async |name| service.delete_user(&world.admin, &parsed(name), "").await;
     assert_eq!(refused(delete("admin").await), reason::LAST_ADMIN);
     world.application(&world.subscriber, "app").await;
     assert_eq!(refused(delete("sue").await), reason::USER_OWNS_APPLICATIONS);
@@ -235,14 +238,20 @@ async fn a_store_with_names_that_are_not_given_any_more_still_opens() {
     user(&world.service, &long, Roles::NONE.with(Role::Subscriber)).await;
     let reopened = crate::service::Service::open(store, world.clock.clone());
     let service = reopened.await.unwrap();
-    service.get_user(&system, &long).unwrap();
-    service.delete_user(&system, &long, "").await.unwrap();
+    service.get_user(&system, &parsed(&long)).unwrap();
+    service
+        .delete_user(&system, &parsed(&long), "")
+        .await
+        .unwrap();
     let page = service.list_audit(&system, &ListQuery::default()).await;
     let entries = page.unwrap().items;
     assert_eq!(entries[0].actor_resource(), "users/system");
     let first = entries.last().unwrap();
     assert_eq!(first.actor_resource(), "system");
-    service.delete_user(&system, "system", "").await.unwrap();
+    service
+        .delete_user(&system, &parsed("system"), "")
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
@@ -329,7 +338,9 @@ async fn settings_are_committed_only_when_they_change() {
     let number = world.state().number();
     configure().await;
     assert_eq!(world.state().number(), number);
-    let allow = world.service.update_settings(&world.admin, true, &[], "");
+    let allow = world
+        .service
+        .update_settings(&world.admin, update((), true, Vec::new(), ""));
     allow.await.unwrap();
     configure().await;
     assert_eq!(world.state().number(), number.next());
@@ -343,12 +354,15 @@ async fn settings_are_committed_only_when_they_change() {
 async fn what_was_begun_by_somebody_who_is_gone_or_has_other_roles_by_now_is_not_committed() {
     let world = World::new().await;
     let service = &world.service;
-    service.delete_user(&world.admin, "sue", "").await.unwrap();
-    let late = service.create_application(&world.subscriber, "Orphan", "", "");
+    service
+        .delete_user(&world.admin, &parsed("sue"), "")
+        .await
+        .unwrap();
+    let late = service.create_application(&world.subscriber, ApplicationInput::new("Orphan", ""));
     let late = late.await.unwrap_err();
     assert!(matches!(late, ServiceError::Unauthenticated(_)), "{late:?}");
     let roles = Roles::NONE.with(Role::Subscriber);
-    let demoted = service.update_user(&world.admin, "pat", roles, vec![], "");
+    let demoted = service.update_user(&world.admin, update(parsed("pat"), roles, Vec::new(), ""));
     demoted.await.unwrap();
     let late = service.create_api(&world.publisher, input("Echo"), true);
     assert_eq!(
@@ -375,7 +389,7 @@ async fn what_was_begun_in_a_session_that_is_over_by_now_is_not_committed() {
     let [signed_out, expired] = tokens
         .each_ref()
         .map(|it| service.authenticate(it).unwrap());
-    let create = |actor| service.create_application(actor, "Late", "", "");
+    let create = |actor| service.create_application(actor, ApplicationInput::new("Late", ""));
     service.sign_out(&tokens[0]).await.unwrap();
     let late = create(&signed_out).await.unwrap_err();
     assert!(matches!(late, ServiceError::Unauthenticated(_)), "{late:?}");
@@ -400,7 +414,7 @@ async fn who_knows_the_old_password_does_not_undo_an_admin_s_reset() {
         .await
         .unwrap();
     let change = |old: Option<&str>, new: &str| PasswordChange {
-        name: "ann".to_owned(),
+        name: parsed("ann"),
         old: old.map(secret),
         new: secret(new),
         keep: None,

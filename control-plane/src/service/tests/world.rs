@@ -1,6 +1,6 @@
 //! A service with one user of each role, and short words for what tests do with it.
 
-use std::sync::Arc;
+use std::{fmt::Debug, str::FromStr, sync::Arc};
 
 use tidegate_kit::clock::Clock;
 use tidegate_proto::ids::{ApiId, ApplicationId};
@@ -10,14 +10,15 @@ use crate::{
         actor::Actor,
         api::Api,
         name::UserName,
-        object::Etag,
         state::State,
         user::{PasswordHash, Role, Roles, User},
     },
     service::{
         Service,
         apis::{ApiInput, ApiUpdate},
+        applications::ApplicationInput,
         draft::Draft,
+        edit::Update,
         error::ServiceError,
     },
     store::{Store, memory::MemoryStore},
@@ -31,6 +32,21 @@ pub(super) struct World {
     pub(super) publisher: Actor,
     pub(super) subscriber: Actor,
     pub(super) other: Actor,
+}
+
+/// A name that is valid.
+pub(super) fn parsed<T: FromStr<Err: Debug>>(text: &str) -> T {
+    text.parse().unwrap()
+}
+
+/// A change of a resource.
+pub(super) fn update<K, I>(key: K, input: I, mask: Vec<String>, etag: &str) -> Update<K, I> {
+    Update {
+        key,
+        input,
+        mask,
+        etag: etag.to_owned(),
+    }
 }
 
 impl World {
@@ -62,7 +78,10 @@ impl World {
     }
 
     pub(super) async fn application(&self, owner: &Actor, name: &str) -> ApplicationId {
-        let application = self.service.create_application(owner, name, "", "").await;
+        let application = self
+            .service
+            .create_application(owner, ApplicationInput::new(name, ""))
+            .await;
         application.unwrap().id
     }
 
@@ -76,7 +95,7 @@ impl World {
         let mut input = ApiInput::default();
         change(&mut input);
         let update = ApiUpdate {
-            id,
+            key: id,
             input,
             mask: mask.iter().map(|&field| field.to_owned()).collect(),
             etag: String::new(),
@@ -110,9 +129,7 @@ pub(super) async fn user(service: &Service, name: &str, roles: Roles) -> Actor {
             name,
             password: PasswordHash(String::new()),
             roles,
-            created_at: draft.now,
-            updated_at: draft.now,
-            etag: Etag::FIRST,
+            meta: draft.meta(),
         }))
     };
     let user = service.commit(&Actor::system(), "CreateUser", add).await;
@@ -120,9 +137,7 @@ pub(super) async fn user(service: &Service, name: &str, roles: Roles) -> Actor {
 }
 
 /// The fields and reasons of an invalid input.
-pub(super) fn faults<T: std::fmt::Debug>(
-    result: Result<T, ServiceError>,
-) -> Vec<(String, &'static str)> {
+pub(super) fn faults<T: Debug>(result: Result<T, ServiceError>) -> Vec<(String, &'static str)> {
     match result.unwrap_err() {
         ServiceError::Invalid(invalid) => invalid
             .violations
@@ -134,14 +149,14 @@ pub(super) fn faults<T: std::fmt::Debug>(
 }
 
 /// The reason of a failed precondition.
-pub(super) fn refused<T: std::fmt::Debug>(result: Result<T, ServiceError>) -> &'static str {
+pub(super) fn refused<T: Debug>(result: Result<T, ServiceError>) -> &'static str {
     match result.unwrap_err() {
         ServiceError::FailedPrecondition { reason, .. } => reason,
         other => panic!("{other:?}"),
     }
 }
 
-pub(super) fn denied<T: std::fmt::Debug>(result: Result<T, ServiceError>) {
+pub(super) fn denied<T: Debug>(result: Result<T, ServiceError>) {
     let error = result.unwrap_err();
     assert!(
         matches!(error, ServiceError::PermissionDenied(_)),
@@ -149,12 +164,12 @@ pub(super) fn denied<T: std::fmt::Debug>(result: Result<T, ServiceError>) {
     );
 }
 
-pub(super) fn not_found<T: std::fmt::Debug>(result: Result<T, ServiceError>) {
+pub(super) fn not_found<T: Debug>(result: Result<T, ServiceError>) {
     let error = result.unwrap_err();
     assert!(matches!(error, ServiceError::NotFound(_)), "{error:?}");
 }
 
-pub(super) fn exists<T: std::fmt::Debug>(result: Result<T, ServiceError>) {
+pub(super) fn exists<T: Debug>(result: Result<T, ServiceError>) {
     let error = result.unwrap_err();
     assert!(
         matches!(error, ServiceError::AlreadyExists { .. }),

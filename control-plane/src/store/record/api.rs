@@ -11,13 +11,12 @@ use uuid::Uuid;
 use super::{
     Unreadable,
     design::{DesignV1, DesignV2, policy},
-    part,
+    meta, part,
 };
 use crate::domain::{
     api::{Api, Visibility},
     lifecycle::{Action, Lifecycle, LifecycleEvent},
     name::{ApiName, EnvironmentName, PlanName, UserName},
-    object::Etag,
     revision::{Deployment, Revision},
     time::Timestamp,
     user::{Role, Roles},
@@ -188,9 +187,9 @@ impl From<&Api> for ApiRecord {
             history: api.history.iter().map(EventV1::from).collect(),
             quota_generation: api.quota_generation,
             last_revision: api.last_revision,
-            created_at: api.created_at.millis(),
-            updated_at: api.updated_at.millis(),
-            etag: api.etag.get(),
+            created_at: api.meta.created_at.millis(),
+            updated_at: api.meta.updated_at.millis(),
+            etag: api.meta.etag.get(),
         };
         Self::V4(ApiV4 {
             v3: ApiV3 {
@@ -249,9 +248,7 @@ impl ApiRecord {
                 .collect::<Result<_, _>>()?,
             quota_generation: it.quota_generation,
             last_revision: it.last_revision,
-            created_at: Timestamp::from_millis(it.created_at),
-            updated_at: Timestamp::from_millis(it.updated_at),
-            etag: Etag::new(it.etag),
+            meta: meta(it.created_at, it.updated_at, it.etag),
         })
     }
 }

@@ -11,13 +11,12 @@ use tidegate_proto::{
 use super::{
     Unreadable,
     frame::{hex, unhex},
-    part,
+    meta, part,
 };
 use crate::domain::{
     application::{Application, ApplicationKey},
     credential::SecretHash,
     name::{ApplicationName, ClientId, PlanName, PolicyName, UserName},
-    object::Etag,
     scope::Scope,
     subscription::{Subscription, SubscriptionState},
     time::Timestamp,
@@ -149,9 +148,9 @@ impl From<&Application> for ApplicationRecord {
             policy: it.policy.as_ref().map(ToString::to_string),
             quota_generation: it.quota_generation,
             ended_generations: it.ended_generations.clone(),
-            created_at: it.created_at.millis(),
-            updated_at: it.updated_at.millis(),
-            etag: it.etag.get(),
+            created_at: it.meta.created_at.millis(),
+            updated_at: it.meta.updated_at.millis(),
+            etag: it.meta.etag.get(),
         })
     }
 }
@@ -175,9 +174,7 @@ impl ApplicationRecord {
             policy: policy.transpose()?,
             quota_generation: it.quota_generation,
             ended_generations: it.ended_generations,
-            created_at: Timestamp::from_millis(it.created_at),
-            updated_at: Timestamp::from_millis(it.updated_at),
-            etag: Etag::new(it.etag),
+            meta: meta(it.created_at, it.updated_at, it.etag),
         })
     }
 }
@@ -294,9 +291,9 @@ impl From<&Subscription> for SubscriptionRecord {
             plan: it.plan.to_string(),
             state: it.state.to_string(),
             quota_generation: it.quota_generation,
-            created_at: it.created_at.millis(),
-            updated_at: it.updated_at.millis(),
-            etag: it.etag.get(),
+            created_at: it.meta.created_at.millis(),
+            updated_at: it.meta.updated_at.millis(),
+            etag: it.meta.etag.get(),
         })
     }
 }
@@ -317,9 +314,7 @@ impl SubscriptionRecord {
                 .find(|state| state.as_str() == it.state)
                 .ok_or_else(|| format!("its `state` does not read: `{}`", it.state))?,
             quota_generation: it.quota_generation,
-            created_at: Timestamp::from_millis(it.created_at),
-            updated_at: Timestamp::from_millis(it.updated_at),
-            etag: Etag::new(it.etag),
+            meta: meta(it.created_at, it.updated_at, it.etag),
         })
     }
 }

@@ -6,12 +6,11 @@ use tidegate_proto::ids::UserId;
 use super::{
     Unreadable,
     frame::{hex, unhex},
-    part,
+    meta, part,
 };
 use crate::domain::{
     credential::{SecretHash, Session},
     name::UserName,
-    object::Etag,
     time::Timestamp,
     user::{PasswordHash, Role, Roles, User},
 };
@@ -58,9 +57,9 @@ impl From<&User> for UserRecord {
                 .iter()
                 .map(|role| role.as_str().to_owned())
                 .collect(),
-            created_at: it.created_at.millis(),
-            updated_at: it.updated_at.millis(),
-            etag: it.etag.get(),
+            created_at: it.meta.created_at.millis(),
+            updated_at: it.meta.updated_at.millis(),
+            etag: it.meta.etag.get(),
         })
     }
 }
@@ -77,9 +76,7 @@ impl UserRecord {
                 .iter()
                 .map(|role| part("roles", Role::parse(role)))
                 .collect::<Result<Roles, _>>()?,
-            created_at: Timestamp::from_millis(it.created_at),
-            updated_at: Timestamp::from_millis(it.updated_at),
-            etag: Etag::new(it.etag),
+            meta: meta(it.created_at, it.updated_at, it.etag),
         })
     }
 }

@@ -6,12 +6,12 @@ use serde::{Deserialize, Serialize};
 use tidegate_kit::secret::Secret;
 use tidegate_proto::quota::{Allowance, Amount, Limits, Window};
 
-use super::{Unreadable, part};
+use super::{Unreadable, meta, part};
 use crate::domain::{
     endpoint::EndpointUrl,
     environment::Environment,
+    meta::Etag,
     name::{EnvironmentName, KeyId, PlanName},
-    object::Etag,
     plan::Plan,
     settings::Settings,
     signing::{Algorithm, SigningKey, SigningKeyState},
@@ -134,9 +134,9 @@ impl From<&Environment> for EnvironmentRecord {
             description: it.description.clone(),
             ws_url: it.ws_url.as_ref().map(ToString::to_string),
             wss_url: it.wss_url.as_ref().map(ToString::to_string),
-            created_at: it.created_at.millis(),
-            updated_at: it.updated_at.millis(),
-            etag: it.etag.get(),
+            created_at: it.meta.created_at.millis(),
+            updated_at: it.meta.updated_at.millis(),
+            etag: it.meta.etag.get(),
         })
     }
 }
@@ -154,9 +154,7 @@ impl EnvironmentRecord {
             description: it.description,
             ws_url: url("ws_url", it.ws_url)?,
             wss_url: url("wss_url", it.wss_url)?,
-            created_at: Timestamp::from_millis(it.created_at),
-            updated_at: Timestamp::from_millis(it.updated_at),
-            etag: Etag::new(it.etag),
+            meta: meta(it.created_at, it.updated_at, it.etag),
         })
     }
 }
@@ -170,9 +168,9 @@ impl From<&Plan> for PlanRecord {
             display_name: it.display_name.clone(),
             description: it.description.clone(),
             limits: it.limits.clone(),
-            created_at: it.created_at.millis(),
-            updated_at: it.updated_at.millis(),
-            etag: it.etag.get(),
+            created_at: it.meta.created_at.millis(),
+            updated_at: it.meta.updated_at.millis(),
+            etag: it.meta.etag.get(),
         })
     }
 }
@@ -188,9 +186,7 @@ impl PlanRecord {
             display_name: it.display_name,
             description: it.description,
             limits: it.limits,
-            created_at: Timestamp::from_millis(it.created_at),
-            updated_at: Timestamp::from_millis(it.updated_at),
-            etag: Etag::new(it.etag),
+            meta: meta(it.created_at, it.updated_at, it.etag),
         })
     }
 }

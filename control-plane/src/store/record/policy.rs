@@ -6,14 +6,13 @@ use tidegate_proto::{
     quota::Limits,
 };
 
-use super::{Unreadable, part};
+use super::{Unreadable, meta, part};
 use crate::domain::{
     address::AddressRange,
     name::{PolicyName, UserName},
-    object::Etag,
     policy::{
-        ApiPolicy, ApplicationPolicy, Condition, DenyPolicy, DenyTarget, Group, Per, Sought,
-        Subject,
+        ApiPolicy, ApplicationPolicy, Condition, DenyPolicy, DenyTarget, Group, NameValueMatch,
+        Per, Subject,
     },
     time::Timestamp,
 };
@@ -118,9 +117,9 @@ impl From<&ApplicationPolicy> for ApplicationPolicyRecord {
             description: it.description.clone(),
             per_token: it.per_token,
             limits: it.limits.clone(),
-            created_at: it.created_at.millis(),
-            updated_at: it.updated_at.millis(),
-            etag: it.etag.get(),
+            created_at: it.meta.created_at.millis(),
+            updated_at: it.meta.updated_at.millis(),
+            etag: it.meta.etag.get(),
         })
     }
 }
@@ -134,9 +133,7 @@ impl ApplicationPolicyRecord {
             description: it.description,
             per_token: it.per_token,
             limits: it.limits,
-            created_at: Timestamp::from_millis(it.created_at),
-            updated_at: Timestamp::from_millis(it.updated_at),
-            etag: Etag::new(it.etag),
+            meta: meta(it.created_at, it.updated_at, it.etag),
         })
     }
 }
@@ -152,9 +149,9 @@ impl From<&ApiPolicy> for ApiPolicyRecord {
             per: it.per.to_string(),
             limits: it.limits.clone(),
             groups: it.groups.iter().map(GroupV1::from).collect(),
-            created_at: it.created_at.millis(),
-            updated_at: it.updated_at.millis(),
-            etag: it.etag.get(),
+            created_at: it.meta.created_at.millis(),
+            updated_at: it.meta.updated_at.millis(),
+            etag: it.meta.etag.get(),
         })
     }
 }
@@ -173,9 +170,7 @@ impl ApiPolicyRecord {
                 .ok_or_else(|| format!("its `per` does not read: `{}`", it.per))?,
             limits: it.limits,
             groups: groups.collect::<Result<_, _>>()?,
-            created_at: Timestamp::from_millis(it.created_at),
-            updated_at: Timestamp::from_millis(it.updated_at),
-            etag: Etag::new(it.etag),
+            meta: meta(it.created_at, it.updated_at, it.etag),
         })
     }
 }
@@ -235,8 +230,8 @@ impl ConditionV1 {
 
 // === impl SoughtV1 ===
 
-impl From<&Sought> for SoughtV1 {
-    fn from(it: &Sought) -> Self {
+impl From<&NameValueMatch> for SoughtV1 {
+    fn from(it: &NameValueMatch) -> Self {
         Self {
             name: it.name.clone(),
             value: it.value.clone(),
@@ -245,8 +240,8 @@ impl From<&Sought> for SoughtV1 {
 }
 
 impl SoughtV1 {
-    fn sought(self) -> Sought {
-        Sought {
+    fn sought(self) -> NameValueMatch {
+        NameValueMatch {
             name: self.name,
             value: self.value,
         }
@@ -263,9 +258,9 @@ impl From<&DenyPolicy> for DenyPolicyRecord {
             target: TargetV1::from(&it.target),
             expires_at: it.expires_at.map(Timestamp::millis),
             disabled: it.disabled,
-            created_at: it.created_at.millis(),
-            updated_at: it.updated_at.millis(),
-            etag: it.etag.get(),
+            created_at: it.meta.created_at.millis(),
+            updated_at: it.meta.updated_at.millis(),
+            etag: it.meta.etag.get(),
         })
     }
 }
@@ -279,9 +274,7 @@ impl DenyPolicyRecord {
             target: it.target.target()?,
             expires_at: it.expires_at.map(Timestamp::from_millis),
             disabled: it.disabled,
-            created_at: Timestamp::from_millis(it.created_at),
-            updated_at: Timestamp::from_millis(it.updated_at),
-            etag: Etag::new(it.etag),
+            meta: meta(it.created_at, it.updated_at, it.etag),
         })
     }
 }

@@ -4,11 +4,10 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
 use tidegate_proto::ids::{ApiId, DocumentId};
 
-use super::{Unreadable, part};
+use super::{Unreadable, meta, part};
 use crate::domain::{
     document::{Document, DocumentContent, DocumentKind},
     name::{DocumentName, UserName},
-    object::Etag,
     thumbnail::{ImageFormat, Thumbnail},
     time::Timestamp,
 };
@@ -66,9 +65,9 @@ impl From<&Document> for DocumentRecord {
             markdown,
             link,
             created_by: it.created_by.to_string(),
-            created_at: it.created_at.millis(),
-            updated_at: it.updated_at.millis(),
-            etag: it.etag.get(),
+            created_at: it.meta.created_at.millis(),
+            updated_at: it.meta.updated_at.millis(),
+            etag: it.meta.etag.get(),
         })
     }
 }
@@ -89,9 +88,7 @@ impl DocumentRecord {
                 _ => return Err("it has not one content".to_owned()),
             },
             created_by: part("created_by", UserName::parse(&it.created_by))?,
-            created_at: Timestamp::from_millis(it.created_at),
-            updated_at: Timestamp::from_millis(it.updated_at),
-            etag: Etag::new(it.etag),
+            meta: meta(it.created_at, it.updated_at, it.etag),
         })
     }
 }

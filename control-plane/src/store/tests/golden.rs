@@ -22,11 +22,12 @@ use crate::{
         endpoint::{EndpointUrl, Endpoints},
         environment::Environment,
         lifecycle::{Action, Lifecycle, LifecycleEvent},
+        meta::{Etag, ResourceMeta},
         name::{
             ApiName, ApplicationName, ClientId, DocumentName, EnvironmentName, KeyId, PlanName,
             PolicyName, UserName,
         },
-        object::{Etag, Object},
+        object::Object,
         plan::Plan,
         revision::{Deployment, Revision},
         scope::{AllowedScopes, Scope},
@@ -99,9 +100,11 @@ fn api() -> Api {
         }],
         quota_generation: 2,
         last_revision: 3,
-        created_at: AT,
-        updated_at: AT,
-        etag: Etag::new(4),
+        meta: ResourceMeta {
+            created_at: AT,
+            updated_at: AT,
+            etag: Etag::new(4),
+        },
     }
 }
 
@@ -139,9 +142,11 @@ pub(crate) fn samples() -> Vec<Object> {
             kind: DocumentKind::HowTo,
             content: DocumentContent::Markdown("# Begin".to_owned()),
             created_by: UserName::parse("ann@example.org").unwrap(),
-            created_at: AT,
-            updated_at: AT,
-            etag: Etag::new(3),
+            meta: ResourceMeta {
+                created_at: AT,
+                updated_at: AT,
+                etag: Etag::new(3),
+            },
         }
         .into(),
         Thumbnail {
@@ -163,9 +168,7 @@ pub(crate) fn samples() -> Vec<Object> {
             policy: Some(PolicyName::parse("small").unwrap()),
             quota_generation: 5,
             ended_generations: [(ApiId::new(uuid(1)), 2)].into(),
-            created_at: AT,
-            updated_at: AT,
-            etag: Etag::FIRST,
+            meta: ResourceMeta::new(AT),
         }
         .into(),
         ApplicationKey {
@@ -188,9 +191,7 @@ pub(crate) fn samples() -> Vec<Object> {
             plan: PlanName::parse("Gold").unwrap(),
             state: SubscriptionState::ProductionBlocked,
             quota_generation: 1,
-            created_at: AT,
-            updated_at: AT,
-            etag: Etag::FIRST,
+            meta: ResourceMeta::new(AT),
         }
         .into(),
         User {
@@ -198,9 +199,7 @@ pub(crate) fn samples() -> Vec<Object> {
             name: UserName::parse("ann@example.org").unwrap(),
             password: PasswordHash("$argon2id$v=19$m=19456,t=2,p=1$c2FsdA$aGFzaA".to_owned()),
             roles: Roles::NONE.with(Role::Creator).with(Role::Publisher),
-            created_at: AT,
-            updated_at: AT,
-            etag: Etag::FIRST,
+            meta: ResourceMeta::new(AT),
         }
         .into(),
         Session {

@@ -10,11 +10,12 @@ use super::golden::AT;
 use crate::{
     domain::{
         address::AddressRange,
+        meta::ResourceMeta,
         name::{PolicyName, UserName},
-        object::{Etag, Object},
+        object::Object,
         policy::{
-            ApiPolicy, ApplicationPolicy, Condition, DenyPolicy, DenyTarget, Group, Per, Sought,
-            Subject,
+            ApiPolicy, ApplicationPolicy, Condition, DenyPolicy, DenyTarget, Group, NameValueMatch,
+            Per, Subject,
         },
     },
     store::record,
@@ -29,9 +30,7 @@ pub(super) fn samples() -> Vec<Object> {
             description: "a thousand a day".to_owned(),
             per_token: true,
             limits: limits(1_000),
-            created_at: AT,
-            updated_at: AT,
-            etag: Etag::FIRST,
+            meta: ResourceMeta::new(AT),
         }
         .into(),
         ApiPolicy {
@@ -45,9 +44,7 @@ pub(super) fn samples() -> Vec<Object> {
                 conditions: conditions(),
                 limits: Limits::default(),
             }],
-            created_at: AT,
-            updated_at: AT,
-            etag: Etag::FIRST,
+            meta: ResourceMeta::new(AT),
         }
         .into(),
         denial(DenyTarget::AddressesBut(range("192.0.2.0/24"))).into(),
@@ -61,9 +58,7 @@ fn denial(target: DenyTarget) -> DenyPolicy {
         target,
         expires_at: Some(AT),
         disabled: true,
-        created_at: AT,
-        updated_at: AT,
-        etag: Etag::FIRST,
+        meta: ResourceMeta::new(AT),
     }
 }
 
@@ -78,7 +73,7 @@ fn limits(amount: u64) -> Limits {
 }
 
 fn conditions() -> Vec<Condition> {
-    let sought = |name: &str, value: Option<&str>| Sought {
+    let sought = |name: &str, value: Option<&str>| NameValueMatch {
         name: name.to_owned(),
         value: value.map(str::to_owned),
     };

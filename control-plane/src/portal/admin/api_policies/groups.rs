@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 
 use super::super::limit_fields;
 use crate::{
-    domain::policy::{Condition, Group, Sought, Subject},
+    domain::policy::{Condition, Group, NameValueMatch, Subject},
     portal::fields::Fields,
     service::{
-        api_policies::{ConditionInput, GroupInput, SoughtInput, SubjectInput},
+        api_policies::{ConditionInput, GroupInput, NameValueInput, SubjectInput},
         error::ServiceError,
     },
 };
@@ -198,11 +198,11 @@ fn below(fields: Fields, place: &str, own: &Fields) -> Fields {
 }
 
 fn condition_fields(condition: &Condition) -> Fields {
-    let matched = |kind: &str, sought: &Sought| {
+    let matched = |kind: &str, condition_on: &NameValueMatch| {
         Fields::new()
             .with("kind", kind)
-            .with("name", sought.name.as_str())
-            .with("value", sought.value.clone().unwrap_or_default())
+            .with("name", condition_on.name.as_str())
+            .with("value", condition_on.value.clone().unwrap_or_default())
     };
     let fields = match &condition.subject {
         Subject::Address(range) => Fields::new()
@@ -216,7 +216,7 @@ fn condition_fields(condition: &Condition) -> Fields {
 }
 
 fn condition_input(fields: &Fields) -> ConditionInput {
-    let matched = || SoughtInput {
+    let matched = || NameValueInput {
         name: fields.text("name").trim().to_owned(),
         value: fields.text("value").to_owned(),
     };

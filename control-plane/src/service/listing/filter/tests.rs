@@ -1,6 +1,6 @@
 //! Filters that read and filters that do not.
 
-use super::{super::kind, Field, Filter, Kind};
+use super::{super::kind, Filter, Kind, Value};
 use crate::domain::invalid::reason;
 
 const FIELDS: [(&str, Kind); 11] = [
@@ -20,17 +20,17 @@ const FIELDS: [(&str, Kind); 11] = [
 fn fits(filter: &str) -> bool {
     let filter = Filter::parse(filter, &FIELDS).unwrap();
     filter.matches(|field| match field {
-        "name" => Field::text("Echo \"loud\""),
-        "state" => Field::text("PUBLISHED"),
-        "tags" => Field::Texts(vec!["chat".to_owned(), "rooms".to_owned()]),
-        "time" => Field::Time(1_700_000_000_000),
-        "plan" => Field::text("Gold"),
-        "policy" => Field::text(""),
-        "from" => Field::text("192.0.2.7"),
-        "by" => Field::text("users/ann"),
-        "api" => Field::text("00000000-0000-0000-0000-00000000000a"),
-        "open" => Field::Bool(true),
-        _ => Field::Number(7),
+        "name" => Value::text("Echo \"loud\""),
+        "state" => Value::text("PUBLISHED"),
+        "tags" => Value::Texts(vec!["chat".to_owned(), "rooms".to_owned()]),
+        "time" => Value::Time(1_700_000_000_000),
+        "plan" => Value::text("Gold"),
+        "policy" => Value::text(""),
+        "from" => Value::text("192.0.2.7"),
+        "by" => Value::text("users/ann"),
+        "api" => Value::text("00000000-0000-0000-0000-00000000000a"),
+        "open" => Value::Bool(true),
+        _ => Value::Number(7),
     })
 }
 
