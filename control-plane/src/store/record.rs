@@ -3,11 +3,13 @@
 
 mod frame;
 mod api;
+mod revision;
 mod design;
 mod client;
 mod reading;
 mod people;
 mod platform;
+mod limits;
 mod policy;
 mod audit;
 
@@ -158,8 +160,8 @@ pub(crate) fn audit_key(number: u64) -> String {
 fn json(object: &Object) -> String {
     match object {
         Object::Api(it) => to_json(&api::ApiRecord::from(&**it)),
-        Object::Revision(it) => to_json(&api::RevisionRecord::from(&**it)),
-        Object::Deployment(it) => to_json(&api::DeploymentRecord::from(&**it)),
+        Object::Revision(it) => to_json(&revision::RevisionRecord::from(&**it)),
+        Object::Deployment(it) => to_json(&revision::DeploymentRecord::from(&**it)),
         Object::Document(it) => to_json(&reading::DocumentRecord::from(&**it)),
         Object::Thumbnail(it) => to_json(&reading::ThumbnailRecord::from(&**it)),
         Object::Environment(it) => to_json(&platform::EnvironmentRecord::from(&**it)),
@@ -181,8 +183,12 @@ fn object(key: &str, json: &str) -> Result<Object, Unreadable> {
     let table = key.split_once('/').map_or(key, |(table, _)| table);
     Ok(match table {
         table::API => from_json::<api::ApiRecord>(json)?.object()?.into(),
-        table::REVISION => from_json::<api::RevisionRecord>(json)?.object()?.into(),
-        table::DEPLOYMENT => from_json::<api::DeploymentRecord>(json)?.object()?.into(),
+        table::REVISION => from_json::<revision::RevisionRecord>(json)?
+            .object()?
+            .into(),
+        table::DEPLOYMENT => from_json::<revision::DeploymentRecord>(json)?
+            .object()?
+            .into(),
         table::DOCUMENT => from_json::<reading::DocumentRecord>(json)?.object()?.into(),
         table::THUMBNAIL => from_json::<reading::ThumbnailRecord>(json)?
             .object()?

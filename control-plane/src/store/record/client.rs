@@ -41,7 +41,7 @@ pub(super) enum SubscriptionRecord {
     V2(SubscriptionV2),
 }
 
-/// Knew no policy, and no counters that begin anew.
+/// Knew no policy, and no resets of counters.
 #[derive(Serialize, Deserialize)]
 pub(super) struct ApplicationV1 {
     id: ApplicationId,
@@ -54,7 +54,7 @@ pub(super) struct ApplicationV1 {
     etag: u64,
 }
 
-/// Forgot with a subscription how often its counters had begun anew.
+/// Forgot with a subscription how often its counters had been reset.
 #[derive(Serialize, Deserialize)]
 pub(super) struct ApplicationV2 {
     id: ApplicationId,
@@ -106,7 +106,7 @@ pub(super) struct KeyV2 {
     secret_made_at: u64,
 }
 
-/// Knew no counters that begin anew.
+/// Knew no resets of counters.
 #[derive(Serialize, Deserialize)]
 pub(super) struct SubscriptionV1 {
     id: SubscriptionId,

@@ -4,9 +4,12 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tidegate_kit::secret::Secret;
-use tidegate_proto::quota::{Allowance, Amount, Limits, Window};
 
-use super::{Unreadable, meta, part};
+use super::{
+    Unreadable,
+    limits::{AllowanceV1, LimitsV1},
+    meta, part,
+};
 use crate::domain::{
     endpoint::EndpointUrl,
     environment::Environment,
@@ -69,7 +72,7 @@ pub(super) struct PlanV1 {
 #[serde(rename_all = "snake_case")]
 enum QuotaV1 {
     Unlimited,
-    Messages { limit: Amount, window: Window },
+    Messages { limit: u64, window: u32 },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -77,7 +80,7 @@ pub(super) struct PlanV2 {
     name: String,
     display_name: String,
     description: String,
-    limits: Limits,
+    limits: LimitsV1,
     created_at: u64,
     updated_at: u64,
     etag: u64,
@@ -167,7 +170,7 @@ impl From<&Plan> for PlanRecord {
             name: it.name.to_string(),
             display_name: it.display_name.clone(),
             description: it.description.clone(),
-            limits: it.limits.clone(),
+            limits: LimitsV1::from(&it.limits),
             created_at: it.meta.created_at.millis(),
             updated_at: it.meta.updated_at.millis(),
             etag: it.meta.etag.get(),
@@ -185,7 +188,7 @@ impl PlanRecord {
             name: part("name", PlanName::parse(&it.name))?,
             display_name: it.display_name,
             description: it.description,
-            limits: it.limits,
+            limits: it.limits.limits()?,
             meta: meta(it.created_at, it.updated_at, it.etag),
         })
     }
@@ -199,16 +202,13 @@ impl PlanV1 {
             name: self.name,
             display_name: self.display_name,
             description: self.description,
-            limits: Limits {
-                messages: match self.quota {
-                    QuotaV1::Unlimited => None,
-                    QuotaV1::Messages {
-                        limit: amount,
-                        window,
-                    } => Some(Allowance { amount, window }),
-                },
-                ..Limits::default()
-            },
+            limits: LimitsV1::messages_only(match self.quota {
+                QuotaV1::Unlimited => None,
+                QuotaV1::Messages {
+                    limit: amount,
+                    window,
+                } => Some(AllowanceV1 { amount, window }),
+            }),
             created_at: self.created_at,
             updated_at: self.updated_at,
             etag: self.etag,

@@ -1,12 +1,9 @@
-//! The records of policies: what applications may use, what APIs let through, who is kept out.
+//! The records of policies: what applications may use, what APIs let through, who is denied access.
 
 use serde::{Deserialize, Serialize};
-use tidegate_proto::{
-    ids::{ApiId, ApplicationId, DenyPolicyId},
-    quota::Limits,
-};
+use tidegate_proto::ids::{ApiId, ApplicationId, DenyPolicyId};
 
-use super::{Unreadable, meta, part};
+use super::{Unreadable, limits::LimitsV1, meta, part};
 use crate::domain::{
     address::AddressRange,
     name::{PolicyName, UserName},
@@ -38,7 +35,7 @@ pub(super) struct ApplicationPolicyV1 {
     display_name: String,
     description: String,
     per_token: bool,
-    limits: Limits,
+    limits: LimitsV1,
     created_at: u64,
     updated_at: u64,
     etag: u64,
@@ -50,7 +47,7 @@ pub(super) struct ApiPolicyV1 {
     display_name: String,
     description: String,
     per: String,
-    limits: Limits,
+    limits: LimitsV1,
     groups: Vec<GroupV1>,
     created_at: u64,
     updated_at: u64,
@@ -61,7 +58,7 @@ pub(super) struct ApiPolicyV1 {
 struct GroupV1 {
     description: String,
     conditions: Vec<ConditionV1>,
-    limits: Limits,
+    limits: LimitsV1,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -74,13 +71,13 @@ struct ConditionV1 {
 #[serde(rename_all = "snake_case")]
 enum SubjectV1 {
     Address(String),
-    Header(SoughtV1),
-    Query(SoughtV1),
-    Claim(SoughtV1),
+    Header(NameValueV1),
+    Query(NameValueV1),
+    Claim(NameValueV1),
 }
 
 #[derive(Serialize, Deserialize)]
-struct SoughtV1 {
+struct NameValueV1 {
     name: String,
     value: Option<String>,
 }
@@ -116,7 +113,7 @@ impl From<&ApplicationPolicy> for ApplicationPolicyRecord {
             display_name: it.display_name.clone(),
             description: it.description.clone(),
             per_token: it.per_token,
-            limits: it.limits.clone(),
+            limits: LimitsV1::from(&it.limits),
             created_at: it.meta.created_at.millis(),
             updated_at: it.meta.updated_at.millis(),
             etag: it.meta.etag.get(),
@@ -132,7 +129,7 @@ impl ApplicationPolicyRecord {
             display_name: it.display_name,
             description: it.description,
             per_token: it.per_token,
-            limits: it.limits,
+            limits: it.limits.limits()?,
             meta: meta(it.created_at, it.updated_at, it.etag),
         })
     }
@@ -147,7 +144,7 @@ impl From<&ApiPolicy> for ApiPolicyRecord {
             display_name: it.display_name.clone(),
             description: it.description.clone(),
             per: it.per.to_string(),
-            limits: it.limits.clone(),
+            limits: LimitsV1::from(&it.limits),
             groups: it.groups.iter().map(GroupV1::from).collect(),
             created_at: it.meta.created_at.millis(),
             updated_at: it.meta.updated_at.millis(),
@@ -168,7 +165,7 @@ impl ApiPolicyRecord {
                 .into_iter()
                 .find(|per| per.as_str() == it.per)
                 .ok_or_else(|| format!("its `per` does not read: `{}`", it.per))?,
-            limits: it.limits,
+            limits: it.limits.limits()?,
             groups: groups.collect::<Result<_, _>>()?,
             meta: meta(it.created_at, it.updated_at, it.etag),
         })
@@ -182,7 +179,7 @@ impl From<&Group> for GroupV1 {
         Self {
             description: it.description.clone(),
             conditions: it.conditions.iter().map(ConditionV1::from).collect(),
-            limits: it.limits.clone(),
+            limits: LimitsV1::from(&it.limits),
         }
     }
 }
@@ -193,7 +190,7 @@ impl GroupV1 {
         Ok(Group {
             description: self.description,
             conditions: conditions.collect::<Result<_, _>>()?,
-            limits: self.limits,
+            limits: self.limits.limits()?,
         })
     }
 }
@@ -205,9 +202,9 @@ impl From<&Condition> for ConditionV1 {
         Self {
             subject: match &it.subject {
                 Subject::Address(range) => SubjectV1::Address(range.to_string()),
-                Subject::Header(sought) => SubjectV1::Header(sought.into()),
-                Subject::Query(sought) => SubjectV1::Query(sought.into()),
-                Subject::Claim(sought) => SubjectV1::Claim(sought.into()),
+                Subject::Header(it) => SubjectV1::Header(it.into()),
+                Subject::Query(it) => SubjectV1::Query(it.into()),
+                Subject::Claim(it) => SubjectV1::Claim(it.into()),
             },
             invert: it.invert,
         }
@@ -219,18 +216,18 @@ impl ConditionV1 {
         Ok(Condition {
             subject: match self.subject {
                 SubjectV1::Address(text) => Subject::Address(range(&text)?),
-                SubjectV1::Header(sought) => Subject::Header(sought.sought()),
-                SubjectV1::Query(sought) => Subject::Query(sought.sought()),
-                SubjectV1::Claim(sought) => Subject::Claim(sought.sought()),
+                SubjectV1::Header(it) => Subject::Header(it.name_value()),
+                SubjectV1::Query(it) => Subject::Query(it.name_value()),
+                SubjectV1::Claim(it) => Subject::Claim(it.name_value()),
             },
             invert: self.invert,
         })
     }
 }
 
-// === impl SoughtV1 ===
+// === impl NameValueV1 ===
 
-impl From<&NameValueMatch> for SoughtV1 {
+impl From<&NameValueMatch> for NameValueV1 {
     fn from(it: &NameValueMatch) -> Self {
         Self {
             name: it.name.clone(),
@@ -239,8 +236,8 @@ impl From<&NameValueMatch> for SoughtV1 {
     }
 }
 
-impl SoughtV1 {
-    fn sought(self) -> NameValueMatch {
+impl NameValueV1 {
+    fn name_value(self) -> NameValueMatch {
         NameValueMatch {
             name: self.name,
             value: self.value,

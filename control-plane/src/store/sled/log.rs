@@ -28,7 +28,7 @@ use tidegate_kit::durable;
 
 use super::{
     check_space, failed,
-    pieces::{Kind, PIECE, cut, piece_key, pieces_of},
+    pieces::{PIECE, PieceKind, cut, piece_key, pieces_of},
 };
 use crate::store::{
     StoreError, Visit,
@@ -134,7 +134,7 @@ impl Log {
                 let (key, value) = row.map_err(|e| broken("read", &e))?;
                 let text = std::str::from_utf8(&key)
                     .map_err(|_| StoreError::corrupt("a key is not text"))?;
-                visit(text, &self.whole(Kind::Record, &key, value)?)?;
+                visit(text, &self.whole(PieceKind::Record, &key, value)?)?;
             }
             Ok(())
         })
@@ -174,7 +174,7 @@ impl Log {
         let (key, value) = row.map_err(|e| broken("read", &e))?;
         let number = <[u8; 8]>::try_from(&*key)
             .map_err(|_| StoreError::corrupt("an audit entry has no number"))?;
-        let value = self.whole(Kind::Audit, &key, value)?;
+        let value = self.whole(PieceKind::Audit, &key, value)?;
         Ok((u64::from_be_bytes(number), value))
     }
 
@@ -191,13 +191,13 @@ impl Log {
                         put(
                             records,
                             pieces,
-                            Kind::Record,
+                            PieceKind::Record,
                             key.as_bytes(),
                             value.as_deref(),
                         )?;
                     }
                     let key = number.to_be_bytes();
-                    put(audit, pieces, Kind::Audit, &key, Some(&change.audit))?;
+                    put(audit, pieces, PieceKind::Audit, &key, Some(&change.audit))?;
                     meta.insert(META_KEY, encode_meta(&change.meta))?;
                     Ok(())
                 })
@@ -215,7 +215,7 @@ impl Log {
     }
 
     /// A value as it was given, out of its pieces where it lies in some.
-    fn whole(&self, kind: Kind, key: &[u8], value: IVec) -> Result<IVec, StoreError> {
+    fn whole(&self, kind: PieceKind, key: &[u8], value: IVec) -> Result<IVec, StoreError> {
         let n_pieces = pieces_of(&value)?;
         if n_pieces == 0 {
             return Ok(value);
@@ -275,21 +275,21 @@ impl<'a> Filling<'a> {
     }
 
     pub(super) fn record(&mut self, key: &str, value: &[u8]) -> Result<(), StoreError> {
-        self.insert(Kind::Record, key.as_bytes(), value)
+        self.insert(PieceKind::Record, key.as_bytes(), value)
     }
 
     pub(super) fn audit(&mut self, number: u64, value: &[u8]) -> Result<(), StoreError> {
-        self.insert(Kind::Audit, &number.to_be_bytes(), value)
+        self.insert(PieceKind::Audit, &number.to_be_bytes(), value)
     }
 
-    fn insert(&mut self, kind: Kind, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
+    fn insert(&mut self, kind: PieceKind, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
         let (stored, pieces) = cut(value);
         for (index, piece) in (0..).zip(pieces) {
             self.pieces.insert(piece_key(kind, key, index), piece);
         }
         match kind {
-            Kind::Record => self.records.insert(key, stored),
-            Kind::Audit => self.audit.insert(key, stored),
+            PieceKind::Record => self.records.insert(key, stored),
+            PieceKind::Audit => self.audit.insert(key, stored),
         }
         self.size += key.len() + value.len();
         if self.size >= BATCH_BYTES {
@@ -314,7 +314,7 @@ impl<'a> Filling<'a> {
 fn put(
     tree: &TransactionalTree,
     pieces: &TransactionalTree,
-    kind: Kind,
+    kind: PieceKind,
     key: &[u8],
     value: Option<&[u8]>,
 ) -> Result<(), ConflictableTransactionError<StoreError>> {

@@ -14,7 +14,7 @@ const IN_PIECES: u8 = 0;
 /// Whose values pieces are: the first byte of their keys.
 #[derive(Clone, Copy)]
 #[repr(u8)]
-pub(super) enum Kind {
+pub(super) enum PieceKind {
     Record = b'r',
     Audit = b'a',
 }
@@ -43,7 +43,7 @@ pub(super) fn pieces_of(stored: &IVec) -> Result<u32, StoreError> {
     }
 }
 
-pub(super) fn piece_key(kind: Kind, key: &[u8], index: u32) -> Vec<u8> {
+pub(super) fn piece_key(kind: PieceKind, key: &[u8], index: u32) -> Vec<u8> {
     let mut piece = vec![kind as u8];
     piece.extend_from_slice(key);
     piece.push(0);
