@@ -1,7 +1,7 @@
-//! The operators' door: health, readiness, metrics, status, and the order to leave.
+//! The admin listener: health, readiness, metrics, status and drain.
 //!
-//! Reads what others hold and decides nothing. Plain HTTP for the machine itself or a private network; it runs on the
-//! control runtime, so that load on the data path cannot silence it. Served by `app`.
+//! Reads the state of other modules and decides nothing. Plain HTTP, for the host itself or a private network. It runs on
+//! the control runtime, so it answers however loaded the data path is. Served by `app`.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -21,21 +21,21 @@ mod connections;
 
 use crate::connection::Gateway;
 
-/// What the door shows and what it may order.
+/// The state that the admin listener serves.
 #[derive(Clone, Debug)]
 pub struct Operators {
     /// The sessions, the snapshot and the metrics.
     pub gateway: Arc<Gateway>,
-    /// The connections, sessions or not.
+    /// All client connections, with and without a session.
     pub connections: ConnectionLimits,
-    /// What is still waited for.
+    /// What the node still waits for before it is ready.
     pub readiness: Readiness,
     /// The node's name.
     pub node: Arc<str>,
     /// Whether the configuration stream is open.
     pub connected: watch::Receiver<bool>,
-    /// Cancelled to make the node leave.
-    pub leave: CancellationToken,
+    /// Cancelled to drain the node.
+    pub drain: CancellationToken,
 }
 
 /// The answer of `/status`.
@@ -43,23 +43,23 @@ pub struct Operators {
 struct Status<'a> {
     node: &'a str,
     /// The number of the snapshot; 0 while there is none.
-    number: u64,
+    snapshot_number: u64,
     sessions: usize,
     connections: usize,
-    connected: bool,
+    control_plane_connected: bool,
     ready: bool,
     waiting_for: Vec<&'static str>,
     /// Whether quotas are shared through Redis.
     shares_quotas: bool,
-    /// What is wrong with their ledger, in words; empty while it answers.
+    /// The ledger's current fault; empty while it is available.
     ledger_fault: String,
     version: &'static str,
 }
 
-/// Serves the door until `stopping`.
+/// Serves until `stopping` is cancelled.
 ///
 /// # Errors
-/// When the listening socket breaks.
+/// When the listening socket fails.
 pub async fn serve(
     listener: TcpListener,
     operators: Operators,
@@ -68,7 +68,7 @@ pub async fn serve(
     connections::serve(listener, router(operators), stopping).await
 }
 
-/// Opens the door.
+/// Binds the listener.
 ///
 /// # Errors
 /// When the address cannot be bound.
@@ -86,7 +86,7 @@ fn router(operators: Operators) -> Router {
         .with_state(operators)
 }
 
-/// Alive, whatever else is wrong: restarting the process would not help.
+/// Always healthy: nothing that can be wrong with a node is mended by restarting it.
 async fn healthz() -> &'static str {
     "ok\n"
 }
@@ -103,7 +103,7 @@ async fn readyz(State(operators): State<Operators>) -> (StatusCode, String) {
 
 async fn metrics(State(operators): State<Operators>) -> impl IntoResponse {
     let gateway = &operators.gateway;
-    // Sessions live for days: what they carry is counted when somebody looks, not only when they end.
+    // Sessions live for days, so their traffic is added at each scrape and not only when they end.
     gateway.registry.count();
     let connected = *operators.connected.borrow();
     gateway.metrics.configuration.connected(connected);
@@ -116,10 +116,10 @@ async fn status(State(operators): State<Operators>) -> impl IntoResponse {
     let waiting_for = operators.readiness.pending();
     Json(Status {
         node: &operators.node,
-        number: gateway.snapshots.load().number().get(),
+        snapshot_number: gateway.snapshots.load().number().get(),
         sessions: gateway.registry.len(),
         connections: operators.connections.open(),
-        connected: *operators.connected.borrow(),
+        control_plane_connected: *operators.connected.borrow(),
         ready: waiting_for.is_empty(),
         waiting_for,
         shares_quotas: !operators.gateway.quotas.link().is_local(),
@@ -129,14 +129,13 @@ async fn status(State(operators): State<Operators>) -> impl IntoResponse {
     .into_response()
 }
 
-/// Answers at once; `/readyz` fails from now on, and the process ends when its sessions have.
+/// Answers at once. From now on `/readyz` fails, and the process exits when its sessions have ended.
 ///
-/// Any page that is open in a browser on the machine can send a request here, and the browser says so; no operator's tool
-/// has an origin.
+/// Requests with an `Origin` are refused: any web page that is open on the host could send one, and no operator's tool does.
 async fn drain(State(operators): State<Operators>, headers: HeaderMap) -> StatusCode {
     if headers.contains_key(header::ORIGIN) {
         return StatusCode::FORBIDDEN;
     }
-    operators.leave.cancel();
+    operators.drain.cancel();
     StatusCode::ACCEPTED
 }

@@ -1,7 +1,7 @@
-//! The node put together: doors opened, parts connected, tasks started, and all of it ended in order.
+//! Assembles the node: binds the listeners, connects the parts, starts the tasks, and shuts everything down in order.
 //!
-//! Owns which runtime runs what: sessions on one, the control stream, expiry, metrics and operators on another, so that
-//! load cannot starve diagnosis. Decides nothing else. Called by `main` and by tests.
+//! Owns which runtime runs what: sessions on one; the control stream, expiry, metrics and the admin listener on another, so
+//! that load can't starve diagnosis. Called by `main` and by tests.
 
 use std::{fs, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -46,46 +46,46 @@ pub struct Runtimes {
     pub control: Handle,
 }
 
-/// Where the node really listens.
+/// The addresses that the listeners are bound to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Addresses {
-    /// `ws://` clients.
+    /// The `ws://` listener's address.
     pub ws: Option<SocketAddr>,
-    /// `wss://` clients.
+    /// The `wss://` listener's address.
     pub wss: Option<SocketAddr>,
-    /// Operators.
+    /// The admin listener's address.
     pub admin: SocketAddr,
 }
 
-/// A node whose doors are open and that does not serve yet.
+/// A node whose listeners are bound and that does not serve yet.
 #[derive(Debug)]
 pub struct App {
     config: Config,
     gateway: Arc<Gateway>,
     readiness: Readiness,
     waiting_for_snapshot: Blocker,
-    doors: Vec<Listener>,
-    /// Of the `wss://` listener, where there is one.
+    listeners: Vec<Listener>,
+    /// The certificate of the `wss://` listener, if there is one.
     certificate: Option<CertificateReloader>,
     authorities: Authorities,
     operators: TcpListener,
     addresses: Addresses,
     runtimes: Runtimes,
-    /// What does not run on the sessions' runtime.
+    /// The tasks on the control runtime.
     control: Tasks,
-    leave: CancellationToken,
+    draining: CancellationToken,
 }
 
-/// How often the control plane hears from the node.
-const BEAT: Duration = Duration::from_secs(5);
+/// The interval of heartbeats to the control plane.
+const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(5);
 
-/// For how long tasks that were told to stop are waited for once the sessions are gone.
-const LAST_WORDS: Duration = Duration::from_secs(2);
+/// The timeout for tasks to stop after the sessions have ended.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 
 // === impl App ===
 
 impl App {
-    /// Opens the doors and prepares everything that can fail. `snapshots` may hold a snapshot already.
+    /// Binds the listeners and prepares everything that can fail. `snapshots` may already hold a snapshot.
     ///
     /// # Errors
     /// When an address, a certificate or a file cannot be used.
@@ -99,7 +99,7 @@ impl App {
             ListenAddress::At(_) => Some(tls::certificate(&config.tls)?),
         };
         let (ws, wss) = {
-            // A socket belongs to the runtime that is entered when it is made.
+            // A socket belongs to the runtime that is current when it is created.
             let _sessions = runtimes.sessions.enter();
             let ws = open(config.listen.ws, None)?;
             let wss = open(
@@ -124,7 +124,7 @@ impl App {
             authenticator: Authenticator::default(),
             connector: Connector::new(&config.upstream, authorities.trust()),
             registry: Registry::default(),
-            // A ledger that goes away in the middle of a handshake is given up before.
+            // Longer than the ledger's own limit, so that a ledger that fails during a handshake is noticed there first.
             admission_timeout: config.ledger.unavailable_after_seconds.0 * 3 / 2,
             metrics: Arc::new(Metrics::with_ledger(&quotas.link().stats)),
             quotas,
@@ -141,44 +141,44 @@ impl App {
             waiting_for_snapshot: readiness.block("snapshot"),
             gateway: Arc::new(gateway),
             readiness,
-            doors: ws.into_iter().chain(wss).collect(),
+            listeners: ws.into_iter().chain(wss).collect(),
             certificate,
             authorities,
             operators,
             addresses,
             runtimes,
             control,
-            leave: CancellationToken::new(),
+            draining: CancellationToken::new(),
             config,
         })
     }
 
-    /// Where the node really listens.
+    /// The addresses that the listeners are bound to.
     #[must_use]
     pub const fn addresses(&self) -> Addresses {
         self.addresses
     }
 
-    /// What the sessions share.
+    /// The state that all sessions share.
     #[must_use]
     pub const fn gateway(&self) -> &Arc<Gateway> {
         &self.gateway
     }
 
-    /// Cancelled, it makes the node leave in order; operators can cancel it, too.
+    /// Cancel it to drain the node and shut it down. `POST /drain` cancels it, too.
     #[must_use]
-    pub fn leave(&self) -> CancellationToken {
-        self.leave.clone()
+    pub fn drain_token(&self) -> CancellationToken {
+        self.draining.clone()
     }
 
-    /// The client of the control plane as the configuration wants it.
+    /// The client of the control plane, as configured.
     ///
     /// # Errors
     /// When the join token or the authority's certificate is missing or cannot be read.
     pub fn control_client(&self) -> anyhow::Result<control::Client> {
         let config = &self.config.control_plane;
         let enrolment = Enrolment::new(config)?;
-        // Later on a file that cannot be read is waited for; a node that begins without one was set up wrongly.
+        // At startup an unreadable file is a configuration error. Later, the client retries until it can be read.
         enrolment.check()?;
         let settings = control::Settings {
             address: config.address.clone(),
@@ -187,7 +187,7 @@ impl App {
             environment: self.config.environment.clone(),
             software: env!("CARGO_PKG_VERSION").to_owned(),
             cache_dir: self.config.data_dir.clone(),
-            beat: BEAT,
+            heartbeat_interval: HEARTBEAT_INTERVAL,
         };
         Ok(control::Client::new(
             settings,
@@ -195,11 +195,11 @@ impl App {
         ))
     }
 
-    /// Serves until the node is told to leave, then drains. With no `client` it serves the snapshots that others swap
+    /// Serves until the node is told to drain, then drains. Without a `client`, it serves the snapshots that the caller swaps
     /// in.
     ///
     /// # Errors
-    /// When a door breaks.
+    /// When a listener fails.
     pub async fn run(self, client: Option<control::Client>) -> anyhow::Result<()> {
         let sessions = Tasks::on(self.runtimes.sessions.clone());
         let control = self.control.clone();
@@ -212,8 +212,8 @@ impl App {
         let gateway = self.gateway;
         match client {
             Some(client) => {
-                let witness = gateway.clone();
-                let run = client.run(self.waiting_for_snapshot, witness, stopping.clone());
+                let status = gateway.clone();
+                let run = client.run(self.waiting_for_snapshot, status, stopping.clone());
                 control.spawn("control", run);
             }
             None => {
@@ -247,7 +247,7 @@ impl App {
             readiness: self.readiness.clone(),
             node: node.into(),
             connected,
-            leave: self.leave.clone(),
+            drain: self.draining.clone(),
         };
         control.spawn("admin", admin::serve(self.operators, operators, stopping));
 
@@ -258,43 +258,47 @@ impl App {
             tls_deadline: limits.head_seconds.0,
         };
         let close = CancellationToken::new();
-        let doors = serve(self.doors, &context, &gateway, (&close, &self.leave));
-        self.leave.cancelled().await;
-        // In this order: nobody is sent here any more, nobody is let in any more, and who is here is told to go.
+        let accepting = serve(self.listeners, &context, &gateway, (&close, &self.draining));
+        self.draining.cancelled().await;
+        // In this order: load balancers stop sending clients, the listeners stop accepting, and open sessions are closed.
         let _not_ready = self.readiness.block("draining");
         close.cancel();
-        let broken = closed(doors).await;
+        let outcome = closed(accepting).await;
         let left = drain(&gateway.registry, self.config.drain.seconds.0).await;
-        let unanswered = sessions.shut_down(LAST_WORDS).await;
-        // After the sessions, so that they take nothing more, and before the task that tells the ledger is stopped: what
-        // this node did not spend, others may. Whether it came through makes no difference to this one.
-        drop(tokio::time::timeout(LAST_WORDS, gateway.quotas.settle()).await);
-        control.shut_down(LAST_WORDS).await;
-        tracing::info!(left, unanswered, "drained");
-        broken
+        let unanswered = sessions.shut_down(SHUTDOWN_TIMEOUT).await;
+        // After the sessions, so that nothing more is spent, and before the ledger's task stops: other nodes can then use
+        // what this node did not. A failure only delays that until the grants expire.
+        drop(tokio::time::timeout(SHUTDOWN_TIMEOUT, gateway.quotas.settle()).await);
+        control.shut_down(SHUTDOWN_TIMEOUT).await;
+        tracing::info!(
+            open_sessions = left,
+            unfinished_tasks = unanswered,
+            "drained"
+        );
+        outcome
     }
 
     fn node(&self) -> String {
         if !self.config.node.is_empty() {
             return self.config.node.clone();
         }
-        let door = self.addresses.ws.or(self.addresses.wss);
-        let port = door.map_or(0, |address| address.port());
+        let address = self.addresses.ws.or(self.addresses.wss);
+        let port = address.map_or(0, |address| address.port());
         format!("{}:{port}", host_name())
     }
 }
 
-impl control::Witness for Gateway {
-    fn vitals(&self) -> control::Vitals {
-        control::Vitals {
+impl control::StatusSource for Gateway {
+    fn status(&self) -> control::NodeStatus {
+        control::NodeStatus {
             open_sessions: self.registry.len() as u64,
             shares_quotas: !self.quotas.link().is_local(),
             ledger_fault: self.quotas.link().fault(),
         }
     }
 
-    fn consumption(&self) -> control::Consumption {
-        control::Consumption {
+    fn usage(&self) -> control::NodeUsage {
+        control::NodeUsage {
             ledger_millis: self.quotas.ledger_millis(),
             used: self.quotas.used(),
             sessions: self.registry.by_subscription(),
@@ -302,36 +306,36 @@ impl control::Witness for Gateway {
     }
 }
 
-type ServedDoor = JoinHandle<Result<(), ListenError>>;
+type AcceptTask = JoinHandle<Result<(), ListenError>>;
 
-/// Serves every door until it is told to close; one that breaks makes the node leave.
+/// Serves every listener until it is told to close. If one fails, the node drains.
 fn serve(
-    doors: Vec<Listener>,
+    listeners: Vec<Listener>,
     context: &ListenContext,
     gateway: &Arc<Gateway>,
-    (close, leave): (&CancellationToken, &CancellationToken),
-) -> Vec<ServedDoor> {
-    doors
+    (close, draining): (&CancellationToken, &CancellationToken),
+) -> Vec<AcceptTask> {
+    listeners
         .into_iter()
-        .map(|door| {
+        .map(|listener| {
             let gateway = gateway.clone();
             let serve = move |accepted| connection::run(gateway.clone(), accepted);
-            let run = door.run(context.clone(), close.clone(), serve);
-            let leave = leave.clone();
+            let run = listener.run(context.clone(), close.clone(), serve);
+            let draining = draining.clone();
             context.tasks.spawn("accept", async move {
                 run.await.inspect_err(|error| {
-                    tracing::error!(%error, "a door broke; the node leaves");
-                    leave.cancel();
+                    tracing::error!(%error, "listener failed; draining");
+                    draining.cancel();
                 })
             })
         })
         .collect()
 }
 
-async fn closed(doors: Vec<ServedDoor>) -> anyhow::Result<()> {
+async fn closed(accepting: Vec<AcceptTask>) -> anyhow::Result<()> {
     let mut outcome = Ok(());
-    for door in doors {
-        if let Err(error) = door.await.context("a door's task failed")? {
+    for task in accepting {
+        if let Err(error) = task.await.context("a listener's task failed")? {
             outcome = Err(error.into());
         }
     }
@@ -350,7 +354,7 @@ fn open(
 
 async fn wait_for_snapshot(snapshots: Snapshots, waiting: Blocker) {
     let mut numbers = snapshots.watch();
-    // An error means that nobody can swap one in any more.
+    // An error means that no snapshot can be swapped in any more.
     drop(numbers.wait_for(Option::is_some).await);
     drop(waiting);
 }
@@ -363,7 +367,7 @@ fn host_name() -> String {
         .unwrap_or_else(|| "localhost".to_owned())
 }
 
-/// The quotas of the node, in the ledger that it is told of or in its own.
+/// The quotas of the node, in the configured ledger or in this process.
 fn quotas(config: &Config, tasks: &Tasks) -> anyhow::Result<Quotas> {
     let ledger = &config.ledger;
     let credentials = Credentials::new(
@@ -373,7 +377,9 @@ fn quotas(config: &Config, tasks: &Tasks) -> anyhow::Result<Quotas> {
     );
     let Some(url) = &ledger.url else {
         if let Some(key) = credentials.password_key() {
-            anyhow::bail!("`{key}` is set and `ledger.url` is not: say which Redis it is for");
+            anyhow::bail!(
+                "`{key}` is set, but `ledger.url` is not: set it to the Redis that the password is for"
+            );
         }
         tracing::info!("quotas are counted in this process; set `ledger.url` to share them");
         return Ok(Quotas::in_process(tasks));
@@ -381,7 +387,7 @@ fn quotas(config: &Config, tasks: &Tasks) -> anyhow::Result<Quotas> {
     let authority = ledger.ca_cert.as_ref().map(|path| {
         fs::read(path).with_context(|| format!("cannot read `ledger.ca_cert` {}", path.display()))
     });
-    // So that a file that cannot be read is told of at once; it is read again for each connection.
+    // Fails at startup if the file can't be read; it is read again for each connection.
     credentials.read()?;
     let authority = authority.transpose()?;
     let target = Target::parse(url.expose(), authority.as_deref(), credentials)?;

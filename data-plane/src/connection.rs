@@ -254,7 +254,7 @@ async fn reach(
         principal,
     };
     let permit = admit(&gateway.admission(), &snapshot, pending, now).await?;
-    record.phase(Phase::Judge, began.elapsed());
+    record.phase(Phase::Admit, began.elapsed());
     // A backend may think for seconds; nothing of a snapshot that is swapped meanwhile need be kept for it.
     drop(snapshot);
     let ask = Ask {
@@ -280,7 +280,7 @@ async fn reach(
 async fn connect(gateway: &Gateway, ask: &Ask<'_>, record: &Record) -> Result<Upstream, Refusal> {
     let began = Instant::now();
     let io = gateway.connector.dial(ask.endpoint).await?;
-    record.phase(Phase::Dial, began.elapsed());
+    record.phase(Phase::Connect, began.elapsed());
     let began = Instant::now();
     let upstream = gateway.connector.upgrade(io, ask).await?;
     record.phase(Phase::Upgrade, began.elapsed());

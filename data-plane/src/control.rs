@@ -1,8 +1,8 @@
-//! The control plane's client: keeps the stream open, makes snapshots out of what comes, and keeps the last good one on
-//! disk.
+//! The client of the control plane: keeps the configuration stream open, builds snapshots from its batches, and caches the
+//! last good one on disk.
 //!
-//! Owns when a snapshot is swapped and what is answered. Refuses to judge sessions. Runs on the control runtime, so that
-//! load on the data path cannot starve it; `app` starts it once.
+//! Owns when a snapshot is swapped and what is acknowledged. Runs on the control runtime, so that load on the data path
+//! can't starve it; `app` starts it once.
 
 mod exchange;
 mod keeper;
@@ -22,12 +22,12 @@ use enrolment::Enrolment;
 use exchange::Exchange;
 use keeper::Keeper;
 
-/// Whom to talk to, as whom, and where to keep what was said.
+/// The settings of the client.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The control plane's gateway door, for example `https://127.0.0.1:9444`.
+    /// The control plane's discovery listener, for example `https://127.0.0.1:9444`.
     pub address: String,
-    /// The authority to pin, and what admits the node.
+    /// The CA certificate to verify with, and the join token.
     pub enrolment: Enrolment,
     /// The node's name.
     pub node: String,
@@ -35,15 +35,15 @@ pub struct Settings {
     pub environment: String,
     /// The version of the node's software.
     pub software: String,
-    /// The directory of the last-good cache; made when it is missing.
+    /// The directory of the configuration cache; created when it is missing.
     pub cache_dir: PathBuf,
-    /// How often the node says that it is alive.
-    pub beat: Duration,
+    /// The interval of heartbeats.
+    pub heartbeat_interval: Duration,
 }
 
-/// What a running client tells the rest of the process.
+/// The state of a running client.
 #[derive(Clone, Debug)]
-pub struct Status {
+pub struct ClientStatus {
     /// Whether the stream is open and the control plane has answered on it.
     pub connected: watch::Receiver<bool>,
 }
@@ -54,50 +54,48 @@ pub struct Client {
     settings: Settings,
     snapshots: Snapshots,
     connected: watch::Sender<bool>,
-    /// Names this process, not the node.
+    /// A random id of this process, not of the node.
     process: u64,
 }
 
-/// The wait before connecting again: short, because a control plane that restarts is back soon; and bounded, because
-/// nobody likes a node that notices late.
+/// The backoff before reconnecting. It starts short, because a control plane that restarts is back soon.
 const RECONNECT: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
-/// How long a node that stops waits until its last word is heard; a control plane that does not hear it goes by what it
-/// was told before.
-const LAST_WORD: Duration = Duration::from_millis(500);
+/// The timeout for the final usage report of a node that shuts down. Without it, the control plane keeps the report before.
+const FINAL_REPORT_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// Lines in the log about the stream in a minute.
+/// Log lines about the stream per minute.
 const LINES: usize = 6;
 
-/// What a sign of life says of the node.
+/// The status of the node that a heartbeat reports.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Vitals {
+pub struct NodeStatus {
     /// How many sessions are open.
     pub open_sessions: u64,
     /// Whether quotas are shared through Redis.
     pub shares_quotas: bool,
-    /// What is wrong with their ledger, in words; empty while it answers.
+    /// The ledger's current fault; empty while it is available.
     pub ledger_fault: String,
 }
 
 /// What the node's sessions have used of their plans.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Consumption {
-    /// What the clock of the ledger shows: milliseconds of Unix time.
+pub struct NodeUsage {
+    /// The time by the ledger's clock, in milliseconds of Unix time.
     pub ledger_millis: u64,
-    /// What each application has used of its plan on an API, under whichever subscription.
+    /// What each application has used of its plan on an API, whichever subscription it used.
     pub used: HashMap<SubscriptionKey, Used>,
-    /// How many sessions each subscription has.
+    /// The open sessions of each subscription.
     pub sessions: HashMap<SubscriptionKey, u32>,
 }
 
-/// Who knows how the node is doing; asked every few seconds.
-pub trait Witness: fmt::Debug + Send + Sync + 'static {
-    /// What a sign of life says.
-    fn vitals(&self) -> Vitals;
+/// Where the client gets the node's status and usage, at each heartbeat.
+pub trait StatusSource: fmt::Debug + Send + Sync + 'static {
+    /// The current status.
+    fn status(&self) -> NodeStatus;
 
-    /// What was used. May take some milliseconds where there are many subscriptions.
-    fn consumption(&self) -> Consumption;
+    /// The current usage. With many subscriptions this may take some milliseconds.
+    fn usage(&self) -> NodeUsage;
 }
 
 // === impl Client ===
@@ -116,18 +114,23 @@ impl Client {
         }
     }
 
-    /// What the client tells while it runs.
+    /// The state of the client, which changes while it runs.
     #[must_use]
-    pub fn status(&self) -> Status {
-        Status {
+    pub fn status(&self) -> ClientStatus {
+        ClientStatus {
             connected: self.connected.subscribe(),
         }
     }
 
-    /// Boots from the cache where there is one, then follows the control plane until `stopping` fires.
+    /// Loads the cache if there is one, then follows the control plane until `stopping` is cancelled.
     ///
-    /// `ready` is dropped when the first snapshot is held; `witness` is asked for each sign of life.
-    pub async fn run(self, ready: Blocker, witness: Arc<dyn Witness>, stopping: CancellationToken) {
+    /// `ready` is dropped with the first snapshot; `source` is read for each heartbeat.
+    pub async fn run(
+        self,
+        ready: Blocker,
+        source: Arc<dyn StatusSource>,
+        stopping: CancellationToken,
+    ) {
         let mut ready = Some(ready);
         let settings = &self.settings;
         let opened = Keeper::open(settings.cache_dir.clone(), settings.environment.clone());
@@ -142,7 +145,7 @@ impl Client {
             snapshots: &self.snapshots,
             keeper: &keeper,
             connected: &self.connected,
-            witness: &witness,
+            source: &source,
             process: self.process,
             stopping: &stopping,
             ready: &mut ready,
@@ -150,7 +153,7 @@ impl Client {
         let following = async {
             tokio::select! {
                 biased;
-                () = overdue(&stopping) => {}
+                () = shutdown_deadline(&stopping) => {}
                 () = follow(exchange) => {}
             }
         };
@@ -159,14 +162,14 @@ impl Client {
     }
 }
 
-/// When a node that stops is done, whether its last word was heard or not.
-async fn overdue(stopping: &CancellationToken) {
+/// Returns when a node that shuts down no longer waits for its final report.
+async fn shutdown_deadline(stopping: &CancellationToken) {
     stopping.cancelled().await;
-    sleep(LAST_WORD).await;
+    sleep(FINAL_REPORT_TIMEOUT).await;
 }
 
-/// Connects again and again, until the node stops. Each new kind of trouble is logged once; where kinds alternate, or a
-/// stream opens and breaks again and again, no more than a few lines a minute.
+/// Reconnects until the node shuts down. Each new fault is logged once. Faults that alternate, and streams that open and
+/// fail again and again, are limited to a few lines per minute.
 async fn follow(mut exchange: Exchange<'_>) {
     let mut backoff = Backoff::new(RECONNECT.0, RECONNECT.1);
     let log = FaultLog::new(LINES);
@@ -184,10 +187,10 @@ async fn follow(mut exchange: Exchange<'_>) {
         let text = cause.to_string();
         let address = &exchange.settings.address;
         match log.fault(&text) {
-            None => tracing::debug!(address, cause = text, "no stream from the control plane"),
+            None => tracing::debug!(address, cause = text, "configuration stream lost"),
             Some(line) => {
                 let (number, suppressed) = (exchange.snapshots.load().number(), line.suppressed);
-                tracing::warn!(address, cause = text, %number, suppressed, "no stream from the control plane; going on with what is held");
+                tracing::warn!(address, cause = text, %number, suppressed, "configuration stream lost; keeping the current snapshot");
             }
         }
         tokio::select! {

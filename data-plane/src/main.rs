@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// What is left of a drained process gets this long.
+/// The timeout for shutting a drained process down.
 const LAST_MOMENT: Duration = Duration::from_millis(500);
 
 /// The gateway of Tidegate: lets WebSocket clients through to their backends.
@@ -87,7 +87,7 @@ async fn run(flags: &Flags, mut config: Config, runtimes: Runtimes) -> anyhow::R
     config.limits.connections = open_files::fit(config.limits.connections, why);
     let app = App::build(config, Snapshots::default(), runtimes).await?;
     let client = app.control_client()?;
-    watch_signals(app.leave())?;
+    watch_signals(app.drain_token())?;
     if let Some(path) = &flags.ready_file {
         let ready = Ready {
             pid: std::process::id(),
@@ -113,12 +113,12 @@ fn runtime(name: &'static str, threads: Option<usize>) -> anyhow::Result<Runtime
         .with_context(|| format!("cannot start the {name} runtime"))
 }
 
-/// The first SIGTERM or SIGINT makes the node leave in order, the second at once.
+/// The first SIGTERM or SIGINT drains the node; the second ends it at once.
 #[expect(
     clippy::disallowed_methods,
     reason = "the task must outlive every tracked one, or the second signal would be lost"
 )]
-fn watch_signals(leave: CancellationToken) -> anyhow::Result<()> {
+fn watch_signals(draining: CancellationToken) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot watch for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot watch for SIGINT")?;
     tokio::spawn(async move {
@@ -127,10 +127,10 @@ fn watch_signals(leave: CancellationToken) -> anyhow::Result<()> {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
             }
-            if leave.is_cancelled() {
+            if draining.is_cancelled() {
                 std::process::exit(1);
             }
-            leave.cancel();
+            draining.cancel();
         }
     });
     Ok(())

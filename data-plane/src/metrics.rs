@@ -1,7 +1,7 @@
-//! What the node counts, and how it is read by Prometheus.
+//! The node's Prometheus metrics.
 //!
-//! Owns names and labels: labels are API names and closed enums, never anything that a client can make up. A session
-//! looks its API's counters up once; the data path then touches only what belongs to the session. Written by `listen`,
+//! Owns names and labels. Label values are API names and closed enums, never text from a client, so cardinality is bounded.
+//! A session looks its API's counters up once; the data path then touches only what belongs to the session. Written by `listen`,
 //! `session`, `record`, `upstream` and `app`; read by `admin`.
 
 use std::{
@@ -36,7 +36,7 @@ pub mod ledger;
 /// Every metric of the node.
 pub struct Metrics {
     registry: Registry,
-    accepted: Family<DoorLabels, Counter>,
+    accepted: Family<ListenerLabels, Counter>,
     dropped: Family<DropLabels, Counter>,
     refused: Family<EndLabels, Counter>,
     ended: Family<EndLabels, Counter>,
@@ -47,11 +47,11 @@ pub struct Metrics {
     phases: Family<PhaseLabels, Histogram, fn() -> Histogram>,
     quota: QuotaMetrics,
     open_sessions: AtomicI64,
-    /// Of the configuration that the node runs.
+    /// Those of the configuration.
     pub configuration: ConfigurationMetrics,
 }
 
-/// The counters of one API; a session holds them and counts without looking anything up.
+/// The counters of one API. A session holds them, so it counts without a lookup.
 #[derive(Clone, Debug)]
 pub struct ApiMetrics {
     opened: Counter,
@@ -60,7 +60,7 @@ pub struct ApiMetrics {
     bytes: [Counter; 2],
 }
 
-/// An API as a label: its name and version, or nothing where a handshake did not get that far.
+/// An API as a label: its name and version; both empty when a handshake fails before an API is found.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct ApiLabels {
     /// The API's name.
@@ -69,39 +69,39 @@ pub struct ApiLabels {
     pub version: Arc<str>,
 }
 
-/// Why a connection ended before it could ask for anything.
+/// Why a connection ended before it sent a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DropCause {
-    /// It broke while it was accepted.
+    /// Accepting it failed.
     Accept,
     /// The node ran out of file descriptors or memory.
     Exhausted,
-    /// There were too many to even refuse them.
+    /// The connection limit was reached, and so was the number of connections that are told so.
     OverLimit,
     /// TLS failed or took too long.
     Tls,
-    /// It closed without sending a byte, as load balancers do to see whether somebody listens.
-    Silent,
+    /// It was closed without sending a byte, as the TCP health checks of load balancers are.
+    NoData,
 }
 
-/// A part of a handshake that is timed.
+/// A phase of the handshake that is timed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Phase {
-    /// From the accepted connection to the whole request head.
-    Head,
-    /// Route, authenticate and admit.
-    Judge,
-    /// Resolve, connect and TLS towards the backend.
-    Dial,
-    /// The backend's answer to the upgrade.
+    /// From the accepted connection to the complete request head.
+    Read,
+    /// Routing, authentication and admission.
+    Admit,
+    /// DNS resolution, TCP and TLS to the backend.
+    Connect,
+    /// The backend's answer to the upgrade request.
     Upgrade,
     /// From the accepted connection to the 101.
-    Whole,
+    Total,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct DoorLabels {
-    door: &'static str,
+struct ListenerLabels {
+    listener: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -137,7 +137,7 @@ struct SideLabel(Side);
 
 const DIRECTIONS: [&str; 2] = ["to_backend", "to_client"];
 
-/// From what a cached token on a fast network takes to the longest deadline that makes sense.
+/// From a handshake with a cached token on a fast network to the longest reasonable deadline.
 const BUCKETS: [f64; 12] = [
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5, 10.0,
 ];
@@ -151,7 +151,7 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// Metrics that all stand at zero, together with what is counted on the way to the ledger.
+    /// Metrics that are all zero, together with those of the ledger's client.
     #[must_use]
     pub fn with_ledger(ledger: &LedgerMetrics) -> Self {
         let mut metrics = Self::new();
@@ -159,7 +159,7 @@ impl Metrics {
         metrics
     }
 
-    /// Metrics that all stand at zero.
+    /// Metrics that are all zero.
     #[must_use]
     pub fn new() -> Self {
         let mut metrics = Self {
@@ -180,47 +180,47 @@ impl Metrics {
         let r = &mut metrics.registry;
         r.register(
             "connections_accepted",
-            "Client connections taken in, by door",
+            "Accepted client connections, by listener",
             metrics.accepted.clone(),
         );
         r.register(
             "connections_dropped",
-            "Client connections that ended before they asked for anything, by cause",
+            "Client connections that ended before they sent a request, by cause",
             metrics.dropped.clone(),
         );
         r.register(
             "handshakes_refused",
-            "Handshakes that were refused or given up, by API, reason and side",
+            "Refused or aborted handshakes, by API, reason and side",
             metrics.refused.clone(),
         );
         r.register(
             "sessions_opened",
-            "Sessions that were opened, by API",
+            "Opened sessions, by API",
             metrics.opened.clone(),
         );
         r.register(
             "sessions_open",
-            "Sessions that are open, by API",
+            "Open sessions, by API",
             metrics.open.clone(),
         );
         r.register(
             "sessions_ended",
-            "Sessions that ended, by API, reason and side",
+            "Ended sessions, by API, reason and side",
             metrics.ended.clone(),
         );
         r.register(
             "messages",
-            "Messages carried, by API and direction",
+            "Relayed messages, by API and direction",
             metrics.messages.clone(),
         );
         r.register(
             "bytes",
-            "Bytes carried after the handshake, by API and direction",
+            "Bytes relayed after the handshake, by API and direction",
             metrics.bytes.clone(),
         );
         r.register(
-            "handshake_seconds",
-            "How long the parts of a handshake took",
+            "handshake_duration_seconds",
+            "Duration of the phases of a handshake",
             metrics.phases.clone(),
         );
         metrics.configuration.register(r);
@@ -228,7 +228,7 @@ impl Metrics {
         metrics
     }
 
-    /// The metrics in Prometheus' text form (OpenMetrics 1.0).
+    /// The metrics in the OpenMetrics 1.0 text format.
     #[must_use]
     pub fn render(&self) -> String {
         let mut text = String::new();
@@ -236,37 +236,39 @@ impl Metrics {
         text
     }
 
-    /// A connection was taken in.
+    /// A connection was accepted.
     pub fn connection_accepted(&self, secure: bool) {
-        let door = if secure { "wss" } else { "ws" };
-        self.accepted.get_or_create(&DoorLabels { door }).inc();
+        let listener = if secure { "wss" } else { "ws" };
+        self.accepted
+            .get_or_create(&ListenerLabels { listener })
+            .inc();
     }
 
-    /// A connection ended before it asked for anything.
+    /// A connection ended before it sent a request.
     pub fn connection_dropped(&self, cause: DropCause) {
         self.dropped.get_or_create(&DropLabels { cause }).inc();
     }
 
-    /// A handshake was refused or given up.
+    /// A handshake was refused or aborted.
     pub fn handshake_refused(&self, api: &ApiLabels, reason: Reason) {
         self.refused
             .get_or_create(&EndLabels::new(api, reason))
             .inc();
     }
 
-    /// A part of a handshake took so long.
+    /// Records the duration of a phase of a handshake.
     pub fn phase(&self, phase: Phase, took: Duration) {
         self.phases
             .get_or_create(&PhaseLabels { phase })
             .observe(took.as_secs_f64());
     }
 
-    /// A message was too many by a level's plan or policy.
-    pub fn message_refused(&self, api: &ApiLabels, by: (&'static str, &Arc<str>), action: Action) {
-        self.quota.message_refused(api, by, action);
+    /// A message exceeded the limit of a level's plan or policy.
+    pub fn message_limited(&self, api: &ApiLabels, by: (&'static str, &Arc<str>), action: Action) {
+        self.quota.message_limited(api, by, action);
     }
 
-    /// A session was opened; gives the counters that it counts in.
+    /// A session was opened. Returns the counters that it uses.
     pub fn session_opened(&self, api: &ApiLabels) -> ApiMetrics {
         let traffic = |direction| TrafficLabels {
             api: api.api.clone(),
@@ -308,7 +310,7 @@ impl fmt::Debug for Metrics {
 // === impl ApiMetrics ===
 
 impl ApiMetrics {
-    /// Adds what a session has carried since it was last counted.
+    /// Adds what a session has relayed since it was last counted.
     pub fn carried(&self, to_backend: Traffic, to_client: Traffic) {
         for (index, traffic) in [to_backend, to_client].into_iter().enumerate() {
             if traffic != Traffic::default() {
@@ -339,7 +341,7 @@ impl EncodeLabelValue for DropCause {
             Self::Exhausted => "exhausted",
             Self::OverLimit => "over_limit",
             Self::Tls => "tls",
-            Self::Silent => "silent",
+            Self::NoData => "no_data",
         };
         EncodeLabelValue::encode(&label, encoder)
     }
@@ -350,11 +352,11 @@ impl EncodeLabelValue for DropCause {
 impl EncodeLabelValue for Phase {
     fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), fmt::Error> {
         let label = match self {
-            Self::Head => "head",
-            Self::Judge => "judge",
-            Self::Dial => "dial",
+            Self::Read => "read",
+            Self::Admit => "admit",
+            Self::Connect => "connect",
             Self::Upgrade => "upgrade",
-            Self::Whole => "whole",
+            Self::Total => "total",
         };
         EncodeLabelValue::encode(&label, encoder)
     }

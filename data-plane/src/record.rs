@@ -68,7 +68,7 @@ impl Record {
         self.event.user_agent = headers
             .get(header::USER_AGENT)
             .map(|value| access_log::shorten(value).into());
-        self.metrics.phase(Phase::Head, self.began.elapsed());
+        self.metrics.phase(Phase::Read, self.began.elapsed());
     }
 
     /// The path led to an API.
@@ -107,7 +107,7 @@ impl Record {
 
     /// The client has its 101.
     pub fn opened(&mut self, handle: SessionHandle) {
-        self.metrics.phase(Phase::Whole, self.began.elapsed());
+        self.metrics.phase(Phase::Total, self.began.elapsed());
         let counters = self.metrics.session_opened(&self.event.api);
         handle.session().opened(counters.clone());
         self.opened = Some((handle, counters));
@@ -122,7 +122,7 @@ impl Record {
 impl Drop for Record {
     fn drop(&mut self) {
         if self.silent {
-            self.metrics.connection_dropped(DropCause::Silent);
+            self.metrics.connection_dropped(DropCause::NoData);
             return;
         }
         self.event.duration = self.began.elapsed();

@@ -44,7 +44,7 @@ pub async fn follow(gateway: Arc<Gateway>, stopping: CancellationToken) {
         gateway.metrics.configuration.runs(number);
         rejudge(&gateway, &changes).await;
         // Not before: whoever sees the number knows that it rules every session.
-        gateway.metrics.configuration.judged_by(number);
+        gateway.metrics.configuration.sessions_run(number);
     }
 }
 
@@ -55,7 +55,7 @@ async fn rejudge(gateway: &Gateway, changes: &Changes) {
     for sessions in touched(&gateway.registry, &snapshot, changes) {
         // After the sessions: none of them was let in by a newer one, by which it may be there.
         let snapshot = gateway.snapshots.load();
-        gateway.metrics.configuration.rejudged(sessions.len());
+        gateway.metrics.configuration.reevaluated(sessions.len());
         for session in sessions {
             apply(gateway, &snapshot, &session, now);
         }

@@ -49,7 +49,7 @@ pub(crate) const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 pub(crate) struct Node {
     pub(crate) addresses: Addresses,
     pub(crate) gateway: Arc<Gateway>,
-    pub(crate) leave: CancellationToken,
+    pub(crate) draining: CancellationToken,
     pub(crate) running: JoinHandle<anyhow::Result<()>>,
     pub(crate) log: Log,
     signer: Signer,
@@ -253,7 +253,7 @@ impl Node {
         Self {
             addresses: app.addresses(),
             gateway: app.gateway().clone(),
-            leave: app.leave(),
+            draining: app.drain_token(),
             running: Tasks::current().spawn_bare(app.run(None)),
             log,
             signer,
@@ -293,7 +293,7 @@ impl Node {
     /// Waits until every open session has been judged by the snapshot that is current.
     pub(crate) async fn limits_settled(&self) {
         let number = self.gateway.snapshots.load().number().get();
-        self.until_metric(&format!("tidegate_sessions_judged_by {number}\n"))
+        self.until_metric(&format!("tidegate_sessions_snapshot_number {number}\n"))
             .await;
     }
 

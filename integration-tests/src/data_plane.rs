@@ -62,11 +62,11 @@ pub struct Status {
     /// The node's name.
     pub node: String,
     /// The number of the snapshot it runs.
-    pub number: u64,
+    pub snapshot_number: u64,
     /// How many sessions are open.
     pub sessions: u64,
     /// Whether its configuration stream is open.
-    pub connected: bool,
+    pub control_plane_connected: bool,
     /// The fault of its ledger as text; empty if there is none.
     pub ledger_fault: String,
 }
@@ -181,7 +181,7 @@ impl DataPlane {
     pub async fn until_number(&self, number: u64) {
         wait::until(
             &format!("the data plane runs number {number}"),
-            async || (self.status().await.number >= number).then_some(()),
+            async || (self.status().await.snapshot_number >= number).then_some(()),
         )
         .await;
     }

@@ -12,7 +12,7 @@ use std::{
 use tempfile::TempDir;
 use tidegate_kit::tls::Authority;
 use tidegate_proto::discovery::v1::{
-    Ack, Batch, Beat, Hello, NodeMessage, Resource,
+    Ack, Batch, Heartbeat, Hello, NodeMessage, Resource,
     discovery_server::{Discovery, DiscoveryServer},
     node_message::Message,
 };
@@ -59,7 +59,7 @@ struct State {
     hellos: Vec<Hello>,
     acks: Vec<Ack>,
     batches: Vec<Batch>,
-    beat: Option<Beat>,
+    beat: Option<Heartbeat>,
 }
 
 // === impl FakeControlPlane ===
@@ -168,7 +168,7 @@ impl FakeControlPlane {
 
     /// The last heartbeat of any node.
     #[must_use]
-    pub fn beat(&self) -> Option<Beat> {
+    pub fn beat(&self) -> Option<Heartbeat> {
         self.shared.state().beat.clone()
     }
 
@@ -253,7 +253,7 @@ impl Shared {
                             break;
                         }
                     }
-                    Some(Message::Beat(beat)) => self.state().beat = Some(beat),
+                    Some(Message::Heartbeat(beat)) => self.state().beat = Some(beat),
                     _ => {}
                 }
             }
@@ -264,7 +264,7 @@ impl Shared {
                         break;
                     }
                     word = words.message() => {
-                        if let Some(Message::Beat(beat)) = word.ok()??.message {
+                        if let Some(Message::Heartbeat(beat)) = word.ok()??.message {
                             self.state().beat = Some(beat);
                         }
                     }

@@ -1,7 +1,7 @@
 //! A fake gateway node that sends a test's messages to a real control plane.
 
 use tidegate_proto::discovery::v1::{
-    Ack, Batch, Beat, Hello, NodeMessage, Rejection, discovery_client::DiscoveryClient,
+    Ack, Batch, Heartbeat, Hello, NodeMessage, Rejection, discovery_client::DiscoveryClient,
     node_message::Message,
 };
 use tokio::sync::mpsc;
@@ -79,7 +79,7 @@ impl FakeNode {
 
     /// Sends a heartbeat.
     pub async fn beat(&self, number: u64, open_sessions: u64) {
-        self.send(Message::Beat(Beat {
+        self.send(Message::Heartbeat(Heartbeat {
             number,
             open_sessions,
             ledger: None,

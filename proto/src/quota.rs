@@ -1,5 +1,4 @@
-//! What a plan or a policy allows, and what happens when it is used up. The vocabulary only; counting is the data
-//! plane's.
+//! The limits of a plan or policy, and what happens to traffic over them. Types only; counting is the data plane's.
 
 use std::{
     num::{NonZeroU32, NonZeroU64},
@@ -8,55 +7,54 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-/// What one plan or policy allows to whoever it is about: each part that is set is a limit of its own, and all must
-/// admit a message. Nothing set is no limit.
+/// The limits of a plan or policy. Each field that is set is a limit, and a message must be within all of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Limits {
     /// Messages per window.
     pub messages: Option<Allowance>,
-    /// Payload bytes per window, as they travel (compressed where they are compressed).
+    /// Payload bytes per window, as sent: compressed if the message is compressed.
     pub bytes: Option<Allowance>,
-    /// Messages in each second or minute, on top.
+    /// The burst limit: messages per second or minute, in addition to `messages`.
     pub burst: Option<Burst>,
-    /// Sessions that are open at the same time.
+    /// Open sessions.
     pub sessions: Option<NonZeroU32>,
-    /// New sessions in each second.
+    /// New sessions per second.
     pub connections: Option<NonZeroU32>,
     /// Which messages count.
     pub counts: Counts,
-    /// What happens to a message that is too many.
+    /// What happens to a message over a limit.
     pub on_limit: OnLimit,
-    /// Whether messages are only counted and never refused: what the leading product calls `stop_on_quota_reach = false`.
+    /// Whether messages are only counted and never limited. The leading product calls this `stop_on_quota_reach = false`.
     pub count_only: bool,
-    /// What holds while the shared ledger cannot be asked.
+    /// What applies while the shared ledger is unavailable.
     pub without_ledger: WithoutLedger,
 }
 
-/// So much in each window.
+/// An amount per window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Allowance {
-    /// How much.
+    /// The amount.
     pub amount: Amount,
-    /// In how long a time.
+    /// The window.
     pub window: Window,
 }
 
-/// How many messages, or how many bytes: from 1 to what a double holds exactly, since the ledger's scripts count in
-/// doubles.
+/// A number of messages or bytes: from 1 to the largest integer that a double holds exactly, because the ledger's scripts
+/// count in doubles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "u64", into = "u64")]
 pub struct Amount(NonZeroU64);
 
-/// A short limit on top of a long one.
+/// A limit of a short window, in addition to that of a long one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Burst {
-    /// How many messages.
+    /// The number of messages.
     pub messages: Amount,
-    /// In which time.
+    /// The window.
     pub per: BurstPer,
 }
 
-/// The time of a burst limit.
+/// The window of a burst limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BurstPer {
@@ -70,31 +68,31 @@ pub enum BurstPer {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Counts {
-    /// Those of the client and those of the backend.
+    /// Messages from the client and from the backend.
     #[default]
     Both,
-    /// Those of the client.
+    /// Messages from the client.
     Client,
-    /// Those of the backend.
+    /// Messages from the backend.
     Backend,
 }
 
-/// What happens to a message that is too many.
+/// What happens to a message over a limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OnLimit {
-    /// It is dropped, and the client is told by a text message where it may be.
+    /// It is dropped, and the client is notified by a text message where the session allows it.
     #[default]
     Notify,
     /// It is dropped.
     Drop,
-    /// It waits until there is room; nothing behind it is read meanwhile.
+    /// It is delayed until the limit allows it. Nothing after it is read meanwhile.
     Delay,
     /// The session ends.
     Close(CloseCode),
 }
 
-/// With which code a session ends on a limit.
+/// The close code of a session that ends at a limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CloseCode {
@@ -105,16 +103,16 @@ pub enum CloseCode {
     PolicyViolation,
 }
 
-/// What holds while the shared ledger cannot be asked.
+/// What applies while the shared ledger is unavailable.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WithoutLedger {
-    /// Each node goes on with its share: the limit divided by the number of nodes.
+    /// Each node applies its share: the limit divided by the number of nodes.
     #[default]
     Share,
-    /// What was not granted is refused.
+    /// Only what was already granted passes.
     Deny,
-    /// Everything passes, and is counted.
+    /// Everything passes and is counted.
     Allow,
 }
 
@@ -136,7 +134,7 @@ pub struct InvalidWindow(u64);
 // === impl Limits ===
 
 impl Limits {
-    /// Whether nothing is limited.
+    /// Whether there is no limit.
     #[must_use]
     pub const fn is_unlimited(&self) -> bool {
         self.messages.is_none()
@@ -146,7 +144,7 @@ impl Limits {
             && self.connections.is_none()
     }
 
-    /// Whether a message may be dropped out of the middle of a session.
+    /// Whether single messages of a session may be dropped.
     #[must_use]
     pub const fn may_drop(&self) -> bool {
         let counts_messages =
@@ -160,10 +158,10 @@ impl Limits {
 // === impl Amount ===
 
 impl Amount {
-    /// The most: 2^53 - 1.
+    /// The maximum: 2^53 - 1.
     pub const MAX: u64 = (1 << 53) - 1;
 
-    /// Takes a number.
+    /// An amount of `amount`.
     ///
     /// # Errors
     /// When it is 0 or more than [`Self::MAX`].
@@ -204,7 +202,7 @@ impl From<NonZeroU32> for Amount {
 // === impl Burst ===
 
 impl Burst {
-    /// The same as an allowance of a short window.
+    /// The burst limit as an allowance.
     #[must_use]
     pub const fn allowance(self) -> Allowance {
         let window = match self.per {
@@ -240,11 +238,11 @@ impl Window {
     pub const MINUTE: Self = Self(60);
     /// One day, the window of the plans that ship.
     pub const DAY: Self = Self(86_400);
-    /// What is used of shorter windows is not told to the control plane: they are over before anybody reads of it.
-    pub const TOLD_FROM_SECONDS: u32 = 10;
+    /// The usage of shorter windows isn't reported to the control plane: it would be outdated on arrival.
+    pub const REPORTED_FROM_SECONDS: u32 = 10;
     const MAX_SECONDS: u32 = 31 * 86_400;
 
-    /// Takes a number of seconds.
+    /// A window of `seconds`.
     ///
     /// # Errors
     /// When it is zero or longer than 31 days.

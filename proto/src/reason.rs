@@ -1,19 +1,18 @@
-//! Every refusal of a handshake and every ending of a session, as one enum. It alone decides the HTTP status, the close
-//! code, the metric label, the side and the numeric code that users of API managers know.
+//! One enum for every reason to refuse a handshake or end a session. Each reason has an HTTP status, a close code, a
+//! metric label, a side and the numeric code that users of API managers know.
 //!
-//! `docs/SESSIONS.md` is generated from this file. There is no catch-all variant: something new that can end a session
-//! gets a name.
+//! `docs/SESSIONS.md` is generated from this file. There is no catch-all variant, so every new reason gets a name.
 
 use std::fmt;
 
 use http::StatusCode;
 
-/// Who caused a refusal or an ending.
+/// Who caused a refusal or the end of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Side {
     /// The client that connected to the gateway.
     Client,
-    /// The backend behind the gateway.
+    /// The backend.
     Backend,
     /// The gateway itself, by policy or by fault.
     Gateway,
@@ -22,24 +21,24 @@ pub enum Side {
 /// Why a handshake was refused or a session ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Reason {
-    // Refusals before anything is known of the caller.
-    /// The bytes are no HTTP/1.1 request, or the upgrade lacks what RFC 6455, 4.2.1 asks for.
+    // Refusals before the caller is identified.
+    /// Not a valid HTTP/1.1 request, or not a valid upgrade (RFC 6455, 4.2.1).
     MalformedRequest,
     /// The request head is larger than the gateway accepts.
     RequestTooLarge,
     /// The request head did not arrive in time.
     HandshakeTimeout,
-    /// A plain HTTP request where a WebSocket upgrade belongs.
+    /// A plain HTTP request instead of a WebSocket upgrade.
     UpgradeRequired,
     /// A `Sec-WebSocket-Version` other than 13.
     UnsupportedVersion,
-    /// The node holds as many connections as it may.
+    /// The node has reached its connection limit.
     ConnectionLimit,
     /// The node has no configuration yet.
     NotReady,
 
-    // Refusals by route and state.
-    /// No API answers to the path.
+    // Refusals by routing and API state.
+    /// No API matches the path.
     ApiNotFound,
     /// The API has no such topic.
     TopicNotFound,
@@ -47,21 +46,21 @@ pub enum Reason {
     ApiBlocked,
     /// The API was retired or undeployed.
     ApiWithdrawn,
-    /// The API has no endpoint for the kind of key that was used.
+    /// The API has no endpoint for this type of key.
     EndpointMissing,
 
-    // Refusals by credential; what the configuration says of one, and the end of its time, also end sessions.
-    /// No credential came with the handshake.
+    // Refusals by credential. Expiry and configuration changes also end open sessions.
+    /// The handshake has no credential.
     CredentialMissing,
-    /// The token cannot be read, its signature is wrong, or its key is unknown.
+    /// The token is malformed, its signature is invalid, or its key is unknown.
     CredentialInvalid,
-    /// The token's time is over.
+    /// The token has expired.
     CredentialExpired,
-    /// The token's time has not begun.
+    /// The token is not valid yet.
     CredentialNotYetValid,
     /// No key manager of this gateway issued the token.
     IssuerUnknown,
-    /// The token is for somebody else.
+    /// The token is for another audience.
     AudienceMismatch,
     /// The application of the token, or its key, no longer exists.
     ApplicationUnknown,
@@ -70,8 +69,8 @@ pub enum Reason {
     /// The subscription is blocked.
     SubscriptionBlocked,
 
-    // By policy; all but the limits on handshakes also end sessions.
-    /// A deny policy keeps the caller out.
+    // Refusals by policy. All but the limits on handshakes also end open sessions.
+    /// A deny policy blocks the caller.
     DeniedByPolicy,
     /// The limit of the API's policy is reached.
     ApiQuota,
@@ -81,26 +80,26 @@ pub enum Reason {
     SubscriptionQuota,
     /// The limit of the application's policy is reached.
     ApplicationQuota,
-    /// As many sessions are open as a plan or policy allows.
+    /// The limit of open sessions of a plan or policy is reached.
     SessionLimit,
-    /// As many sessions were opened in this second as a plan or policy allows.
+    /// The limit of new sessions per second of a plan or policy is reached.
     ConnectionRate,
-    /// The shared ledger cannot be asked, and a plan or policy lets nothing pass meanwhile.
+    /// The shared ledger is unavailable, and a plan or policy denies traffic without it.
     LedgerUnavailable,
 
-    // The backend's leg.
-    /// The backend answered the upgrade with a status of its own, which is relayed.
+    // Refusals by the backend connection.
+    /// The backend answered the upgrade with another status, which is relayed.
     BackendRefused,
-    /// The backend's name does not resolve, or nobody listens there.
+    /// The backend's name does not resolve, or the connection is refused.
     BackendUnreachable,
     /// The backend did not answer in time.
     BackendTimeout,
-    /// The backend's certificate does not verify, or TLS failed.
+    /// The TLS handshake with the backend failed, for example because its certificate is not trusted.
     BackendTls,
-    /// The backend's answer is no valid WebSocket handshake.
+    /// The backend's answer is not a valid WebSocket handshake.
     BackendHandshake,
 
-    // Endings.
+    // Reasons that end sessions.
     /// The client closed with a close frame.
     ClientClosed,
     /// The backend closed with a close frame.
@@ -113,15 +112,15 @@ pub enum Reason {
     ClientProtocolError,
     /// The backend sent a frame that RFC 6455 forbids.
     BackendProtocolError,
-    /// No data message passed in either direction for as long as the API allows.
+    /// No data message passed in either direction for `relay.idle_seconds`.
     IdleTimeout,
-    /// The client answered no ping.
+    /// The client did not answer a ping.
     ClientUnresponsive,
-    /// The backend answered no ping.
+    /// The backend did not answer a ping.
     BackendUnresponsive,
     /// The node is shutting down.
     Draining,
-    /// Something in the gateway failed.
+    /// An internal error of the gateway.
     GatewayFault,
 }
 
@@ -197,9 +196,9 @@ impl Reason {
         Self::GatewayFault,
     ];
 
-    /// The status that refuses the handshake, or `None` where the reason only ends sessions.
+    /// The HTTP status of a refused handshake, or `None` if the reason only ends sessions.
     ///
-    /// For [`Self::BackendRefused`] this is the status when the backend's own cannot be relayed.
+    /// For [`Self::BackendRefused`], this is the fallback when the backend's own status cannot be relayed.
     #[must_use]
     pub const fn status(self) -> Option<StatusCode> {
         Some(match self {
@@ -248,11 +247,11 @@ impl Reason {
         })
     }
 
-    /// The code of the close frame that the gateway sends to the client, or `None` where it sends none of its own: the reason only
-    /// refuses handshakes, or a peer's own close is passed on.
+    /// The code of the close frame that the gateway sends to the client, or `None` if it sends none: the reason only refuses
+    /// handshakes, or a peer's own close frame is passed on.
     ///
-    /// Codes 4000 and above are those that users of API managers know; 1014 is registered with IANA as "bad gateway";
-    /// for a backend's illegal frame, too, because 1002 would blame the client.
+    /// Users of API managers know the codes from 4000. 1014 is registered with IANA as "bad gateway". It is also sent for a
+    /// backend's invalid frame, because 1002 would blame the client.
     #[must_use]
     pub const fn close_code(self) -> Option<u16> {
         match self {
@@ -300,14 +299,14 @@ impl Reason {
         }
     }
 
-    /// Whether it ends sessions that are open; the others only refuse handshakes.
+    /// Whether it ends open sessions; the other reasons only refuse handshakes.
     #[must_use]
     pub const fn ends_sessions(self) -> bool {
         matches!(self, Self::ClientClosed | Self::BackendClosed) || self.close_code().is_some()
     }
 
-    /// The code of the close frame that the gateway sends to the backend when it ends the session: 1002 where the illegal
-    /// frame was the backend's own, else 1001, since the client is going away whatever the gateway's quarrel with it is.
+    /// The code of the close frame that the gateway sends to the backend when it ends the session: 1002 if the backend sent
+    /// an invalid frame, else 1001, because from the backend's view the client is going away.
     #[must_use]
     pub const fn backend_close_code(self) -> u16 {
         match self {
@@ -458,36 +457,36 @@ impl Reason {
             Self::MalformedRequest => "the request is not a valid WebSocket handshake",
             Self::RequestTooLarge => "the request head is too large",
             Self::HandshakeTimeout => "the request head did not arrive in time",
-            Self::UpgradeRequired => "this address speaks WebSocket; send an upgrade",
-            Self::UnsupportedVersion => "only WebSocket version 13 is spoken here",
+            Self::UpgradeRequired => "this address accepts WebSocket only; send an upgrade request",
+            Self::UnsupportedVersion => "only WebSocket version 13 is supported",
             Self::ConnectionLimit => {
-                "this gateway node holds as many connections as it may; try again"
+                "this gateway node has reached its connection limit; try again"
             }
             Self::NotReady => "this gateway node has no configuration yet; try again",
-            Self::ApiNotFound => "no API answers to this path",
+            Self::ApiNotFound => "no API matches this path",
             Self::TopicNotFound => "the API has no such topic",
-            Self::ApiBlocked => "the API is blocked for now",
-            Self::ApiWithdrawn => "the API is no longer offered here",
+            Self::ApiBlocked => "the API is temporarily blocked",
+            Self::ApiWithdrawn => "the API is no longer available here",
             Self::EndpointMissing => "the API has no endpoint for this kind of key",
             Self::CredentialMissing => {
-                "send an access token as Authorization: Bearer, as ?access_token= or behind the subprotocol tidegate.token"
+                "send an access token as Authorization: Bearer, as ?access_token=, or after the subprotocol tidegate.token"
             }
             Self::CredentialInvalid => "the access token is not valid",
             Self::CredentialExpired => "the access token has expired",
             Self::CredentialNotYetValid => "the access token is not valid yet",
-            Self::IssuerUnknown => "the access token comes from an issuer that is not known here",
+            Self::IssuerUnknown => "the access token is from an unknown issuer",
             Self::AudienceMismatch => "the access token is for another audience",
-            Self::ApplicationUnknown => "the application of the access token is not known here",
+            Self::ApplicationUnknown => "the access token belongs to no known application",
             Self::SubscriptionMissing => "the application is not subscribed to this API",
             Self::SubscriptionBlocked => "the subscription to this API is blocked",
-            Self::DeniedByPolicy => "a policy keeps this caller out",
+            Self::DeniedByPolicy => "a deny policy blocks this caller",
             Self::ApiQuota => "the limit of this API is reached",
             Self::TopicQuota => "the limit of this topic is reached",
             Self::SubscriptionQuota => "the limit of the subscription's plan is reached",
             Self::ApplicationQuota => "the limit of the application is reached",
-            Self::SessionLimit => "as many sessions are open as are allowed",
-            Self::ConnectionRate => "too many sessions were opened in this second",
-            Self::LedgerUnavailable => "quotas cannot be counted for now; try again",
+            Self::SessionLimit => "the limit of open sessions is reached",
+            Self::ConnectionRate => "the limit of new sessions per second is reached",
+            Self::LedgerUnavailable => "quotas are temporarily unavailable; try again",
             Self::BackendRefused => "the backend refused the connection",
             Self::BackendUnreachable => "the backend cannot be reached",
             Self::BackendTimeout => "the backend did not answer in time",
@@ -497,12 +496,12 @@ impl Reason {
             Self::BackendClosed => "the backend closed the connection",
             Self::ClientLost => "the connection to the client was lost",
             Self::BackendLost => "the connection to the backend was lost",
-            Self::ClientProtocolError => "the client sent an illegal frame",
-            Self::BackendProtocolError => "the backend sent an illegal frame",
-            Self::IdleTimeout => "no message passed for too long",
-            Self::ClientUnresponsive => "the client answers no ping",
-            Self::BackendUnresponsive => "the backend answers no ping",
-            Self::Draining => "this gateway node is shutting down; connect again",
+            Self::ClientProtocolError => "the client sent an invalid frame",
+            Self::BackendProtocolError => "the backend sent an invalid frame",
+            Self::IdleTimeout => "the session was idle for too long",
+            Self::ClientUnresponsive => "the client does not answer pings",
+            Self::BackendUnresponsive => "the backend does not answer pings",
+            Self::Draining => "this gateway node is shutting down; reconnect",
             Self::GatewayFault => "the gateway failed",
         }
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use imbl::ordmap::DiffItem;
 use prost::Message as _;
 use tidegate_proto::{
-    discovery::v1::{Batch, Held},
+    discovery::v1::{Batch, HeldResource},
     revision::ContentVersion,
 };
 
@@ -39,7 +39,7 @@ const PART_BYTES: usize = 1024 * 1024;
 
 impl HeldResources {
     /// What a node reports that it holds.
-    pub(super) fn from_messages(messages: Vec<Held>) -> Self {
+    pub(super) fn from_messages(messages: Vec<HeldResource>) -> Self {
         let mut held = Self::default();
         for message in messages {
             match message.name.parse() {

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use tidegate_proto::{
-    discovery::v1::{Ack, Batch, Beat, LedgerKind, NodeMessage, node_message::Message},
+    discovery::v1::{Ack, Batch, Heartbeat, LedgerKind, NodeMessage, node_message::Message},
     revision::{ContentVersion, RevisionNumber},
 };
 use tokio::{
@@ -109,7 +109,7 @@ impl NodeStream {
                         Some(Some(Message::Ack(ack))) => {
                             running = Some(self.acknowledged(ack, flying.take())?);
                         }
-                        Some(Some(Message::Beat(beat))) => {
+                        Some(Some(Message::Heartbeat(beat))) => {
                             self.alive(beat);
                         }
                         Some(Some(Message::Usage(usage))) => {
@@ -166,7 +166,7 @@ impl NodeStream {
         views.collect()
     }
 
-    fn alive(&self, beat: Beat) {
+    fn alive(&self, beat: Heartbeat) {
         let ledger = beat.ledger.and_then(|ledger| {
             let shared = match ledger.kind() {
                 LedgerKind::Unspecified => return None,

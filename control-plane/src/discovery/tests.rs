@@ -13,8 +13,9 @@ use tidegate_kit::{
 };
 use tidegate_proto::{
     discovery::v1::{
-        Ack, Batch, Beat, CounterUsage, Held, Hello, Ledger, LedgerKind, NodeMessage, Rejection,
-        SubscriptionUsage, Unit, Usage, discovery_client::DiscoveryClient, node_message::Message,
+        Ack, Batch, CounterUsage, Heartbeat, HeldResource, Hello, Ledger, LedgerKind, NodeMessage,
+        Rejection, SubscriptionUsage, Unit, Usage, discovery_client::DiscoveryClient,
+        node_message::Message,
     },
     revision::RevisionNumber,
 };
@@ -155,7 +156,7 @@ impl Plane {
         })
     }
 
-    async fn join(&self, node: &str, held: Vec<Held>) -> Node {
+    async fn join(&self, node: &str, held: Vec<HeldResource>) -> Node {
         let hello = hello(node, "default", held);
         self.open("let-me-in", Some(hello))
             .await
@@ -174,7 +175,7 @@ impl Plane {
     }
 }
 
-fn hello(node: &str, environment: &str, held: Vec<Held>) -> NodeMessage {
+fn hello(node: &str, environment: &str, held: Vec<HeldResource>) -> NodeMessage {
     word(Message::Hello(Hello {
         node: node.to_owned(),
         environment: environment.to_owned(),
@@ -232,10 +233,10 @@ impl Node {
     }
 }
 
-fn holds(batch: &Batch) -> Vec<Held> {
+fn holds(batch: &Batch) -> Vec<HeldResource> {
     let upserts = batch.upserts.iter();
     upserts
-        .map(|resource| Held {
+        .map(|resource| HeldResource {
             name: resource.name.clone(),
             version: resource.version,
         })
@@ -286,11 +287,11 @@ async fn a_node_that_reconnects_gets_only_the_differences() {
     let mut held = holds(&node.reach(plane.latest()).await);
     drop(node);
     plane.commit(|world| world.change_subscription(1, |it| it.plan = plan_name("Silver")));
-    held.push(Held {
+    held.push(HeldResource {
         name: "applications/00000000-0000-0000-0000-00000000ffff".to_owned(),
         version: 1,
     });
-    held.push(Held {
+    held.push(HeldResource {
         name: "of/another/kind".to_owned(),
         version: 1,
     });
@@ -330,10 +331,10 @@ async fn a_commit_that_changes_nothing_a_node_runs_is_not_sent_and_the_node_is_u
         let latest = plane.world.0.number();
         plane.sees("n", |view| view.number == latest).await;
     }
-    node.say(Message::Beat(Beat {
+    node.say(Message::Heartbeat(Heartbeat {
         number: told,
         open_sessions: 3,
-        ..Beat::default()
+        ..Heartbeat::default()
     }))
     .await;
     let view = plane.sees("n", |view| view.open_sessions == 3).await;
@@ -353,10 +354,10 @@ async fn while_a_batch_is_unacknowledged_changes_gather_for_the_next() {
         plane.commit(|world| world.change_subscription(1, |it| it.plan = plan_name(plan)));
     }
     plane.commit(|world| world.register(7));
-    node.say(Message::Beat(Beat {
+    node.say(Message::Heartbeat(Heartbeat {
         number: 0,
         open_sessions: 3,
-        ..Beat::default()
+        ..Heartbeat::default()
     }))
     .await;
     let view = plane.sees("n", |view| view.open_sessions == 3).await;
@@ -393,12 +394,12 @@ async fn what_a_node_has_used_and_what_ails_its_ledger_are_seen_in_the_fleet() {
         ledger_time_millis: now,
     }))
     .await;
-    node.say(Message::Beat(Beat {
+    node.say(Message::Heartbeat(Heartbeat {
         ledger: Some(Ledger {
             kind: LedgerKind::Redis.into(),
             fault: "nobody listens".to_owned(),
         }),
-        ..Beat::default()
+        ..Heartbeat::default()
     }))
     .await;
     let view = plane.sees("n", |view| view.ledger.is_some()).await;
@@ -427,12 +428,12 @@ async fn nodes_that_each_count_for_themselves_are_told_apart_from_those_that_sha
         seen.counted_apart
     };
     let beat = |kind: LedgerKind| {
-        Message::Beat(Beat {
+        Message::Heartbeat(Heartbeat {
             ledger: Some(Ledger {
                 kind: kind.into(),
                 fault: String::new(),
             }),
-            ..Beat::default()
+            ..Heartbeat::default()
         })
     };
     let [a, b] = [plane.join("a", vec![]).await, plane.join("b", vec![]).await];
@@ -594,7 +595,7 @@ async fn a_large_configuration_comes_in_parts() {
 #[tokio::test]
 async fn who_may_not_join_is_told_why() {
     let plane = Plane::start().await;
-    let beat = word(Message::Beat(Beat::default()));
+    let beat = word(Message::Heartbeat(Heartbeat::default()));
     for (token, first, code, text) in [
         (
             "wrong",

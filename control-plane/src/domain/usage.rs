@@ -102,7 +102,7 @@ pub fn quotas(limits: &Limits, seen: &Consumption) -> Vec<QuotaUsage> {
 }
 
 fn current(unit: Unit, window: Window, limit: u64, seen: &Consumption) -> Option<Current> {
-    if window.seconds() < Window::TOLD_FROM_SECONDS {
+    if window.seconds() < Window::REPORTED_FROM_SECONDS {
         return None;
     }
     let mut figures = seen.figures.iter();

@@ -52,7 +52,7 @@ pub(super) async fn serve(
             Err(cause) if cause.kind() == io::ErrorKind::InvalidInput => return Err(cause),
             Err(cause) => {
                 let wait = backoff.wait();
-                tracing::warn!(%cause, ?wait, "cannot accept operators for now");
+                tracing::warn!(%cause, ?wait, "cannot accept connections on the admin listener for now");
                 sleep(wait).await;
                 continue;
             }

@@ -1,4 +1,4 @@
-//! A node as a whole: what operators see, and how it leaves.
+//! A node as a whole: what operators see, and how it drains.
 
 use std::net::SocketAddr;
 
@@ -11,7 +11,7 @@ async fn node(sets: &[&str]) -> Node {
 }
 
 #[tokio::test]
-async fn a_node_that_is_told_to_leave_is_not_ready_takes_nobody_in_and_closes_its_sessions() {
+async fn a_node_that_is_told_to_drain_is_not_ready_takes_nobody_in_and_closes_its_sessions() {
     let mut node = node(&["drain.seconds=5"]).await;
     let (mut first, _) = node.open().await;
     let (mut second, _) = node.open().await;
@@ -36,7 +36,7 @@ async fn a_node_that_is_told_to_leave_is_not_ready_takes_nobody_in_and_closes_it
 }
 
 #[tokio::test]
-async fn a_page_in_a_browser_on_the_machine_cannot_tell_the_node_to_leave() {
+async fn a_page_in_a_browser_on_the_machine_cannot_tell_the_node_to_drain() {
     let node = node(&[]).await;
     let page = "Origin: https://elsewhere.example\r\n";
     assert_eq!(node.operators_with("POST /drain", page).await.status, 403);
@@ -47,7 +47,7 @@ async fn a_page_in_a_browser_on_the_machine_cannot_tell_the_node_to_leave() {
 async fn a_drain_does_not_wait_for_clients_that_do_not_answer() {
     let mut node = node(&["drain.seconds=0.2", "relay.close_seconds=60"]).await;
     let (_client, _) = node.open().await;
-    node.leave.cancel();
+    node.draining.cancel();
     soon(&mut node.running).await.unwrap().unwrap();
 }
 
@@ -59,10 +59,10 @@ async fn operators_see_what_the_node_runs_and_holds() {
     let status: serde_json::Value = serde_json::from_str(&status.body).unwrap();
     for (field, value) in [
         ("node", "gw-1".into()),
-        ("number", 1.into()),
+        ("snapshot_number", 1.into()),
         ("sessions", 1.into()),
         ("connections", 1.into()),
-        ("connected", false.into()),
+        ("control_plane_connected", false.into()),
         ("ready", serde_json::Value::Bool(true)),
     ] {
         assert_eq!(status[field], value, "{field} of {status}");
@@ -74,9 +74,9 @@ async fn operators_see_what_the_node_runs_and_holds() {
             .starts_with("application/openmetrics-text")
     );
     for line in [
-        "tidegate_connections_accepted_total{door=\"ws\"} 1",
+        "tidegate_connections_accepted_total{listener=\"ws\"} 1",
         "tidegate_sessions_open{api=\"api-1\",version=\"1.0\"} 1",
-        "tidegate_handshake_seconds_count{phase=\"whole\"} 1",
+        "tidegate_handshake_duration_seconds_count{phase=\"total\"} 1",
         "tidegate_snapshot_number 1",
         "tidegate_control_plane_connected 0",
     ] {

@@ -59,7 +59,7 @@ pub(super) fn judge(
                 plan = &*subscription.plan,
                 subscription = %subscription.id,
                 suppressed = line.suppressed,
-                "this node does not have the plan; refusing handshakes of its subscriptions"
+                "plan not found in the snapshot; refusing handshakes of its subscriptions"
             );
         }
         Reason::GatewayFault

@@ -91,7 +91,7 @@ impl Log {
                 tracing::error!(
                     %corrupt,
                     aside = %aside.display(),
-                    "refusing the cached configuration; the node starts without one and waits for the control plane"
+                    "configuration cache is invalid; starting without a configuration and waiting for the control plane"
                 );
                 None
             }
@@ -175,7 +175,7 @@ fn load(path: &Path, environment: &str) -> Result<Option<(Content, Snapshot)>, C
         tracing::warn!(
             cached = content.environment,
             environment,
-            "the cached configuration is of another environment and is not used"
+            "configuration cache belongs to another environment; ignoring it"
         );
         return Ok(None);
     }
@@ -190,12 +190,12 @@ fn load(path: &Path, environment: &str) -> Result<Option<(Content, Snapshot)>, C
             .and_then(decode_trusted);
         match resource {
             Ok(resource) => resources.push(resource),
-            Err(reason) => tracing::warn!(name, %reason, "a cached resource is left out"),
+            Err(reason) => tracing::warn!(name, %reason, "cached resource skipped"),
         }
     }
     let (snapshot, conflicted) = Snapshot::default().apply(content.number, &[], resources);
     for conflicted in conflicted {
-        tracing::warn!(name = %conflicted.name, reason = %conflicted.conflict, "a cached resource is left out");
+        tracing::warn!(name = %conflicted.name, reason = %conflicted.conflict, "cached resource skipped");
     }
     Ok(Some((content, snapshot)))
 }

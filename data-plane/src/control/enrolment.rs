@@ -1,6 +1,6 @@
-//! What the node joins with: the authority that it trusts and the join token. Both are read for each connection, so that
-//! files that are replaced are used without a restart. Called by `app` at the start, so that a node which can never join
-//! does not begin, and by `exchange`.
+//! The CA certificate and the join token that the node connects with. Both are read for each connection, so replaced files
+//! take effect without a restart. `app` checks them at startup, so that a misconfigured node doesn't start; `exchange`
+//! reads them.
 
 use std::{
     fs, io,
@@ -14,37 +14,37 @@ use tidegate_kit::{
 
 use crate::config::ControlPlaneConfig;
 
-/// Where to find what the node joins with.
+/// Where the CA certificate and the join token are.
 #[derive(Clone, Debug)]
 pub struct Enrolment {
     ca_cert: PathBuf,
-    join_token: Source,
+    join_token: TokenSource,
 }
 
 #[derive(Clone, Debug)]
-enum Source {
+enum TokenSource {
     Given(Secret),
-    In(PathBuf),
+    File(PathBuf),
 }
 
-/// What one connection is made with.
+/// The CA certificate and the join token of one connection.
 #[derive(Debug)]
-pub(super) struct Credentials {
-    /// The authorities to pin, PEM.
+pub(super) struct JoinCredentials {
+    /// The pinned CA certificates, PEM.
     pub(super) ca_pem: String,
-    /// What admits the node.
+    /// The join token.
     pub(super) join_token: Secret,
 }
 
-/// Why the node has nothing to join with.
+/// Why the node can't join.
 #[derive(Debug, thiserror::Error)]
 pub enum EnrolmentError {
-    /// No authority is named.
+    /// No CA certificate is configured.
     #[error(
         "`control_plane.ca_cert` is not set; copy `tls/ca.pem` from the control plane's data directory"
     )]
     NoAuthority,
-    /// No token is named.
+    /// No join token is configured.
     #[error(
         "neither `control_plane.join_token` nor `control_plane.join_token_file` is set; the control plane keeps its token \
          in `join-token` in its data directory"
@@ -68,7 +68,7 @@ pub enum EnrolmentError {
         /// What is wrong with it.
         cause: TlsError,
     },
-    /// A token that is none.
+    /// The join token is empty.
     #[error(
         "`{0}` is empty; copy the token from `join-token` in the control plane's data directory"
     )]
@@ -82,14 +82,14 @@ const AUTHORITY: &str = "control_plane.ca_cert";
 // === impl Enrolment ===
 
 impl Enrolment {
-    /// What the configuration names; the files are read by [`Self::check`] and for each connection.
+    /// Takes the paths from the configuration. The files are read by [`Self::check`] and for each connection.
     ///
     /// # Errors
-    /// When it names no authority or no token.
+    /// When there is no CA certificate or no token.
     pub fn new(config: &ControlPlaneConfig) -> Result<Self, EnrolmentError> {
         let ca_cert = config.ca_cert.clone().ok_or(EnrolmentError::NoAuthority)?;
-        let given = config.join_token.clone().map(Source::Given);
-        let file = || config.join_token_file.clone().map(Source::In);
+        let given = config.join_token.clone().map(TokenSource::Given);
+        let file = || config.join_token_file.clone().map(TokenSource::File);
         let join_token = given.or_else(file).ok_or(EnrolmentError::NoToken)?;
         Ok(Self {
             ca_cert,
@@ -97,16 +97,16 @@ impl Enrolment {
         })
     }
 
-    /// Whether a node could join with what is there now.
+    /// Checks that the files can be read now.
     ///
     /// # Errors
-    /// When a file cannot be read or has nothing in it.
+    /// When a file cannot be read or is empty.
     pub fn check(&self) -> Result<(), EnrolmentError> {
         self.read().map(drop)
     }
 
-    /// What is there now.
-    pub(super) fn read(&self) -> Result<Credentials, EnrolmentError> {
+    /// Reads the files.
+    pub(super) fn read(&self) -> Result<JoinCredentials, EnrolmentError> {
         let ca_pem = read(AUTHORITY, &self.ca_cert)?;
         client_config(&Roots::Only(ca_pem.clone()), &[]).map_err(|cause| {
             EnrolmentError::Authority {
@@ -115,17 +115,17 @@ impl Enrolment {
             }
         })?;
         let (setting, token) = match &self.join_token {
-            Source::Given(token) => (TOKEN, token.clone()),
-            Source::In(path) => (TOKEN_FILE, Secret::new(read(TOKEN_FILE, path)?)),
+            TokenSource::Given(token) => (TOKEN, token.clone()),
+            TokenSource::File(path) => (TOKEN_FILE, Secret::new(read(TOKEN_FILE, path)?)),
         };
-        // While a token is replaced the control plane's file has the new one first and the old one after it.
+        // During a rotation, the control plane's file has the new token first and the old one after it.
         let first = token
             .expose()
             .lines()
             .map(str::trim)
             .find(|it| !it.is_empty());
         let first = first.ok_or(EnrolmentError::EmptyToken(setting))?;
-        Ok(Credentials {
+        Ok(JoinCredentials {
             ca_pem,
             join_token: Secret::new(first.to_owned()),
         })

@@ -1,6 +1,6 @@
-//! One connection to the control plane: says what the node holds, takes batches, and answers each.
+//! One connection to the control plane: tells it which resources the node holds, applies batches, and acknowledges them.
 //!
-//! Owns the order of swap, cache and acknowledgement. Called by `control` again and again.
+//! Owns the order of swap, cache and acknowledgement. Called by `control` for each connection.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -9,7 +9,7 @@ use prost::Message as _;
 use tidegate_kit::{fault_log::FaultLog, readiness::Blocker};
 use tidegate_proto::{
     discovery::v1::{
-        Ack, Batch, Beat, Held, Hello, Ledger, LedgerKind, NodeMessage, Rejection,
+        Ack, Batch, Heartbeat, HeldResource, Hello, Ledger, LedgerKind, NodeMessage, Rejection,
         discovery_client::DiscoveryClient, node_message::Message,
     },
     revision::RevisionNumber,
@@ -28,8 +28,8 @@ use tonic::{
 };
 
 use super::{
-    Settings, Witness, cache::format::Changes, enrolment::EnrolmentError, keeper::Keeper,
-    usage::Told,
+    Settings, StatusSource, cache::format::Changes, enrolment::EnrolmentError, keeper::Keeper,
+    usage::Reported,
 };
 use crate::snapshot::{
     Snapshot, Snapshots,
@@ -37,60 +37,60 @@ use crate::snapshot::{
     model::{Resource, ResourceName},
 };
 
-/// Why the stream ended, or did not begin.
+/// Why the stream ended or could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ExchangeError {
-    /// There is nothing to join with.
+    /// The join token or the CA certificate cannot be read.
     #[error(transparent)]
     Enrolment(#[from] EnrolmentError),
-    /// The address is no URL, or the pinned certificate cannot be used.
+    /// The address or the CA certificate is invalid.
     #[error("cannot use `control_plane.address` or `control_plane.ca_cert`: {0}")]
     Endpoint(#[source] tonic::transport::Error),
-    /// Nobody there, or somebody whose certificate the pinned authority did not issue.
+    /// The connection failed, or the server's certificate was not issued by the pinned CA.
     #[error("cannot connect: {}", chain(.0))]
     Connect(#[source] tonic::transport::Error),
-    /// A join token that cannot be sent.
-    #[error("the join token has characters that cannot be sent")]
+    /// A join token that is not a valid header value.
+    #[error("the join token contains invalid characters")]
     Token(#[from] InvalidMetadataValue),
     /// The control plane refused or ended the stream.
-    #[error("the control plane says {}: {}", .0.code(), .0.message())]
+    #[error("the control plane returned {}: {}", .0.code(), .0.message())]
     Status(Box<Status>),
-    /// No answer.
+    /// No answer in time.
     #[error("the control plane does not answer")]
-    Silence,
+    Timeout,
     /// The control plane closed the stream.
     #[error("the control plane closed the stream")]
     Closed,
-    /// The control plane does not keep to the protocol.
-    #[error("the control plane sent part of number {got} while number {expected} was not complete")]
-    Mixed {
-        /// The number that was begun.
+    /// The control plane violated the protocol.
+    #[error("the control plane sent part of batch {got} before batch {expected} was complete")]
+    Interleaved {
+        /// The number of the incomplete batch.
         expected: u64,
-        /// The number that came.
+        /// The number of the part that arrived.
         got: u64,
     },
-    /// Taking a batch in panicked.
-    #[error("taking a batch in failed: {0}")]
+    /// Applying a batch panicked.
+    #[error("applying a batch failed: {0}")]
     Failed(#[from] JoinError),
-    /// The node stops.
-    #[error("the node stops")]
+    /// The node is shutting down.
+    #[error("the node is shutting down")]
     Stopping,
 }
 
-/// What an exchange works with.
+/// The context of one connection.
 pub(super) struct Exchange<'a> {
     pub(super) settings: &'a Settings,
     pub(super) snapshots: &'a Snapshots,
     pub(super) keeper: &'a Keeper,
     pub(super) connected: &'a watch::Sender<bool>,
-    pub(super) witness: &'a Arc<dyn Witness>,
+    pub(super) source: &'a Arc<dyn StatusSource>,
     pub(super) process: u64,
     pub(super) stopping: &'a CancellationToken,
-    /// Lifted when the first snapshot is held.
+    /// Lifted with the first snapshot.
     pub(super) ready: &'a mut Option<Blocker>,
 }
 
-/// Parts of a batch, until the last one is there.
+/// The parts of a batch, until the last one arrives.
 #[derive(Debug, Default)]
 pub(super) struct Assembly {
     number: u64,
@@ -101,7 +101,7 @@ pub(super) struct Assembly {
     changes: BTreeMap<String, Option<Bytes>>,
 }
 
-/// What a complete batch leads to.
+/// The result of a complete batch.
 #[derive(Debug)]
 pub(super) struct Step {
     pub(super) snapshot: Snapshot,
@@ -109,42 +109,42 @@ pub(super) struct Step {
     pub(super) ack: Ack,
 }
 
-/// All rejections are told to the control plane; of a large configuration the log names these many a minute.
+/// The control plane is told of every rejection; the log names at most this many per minute.
 static REJECTED: FaultLog = FaultLog::new(30);
 
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
-/// How often the connection is asked whether the other side is there, and how long it may take to say so.
+/// The interval and the timeout of HTTP/2 pings.
 const PING_EVERY: Duration = Duration::from_secs(10);
 /// A part has about a mebibyte, but a single resource may be larger.
 const MESSAGE_MAX: usize = 64 * 1024 * 1024;
-/// Words that wait for the connection.
-const WORDS_WAITING: usize = 8;
-/// Room for parts on their way, so that a large configuration does not wait for a round trip each 64 KiB.
+/// The messages that may wait to be sent.
+const OUTBOUND_MAX: usize = 8;
+/// The HTTP/2 window: large, so that a large configuration doesn't wait for a round trip every 64 KiB.
 const WINDOW: u32 = 4 * 1024 * 1024;
 
 // === impl Exchange ===
 
 impl Exchange<'_> {
-    /// Connects and follows until the stream ends. `Ok` is never how it ends.
+    /// Connects, and follows the stream until it ends. It never returns `Ok`.
     pub(super) async fn run(&mut self) -> Result<std::convert::Infallible, ExchangeError> {
-        let (batches, words) = tokio::select! {
+        let (batches, outbound) = tokio::select! {
             biased;
             () = self.stopping.cancelled() => return Err(ExchangeError::Stopping),
             opened = self.open() => opened?,
         };
-        let ended = self.follow(batches, words).await;
-        self.tell(false);
+        let ended = self.follow(batches, outbound).await;
+        self.set_connected(false);
         ended
     }
 
     async fn open(&self) -> Result<(Streaming<Batch>, mpsc::Sender<NodeMessage>), ExchangeError> {
         let enrolment = self.settings.enrolment.clone();
-        // A file system that does not answer must not hold up everything else on this thread.
+        // A hung file system must not block this thread.
         let credentials = spawn_blocking(move || enrolment.read()).await??;
         let channel = self.connect(&credentials.ca_pem).await?;
-        let (words, waiting) = mpsc::channel(WORDS_WAITING);
-        say(&words, Message::Hello(self.hello())).await?;
+        let (outbound, waiting) = mpsc::channel(OUTBOUND_MAX);
+        send(&outbound, Message::Hello(self.hello())).await?;
         let mut request = Request::new(ReceiverStream::new(waiting));
         let token = format!("Bearer {}", credentials.join_token.expose());
         let mut token = MetadataValue::<Ascii>::try_from(token)?;
@@ -153,9 +153,9 @@ impl Exchange<'_> {
         let mut client = DiscoveryClient::new(channel).max_decoding_message_size(MESSAGE_MAX);
         let batches = timeout(ANSWER_WITHIN, client.stream(request))
             .await
-            .map_err(|_| ExchangeError::Silence)??
+            .map_err(|_| ExchangeError::Timeout)??
             .into_inner();
-        Ok((batches, words))
+        Ok((batches, outbound))
     }
 
     async fn connect(&self, ca_pem: &str) -> Result<Channel, ExchangeError> {
@@ -177,7 +177,7 @@ impl Exchange<'_> {
 
     fn hello(&self) -> Hello {
         let snapshot = self.snapshots.load();
-        let held = snapshot.held().map(|(name, version)| Held {
+        let held = snapshot.held().map(|(name, version)| HeldResource {
             name: name.to_string(),
             version: version.get(),
         });
@@ -194,90 +194,90 @@ impl Exchange<'_> {
     async fn follow(
         &mut self,
         mut batches: Streaming<Batch>,
-        words: mpsc::Sender<NodeMessage>,
+        outbound: mpsc::Sender<NodeMessage>,
     ) -> Result<std::convert::Infallible, ExchangeError> {
         let mut assembly = Assembly::default();
-        let mut told = Told::default();
-        // The first at once: a control plane that has just started knows nothing of what was used.
-        let mut beats = interval(self.settings.beat);
-        beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut reported = Reported::default();
+        // The first tick is immediate: a control plane that has just started knows nothing of what was used.
+        let mut heartbeats = interval(self.settings.heartbeat_interval);
+        heartbeats.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 () = self.stopping.cancelled() => {
-                    self.leave(told, batches, words).await?;
+                    self.leave(reported, batches, outbound).await?;
                     return Err(ExchangeError::Stopping);
                 }
                 part = batches.message() => {
                     let part = part?.ok_or(ExchangeError::Closed)?;
                     let more = part.more;
-                    // Hashing and parsing a mebibyte would hold up everything else on this thread.
+                    // Hashing and parsing a mebibyte would block this thread.
                     assembly = spawn_blocking(move || assembly.add(part)).await??;
                     if !more {
                         let ack = self.swap(std::mem::take(&mut assembly)).await?;
-                        say(&words, Message::Ack(ack)).await?;
-                        self.tell(true);
+                        send(&outbound, Message::Ack(ack)).await?;
+                        self.set_connected(true);
                     }
                 }
-                _ = beats.tick() => {
-                    told = self.tell_usage(told, &words).await?;
-                    say(&words, Message::Beat(self.beat())).await?;
+                _ = heartbeats.tick() => {
+                    reported = self.report_usage(reported, &outbound).await?;
+                    send(&outbound, Message::Heartbeat(self.heartbeat())).await?;
                 }
             }
         }
     }
 
-    /// Tells what was used since it was told last.
-    async fn tell_usage(
+    /// Reports usage that has changed since the last report.
+    async fn report_usage(
         &self,
-        mut told: Told,
-        words: &mpsc::Sender<NodeMessage>,
-    ) -> Result<Told, ExchangeError> {
-        let witness = self.witness.clone();
-        // Reading a hundred thousand counters would hold up everything else on this thread.
-        let reading = spawn_blocking(move || (told.words(witness.consumption()), told));
-        let (usages, told) = reading.await?;
-        for usage in usages {
-            say(words, Message::Usage(usage)).await?;
+        mut reported: Reported,
+        outbound: &mpsc::Sender<NodeMessage>,
+    ) -> Result<Reported, ExchangeError> {
+        let source = self.source.clone();
+        // Reading a hundred thousand counters would block this thread.
+        let reading = spawn_blocking(move || (reported.messages(source.usage()), reported));
+        let (messages, reported) = reading.await?;
+        for usage in messages {
+            send(outbound, Message::Usage(usage)).await?;
         }
-        Ok(told)
+        Ok(reported)
     }
 
-    /// Tells what was used at last, and waits until the control plane has read it.
+    /// Sends the final usage report, and waits until the control plane has read it.
     async fn leave(
         &self,
-        told: Told,
+        reported: Reported,
         mut batches: Streaming<Batch>,
-        words: mpsc::Sender<NodeMessage>,
+        outbound: mpsc::Sender<NodeMessage>,
     ) -> Result<(), ExchangeError> {
-        self.tell_usage(told, &words).await?;
-        drop(words);
+        self.report_usage(reported, &outbound).await?;
+        drop(outbound);
         while batches.message().await?.is_some() {}
         Ok(())
     }
 
-    fn beat(&self) -> Beat {
-        let vitals = self.witness.vitals();
-        let kind = if vitals.shares_quotas {
+    fn heartbeat(&self) -> Heartbeat {
+        let status = self.source.status();
+        let kind = if status.shares_quotas {
             LedgerKind::Redis
         } else {
             LedgerKind::InProcess
         };
-        Beat {
+        Heartbeat {
             number: self.snapshots.load().number().get(),
-            open_sessions: vitals.open_sessions,
+            open_sessions: status.open_sessions,
             ledger: Some(Ledger {
                 kind: kind.into(),
-                fault: vitals.ledger_fault,
+                fault: status.ledger_fault,
             }),
         }
     }
 
-    fn tell(&self, connected: bool) {
+    fn set_connected(&self, connected: bool) {
         self.connected
             .send_if_modified(|before| std::mem::replace(before, connected) != connected);
     }
 
-    /// Makes the next snapshot current, and only then has it kept.
+    /// Swaps in the next snapshot, and then has it cached on disk.
     async fn swap(&mut self, assembly: Assembly) -> Result<Ack, ExchangeError> {
         let current = self.snapshots.load();
         let step = spawn_blocking(move || assembly.apply(&current)).await?;
@@ -288,7 +288,7 @@ impl Exchange<'_> {
                     resource = rejection.name,
                     reason = rejection.reason,
                     suppressed = line.suppressed,
-                    "rejecting a resource; its last good version stays"
+                    "resource rejected; keeping its last good version"
                 );
             }
         }
@@ -297,7 +297,7 @@ impl Exchange<'_> {
         tracing::debug!(
             number = step.ack.number,
             changed = step.changes.resources.len(),
-            "configuration swapped"
+            "snapshot swapped"
         );
         self.keeper.keep(step.changes);
         Ok(step.ack)
@@ -307,10 +307,10 @@ impl Exchange<'_> {
 // === impl Assembly ===
 
 impl Assembly {
-    /// Takes one part in, and decodes what is in it.
+    /// Adds one part and decodes its resources.
     pub(super) fn add(mut self, part: Batch) -> Result<Self, ExchangeError> {
         if self.begun && self.number != part.number {
-            return Err(ExchangeError::Mixed {
+            return Err(ExchangeError::Interleaved {
                 expected: self.number,
                 got: part.number,
             });
@@ -340,13 +340,13 @@ impl Assembly {
         Ok(self)
     }
 
-    /// Makes the next snapshot out of the one before.
+    /// Builds the next snapshot from the current one.
     pub(super) fn apply(mut self, before: &Snapshot) -> Step {
         let number = RevisionNumber::new(self.number);
         let (snapshot, conflicted) = before.apply(number, &self.removals, self.upserts);
         for conflicted in conflicted {
             let name = conflicted.name.to_string();
-            // If not even its last good version could stay, the cache must not bring that back.
+            // If even its last good version had to go, the cache must not bring it back.
             if snapshot.holds(&conflicted.name) {
                 self.changes.remove(&name);
             } else {
@@ -379,18 +379,18 @@ impl From<Status> for ExchangeError {
     }
 }
 
-async fn say(words: &mpsc::Sender<NodeMessage>, message: Message) -> Result<(), ExchangeError> {
-    let word = NodeMessage {
+async fn send(outbound: &mpsc::Sender<NodeMessage>, message: Message) -> Result<(), ExchangeError> {
+    let message = NodeMessage {
         message: Some(message),
     };
-    match timeout(ANSWER_WITHIN, words.send(word)).await {
+    match timeout(ANSWER_WITHIN, outbound.send(message)).await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(_)) => Err(ExchangeError::Closed),
-        Err(_) => Err(ExchangeError::Silence),
+        Err(_) => Err(ExchangeError::Timeout),
     }
 }
 
-/// An error with what caused it: the transport's own says no more than its kind.
+/// An error with its causes: the transport's own text only names its kind.
 fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

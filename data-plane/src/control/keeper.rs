@@ -1,5 +1,5 @@
-//! Keeps the cache in step with what the node runs, without holding anything up: changes gather in memory, the newest
-//! of each resource only, and are written off the runtime a little later.
+//! Updates the cache on disk in the background: changes are collected in memory, only the newest of each resource, and
+//! written off the runtime a little later.
 
 use std::{
     path::PathBuf,
@@ -18,30 +18,30 @@ use tokio_util::sync::CancellationToken;
 use super::cache::{CacheError, Log, format::Changes};
 use crate::snapshot::Snapshot;
 
-/// Takes what is to be kept. Clones gather in the same place.
+/// Collects the changes to cache. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Keeper(Arc<Gathered>);
 
 #[derive(Debug, Default)]
 struct Gathered {
-    /// What is not written yet. Bounded by what there is: a resource is in it once.
+    /// What isn't written yet. Bounded, because each resource is in it once.
     waiting: Mutex<Option<Changes>>,
     more: Notify,
 }
 
-/// A full disk fails each write, and there may be one every few seconds.
+/// With a full disk, every write fails, and there may be one every few seconds.
 static UNWRITTEN: FaultLog = FaultLog::new(6);
 
-/// After a write, the next waits so long for more to write. The first goes at once.
+/// The pause between two writes. The first write is immediate.
 const DEBOUNCE: Duration = Duration::from_millis(100);
-/// After a failure (a full disk, say) the next try waits so long.
+/// The pause after a failed write, for example on a full disk.
 const AFTER_FAILURE: Duration = Duration::from_secs(5);
 
 // === impl Keeper ===
 
 impl Keeper {
-    /// Opens the cache of a directory and reads it, off the runtime. Without a cache the node works, too, but it cannot
-    /// start without the control plane: the log says so.
+    /// Opens the cache of a directory and reads it, off the runtime. Without a cache, the node works but can't start while
+    /// the control plane is down, so the failure is logged.
     pub(super) async fn open(dir: PathBuf, environment: String) -> (Option<Log>, Option<Snapshot>) {
         let started = Instant::now();
         let opened = spawn_blocking(move || Log::open(&dir, &environment)).await;
@@ -52,23 +52,23 @@ impl Keeper {
                         number = %snapshot.number(),
                         resources = snapshot.len(),
                         took = ?started.elapsed(),
-                        "configuration read from the cache"
+                        "configuration loaded from the cache"
                     );
                 }
                 (Some(log), snapshot)
             }
             Ok(Err(cause)) => {
-                tracing::error!(%cause, "the node keeps no configuration on disk");
+                tracing::error!(%cause, "cannot open the configuration cache; running without one");
                 (None, None)
             }
             Err(cause) => {
-                tracing::error!(%cause, "reading the cache failed");
+                tracing::error!(%cause, "reading the configuration cache failed");
                 (None, None)
             }
         }
     }
 
-    /// Gathers a change that the node runs by now.
+    /// Adds changes that the node already runs.
     pub(super) fn keep(&self, changes: Changes) {
         {
             let mut waiting = self.lock();
@@ -80,7 +80,7 @@ impl Keeper {
         self.0.more.notify_one();
     }
 
-    /// Writes until it is told to stop, and then what is left.
+    /// Writes changes until it is told to stop, then writes the rest.
     pub(super) async fn run(self, log: Option<Log>, stopping: CancellationToken) {
         let mut log = log;
         let mut not_before = Instant::now();
@@ -98,7 +98,7 @@ impl Keeper {
             log = self.write(log).await;
             not_before = Instant::now() + DEBOUNCE;
             if self.lock().is_some() {
-                // It failed, and what could not be written waits for another try.
+                // The write failed; retry later.
                 tokio::select! {
                     biased;
                     () = stopping.cancelled() => break,
@@ -123,21 +123,21 @@ impl Keeper {
             Ok((log, _, Ok(()))) => {
                 if let Some(line) = UNWRITTEN.recovered() {
                     let suppressed = line.suppressed;
-                    tracing::info!(suppressed, "the configuration is kept on disk again");
+                    tracing::info!(suppressed, "configuration cache written again");
                 }
                 Some(log)
             }
             Ok((log, waiting, Err(cause))) => {
                 if let Some(line) = UNWRITTEN.fault(&cause.to_string()) {
                     let suppressed = line.suppressed;
-                    tracing::error!(%cause, suppressed, "cannot keep the configuration on disk; trying again");
+                    tracing::error!(%cause, suppressed, "cannot write the configuration cache; retrying");
                 }
                 self.put_back(waiting);
                 Some(log)
             }
             Err(cause) => {
                 let cause: JoinError = cause;
-                tracing::error!(%cause, "keeping the configuration on disk failed");
+                tracing::error!(%cause, "writing the configuration cache failed");
                 None
             }
         }
@@ -162,10 +162,10 @@ impl Keeper {
 fn write(log: &mut Log, changes: &Changes) -> Result<(), CacheError> {
     log.append(changes)?;
     if let Err(cause) = log.rewrite_if_grown() {
-        // What is kept is whole; it only takes more room than it should.
+        // The cache is complete; it only takes more space than it should.
         if let Some(line) = UNWRITTEN.fault(&cause.to_string()) {
             let suppressed = line.suppressed;
-            tracing::error!(%cause, suppressed, "cannot rewrite the cache");
+            tracing::error!(%cause, suppressed, "cannot compact the configuration cache");
         }
     }
     Ok(())

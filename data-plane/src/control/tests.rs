@@ -19,7 +19,7 @@ use tonic::{
     transport::{Identity, Server, ServerTlsConfig},
 };
 
-use super::{Client, Consumption, Settings, Vitals, Witness, enrolment::Enrolment};
+use super::{Client, NodeStatus, NodeUsage, Settings, StatusSource, enrolment::Enrolment};
 use crate::{
     config::ControlPlaneConfig,
     snapshot::{
@@ -97,15 +97,15 @@ impl NodeSide {
         loop {
             match self.word().await {
                 Message::Ack(ack) => return ack,
-                Message::Beat(_) | Message::Usage(_) => {}
+                Message::Heartbeat(_) | Message::Usage(_) => {}
                 Message::Hello(_) => panic!("a second hello"),
             }
         }
     }
 }
 
-/// A control plane's door that can be closed and opened again at the same address.
-struct Door {
+/// A control plane's control_plane that can be closed and opened again at the same address.
+struct FakeControlPlane {
     authority: Authority,
     address: SocketAddr,
     streams: mpsc::Receiver<NodeSide>,
@@ -113,7 +113,7 @@ struct Door {
     _dir: TempDir,
 }
 
-impl Door {
+impl FakeControlPlane {
     async fn open() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let authority = Authority::load_or_create(dir.path()).unwrap();
@@ -142,7 +142,7 @@ impl Door {
             .unwrap()
             .add_service(DiscoveryServer::new(Scripted { streams: sender }))
             .serve_with_incoming(TcpListenerStream::new(listener));
-        tasks.spawn("door", async move {
+        tasks.spawn("control_plane", async move {
             tokio::select! {
                 () = stopping.cancelled() => {}
                 ended = serving => ended.unwrap(),
@@ -164,7 +164,7 @@ impl Door {
         let stream = timeout(PATIENCE, self.streams.recv()).await;
         stream
             .expect("the node connects")
-            .expect("the door is open")
+            .expect("the control_plane is open")
     }
 
     fn settings(&self, cache: &Path) -> Settings {
@@ -180,7 +180,7 @@ fn settings(address: SocketAddr, pinned: &Authority, cache: &Path) -> Settings {
         environment: "default".to_owned(),
         software: "0".to_owned(),
         cache_dir: cache.to_owned(),
-        beat: Duration::from_millis(20),
+        heartbeat_interval: Duration::from_millis(20),
     }
 }
 
@@ -245,25 +245,25 @@ fn gold(limit: u64) -> Resource {
 #[derive(Debug)]
 struct Idle;
 
-impl Witness for Idle {
-    fn vitals(&self) -> Vitals {
-        Vitals {
+impl StatusSource for Idle {
+    fn status(&self) -> NodeStatus {
+        NodeStatus {
             open_sessions: 42,
-            ..Vitals::default()
+            ..NodeStatus::default()
         }
     }
 
-    fn consumption(&self) -> Consumption {
-        Consumption::default()
+    fn usage(&self) -> NodeUsage {
+        NodeUsage::default()
     }
 }
 
 #[tokio::test]
 async fn a_node_joins_takes_batches_answers_them_and_says_that_it_lives() {
-    let mut door = Door::open().await;
+    let mut control_plane = FakeControlPlane::open().await;
     let dir = tempfile::tempdir().unwrap();
-    let mut node = Node::start(door.settings(dir.path()));
-    let mut stream = door.stream().await;
+    let mut node = Node::start(control_plane.settings(dir.path()));
+    let mut stream = control_plane.stream().await;
     assert_eq!(stream.authorization, "Bearer let-me-in");
     let hello = stream.hello().await;
     assert_eq!(
@@ -280,7 +280,7 @@ async fn a_node_joins_takes_batches_answers_them_and_says_that_it_lives() {
         .unwrap()
         .unwrap();
     loop {
-        if let Message::Beat(beat) = stream.word().await {
+        if let Message::Heartbeat(beat) = stream.word().await {
             assert_eq!((beat.number, beat.open_sessions), (7, 42));
             break;
         }
@@ -290,14 +290,14 @@ async fn a_node_joins_takes_batches_answers_them_and_says_that_it_lives() {
 
 #[tokio::test]
 async fn a_node_tells_what_is_used_before_each_sign_of_life_and_once_more_when_it_stops() {
-    let mut door = Door::open().await;
+    let mut control_plane = FakeControlPlane::open().await;
     let dir = tempfile::tempdir().unwrap();
-    let node = Node::start(door.settings(dir.path()));
-    let mut stream = door.stream().await;
+    let node = Node::start(control_plane.settings(dir.path()));
+    let mut stream = control_plane.stream().await;
     let process = stream.hello().await.process;
     for _ in 0..3 {
         assert!(matches!(stream.word().await, Message::Usage(_)));
-        assert!(matches!(stream.word().await, Message::Beat(_)));
+        assert!(matches!(stream.word().await, Message::Heartbeat(_)));
     }
     let stopping = node.stop();
     let ended = async {
@@ -311,17 +311,17 @@ async fn a_node_tells_what_is_used_before_each_sign_of_life_and_once_more_when_i
     let ((), last) = tokio::join!(stopping, ended);
     assert!(matches!(last, Some(Message::Usage(_))), "{last:?}");
     // One that starts again is another process of the same node.
-    let node = Node::start(door.settings(dir.path()));
-    assert_ne!(door.stream().await.hello().await.process, process);
+    let node = Node::start(control_plane.settings(dir.path()));
+    assert_ne!(control_plane.stream().await.hello().await.process, process);
     node.stop().await;
 }
 
 #[tokio::test]
 async fn a_bad_resource_is_answered_with_its_reason_and_harms_no_other() {
-    let mut door = Door::open().await;
+    let mut control_plane = FakeControlPlane::open().await;
     let dir = tempfile::tempdir().unwrap();
-    let node = Node::start(door.settings(dir.path()));
-    let mut stream = door.stream().await;
+    let node = Node::start(control_plane.settings(dir.path()));
+    let mut stream = control_plane.stream().await;
     stream.hello().await;
     let misnamed = Resource::new("plans/Silver".to_owned(), Body::Plan(plan("Bronze", 1)));
     let version = misnamed.version;
@@ -337,18 +337,18 @@ async fn a_bad_resource_is_answered_with_its_reason_and_harms_no_other() {
 
 #[tokio::test]
 async fn a_node_that_comes_back_says_what_it_holds_and_takes_the_difference() {
-    let mut door = Door::open().await;
+    let mut control_plane = FakeControlPlane::open().await;
     let dir = tempfile::tempdir().unwrap();
-    let node = Node::start(door.settings(dir.path()));
-    let mut stream = door.stream().await;
+    let node = Node::start(control_plane.settings(dir.path()));
+    let mut stream = control_plane.stream().await;
     stream.hello().await;
     stream.send(1, vec![gold(1)], &[]).await;
     stream.ack().await;
     drop(stream);
-    door.close().await;
+    control_plane.close().await;
     assert!(node.snapshots.load().plan("Gold").is_some());
-    door.reopen().await;
-    let mut stream = door.stream().await;
+    control_plane.reopen().await;
+    let mut stream = control_plane.stream().await;
     let hello = stream.hello().await;
     assert_eq!(hello.number, 1);
     assert_eq!(hello.held.len(), 1);
@@ -363,10 +363,10 @@ async fn a_node_that_comes_back_says_what_it_holds_and_takes_the_difference() {
 
 #[tokio::test]
 async fn a_node_starts_from_its_cache_while_the_control_plane_is_away() {
-    let mut door = Door::open().await;
+    let mut control_plane = FakeControlPlane::open().await;
     let dir = tempfile::tempdir().unwrap();
-    let node = Node::start(door.settings(dir.path()));
-    let mut stream = door.stream().await;
+    let node = Node::start(control_plane.settings(dir.path()));
+    let mut stream = control_plane.stream().await;
     stream.hello().await;
     stream.send(3, vec![gold(1)], &[]).await;
     stream.ack().await;
@@ -374,29 +374,29 @@ async fn a_node_starts_from_its_cache_while_the_control_plane_is_away() {
     stream.ack().await;
     node.stop().await;
     drop(stream);
-    door.close().await;
-    let node = Node::start(door.settings(dir.path()));
+    control_plane.close().await;
+    let node = Node::start(control_plane.settings(dir.path()));
     node.runs(4).await;
     assert!(node.readiness.is_ready());
     assert!(node.snapshots.load().plan("Gold").is_some());
     assert!(!*node.connected.borrow());
-    door.reopen().await;
-    let hello = door.stream().await.hello().await;
+    control_plane.reopen().await;
+    let hello = control_plane.stream().await.hello().await;
     assert_eq!((hello.number, hello.held.len()), (4, 1));
     node.stop().await;
 }
 
 #[tokio::test]
 async fn a_corrupt_cache_does_not_keep_a_node_from_starting() {
-    let mut door = Door::open().await;
+    let mut control_plane = FakeControlPlane::open().await;
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(
         dir.path().join("snapshot.cache"),
         b"tidegat\x01 but not really",
     )
     .unwrap();
-    let node = Node::start(door.settings(dir.path()));
-    let mut stream = door.stream().await;
+    let node = Node::start(control_plane.settings(dir.path()));
+    let mut stream = control_plane.stream().await;
     assert_eq!(stream.hello().await.held, vec![]);
     assert!(!node.snapshots.is_held());
     stream.send(1, vec![gold(1)], &[]).await;
@@ -431,35 +431,38 @@ async fn a_control_plane_of_another_authority_is_not_spoken_to() {
 
 #[tokio::test]
 async fn a_replaced_token_is_shown_and_a_replaced_authority_trusted_at_the_next_connection() {
-    let mut door = Door::open().await;
+    let mut control_plane = FakeControlPlane::open().await;
     let dir = tempfile::tempdir().unwrap();
-    let node = Node::start(door.settings(dir.path()));
-    let stream = door.stream().await;
+    let node = Node::start(control_plane.settings(dir.path()));
+    let stream = control_plane.stream().await;
     assert_eq!(stream.authorization, "Bearer let-me-in");
     drop(stream);
-    door.close().await;
+    control_plane.close().await;
     let other = tempfile::tempdir().unwrap();
-    door.authority = Authority::load_or_create(other.path()).unwrap();
+    control_plane.authority = Authority::load_or_create(other.path()).unwrap();
     // The old authority stays beside the new one, and the old token below the new one, as long as others need them.
     let pinned = dir.path().join("ca.pem");
-    let both = std::fs::read_to_string(&pinned).unwrap() + &door.authority.ca_pem;
+    let both = std::fs::read_to_string(&pinned).unwrap() + &control_plane.authority.ca_pem;
     std::fs::write(&pinned, both).unwrap();
     std::fs::write(dir.path().join("join-token"), "\nthe-next\nlet-me-in\n").unwrap();
-    door.reopen().await;
-    assert_eq!(door.stream().await.authorization, "Bearer the-next");
+    control_plane.reopen().await;
+    assert_eq!(
+        control_plane.stream().await.authorization,
+        "Bearer the-next"
+    );
     node.stop().await;
 }
 
 #[tokio::test]
 async fn a_node_goes_on_trying_while_it_has_nothing_to_join_with() {
-    let mut door = Door::open().await;
+    let mut control_plane = FakeControlPlane::open().await;
     for (name, bad) in [
         ("join-token", Some(" \n")),
         ("ca.pem", Some("none")),
         ("ca.pem", None),
     ] {
         let dir = tempfile::tempdir().unwrap();
-        let settings = door.settings(dir.path());
+        let settings = control_plane.settings(dir.path());
         let path = dir.path().join(name);
         let good = std::fs::read(&path).unwrap();
         match bad {
@@ -472,17 +475,17 @@ async fn a_node_goes_on_trying_while_it_has_nothing_to_join_with() {
         let node = Node::start(settings);
         until("the node says what it lacks", || log.text().contains(&told)).await;
         std::fs::write(&path, good).unwrap();
-        door.stream().await.hello().await;
+        control_plane.stream().await.hello().await;
         node.stop().await;
     }
 }
 
 #[tokio::test]
 async fn a_batch_that_breaks_the_protocol_ends_the_stream_and_changes_nothing() {
-    let mut door = Door::open().await;
+    let mut control_plane = FakeControlPlane::open().await;
     let dir = tempfile::tempdir().unwrap();
-    let node = Node::start(door.settings(dir.path()));
-    let mut stream = door.stream().await;
+    let node = Node::start(control_plane.settings(dir.path()));
+    let mut stream = control_plane.stream().await;
     stream.hello().await;
     for (number, more) in [(1, true), (2, false)] {
         let part = Batch {
@@ -493,7 +496,7 @@ async fn a_batch_that_breaks_the_protocol_ends_the_stream_and_changes_nothing() 
         };
         stream.outbound.send(Ok(part)).await.unwrap();
     }
-    let mut again = door.stream().await;
+    let mut again = control_plane.stream().await;
     assert_eq!(again.hello().await.number, 0);
     assert!(!node.snapshots.is_held());
     node.stop().await;

@@ -1,7 +1,7 @@
-//! What the control plane was told of the use of plans on one stream, and the words that tell it of the rest.
+//! What the node has reported of the usage of plans on one stream, and the messages that report the changes since.
 //!
-//! Owns that only what has changed is told, each figure in full, and that no message grows beyond a bound. A stream begins
-//! with an empty [`Told`], so that it begins with everything. Called by `exchange`.
+//! Only what has changed is reported, each figure as an absolute value, and messages have a maximum size. Each stream
+//! starts with an empty [`Reported`], so its first report is complete. Called by `exchange`.
 
 use std::collections::{BTreeSet, HashMap, hash_map::Entry};
 
@@ -10,45 +10,44 @@ use tidegate_proto::{
     ids::SubscriptionKey,
 };
 
-use super::Consumption;
+use super::NodeUsage;
 use crate::quota::{
     key::Unit,
     usage::{Spent, Used},
 };
 
-/// What was told on a stream.
+/// What was reported on a stream.
 #[derive(Debug, Default)]
-pub(super) struct Told(HashMap<SubscriptionKey, SubscriptionUsage>);
+pub(super) struct Reported(HashMap<SubscriptionKey, SubscriptionUsage>);
 
-/// Subscriptions in one message: about 200 KiB at the most.
+/// The maximum number of subscriptions in one message, which is then about 200 KiB.
 const PART: usize = 1000;
 
-// === impl Told ===
+// === impl Reported ===
 
-impl Told {
-    /// The words that tell what has changed: at least one, that nothing has, and no more than a part in each.
-    pub(super) fn words(&mut self, consumption: Consumption) -> Vec<Usage> {
-        let ledger_time_millis = consumption.ledger_millis;
-        let changed = self.changed(consumption);
+impl Reported {
+    /// The messages that report what has changed: at least one, which is empty if nothing has.
+    pub(super) fn messages(&mut self, usage: NodeUsage) -> Vec<Usage> {
+        let ledger_time_millis = usage.ledger_millis;
+        let changed = self.changed(usage);
         let mut parts: Vec<_> = changed.chunks(PART).map(<[_]>::to_vec).collect();
         if parts.is_empty() {
             parts.push(Vec::new());
         }
-        let word = |subscriptions| Usage {
+        let message = |subscriptions| Usage {
             subscriptions,
             ledger_time_millis,
         };
-        parts.into_iter().map(word).collect()
+        parts.into_iter().map(message).collect()
     }
 
-    fn changed(&mut self, mut consumption: Consumption) -> Vec<SubscriptionUsage> {
-        let known = self.0.keys().chain(consumption.used.keys());
-        let subscriptions: BTreeSet<_> =
-            known.chain(consumption.sessions.keys()).copied().collect();
+    fn changed(&mut self, mut usage: NodeUsage) -> Vec<SubscriptionUsage> {
+        let known = self.0.keys().chain(usage.used.keys());
+        let subscriptions: BTreeSet<_> = known.chain(usage.sessions.keys()).copied().collect();
         let mut changed = Vec::new();
         for key in subscriptions {
-            let used = consumption.used.remove(&key);
-            let sessions = consumption.sessions.remove(&key).unwrap_or(0);
+            let used = usage.used.remove(&key);
+            let sessions = usage.sessions.remove(&key).unwrap_or(0);
             let is_gone = used.is_none() && sessions == 0;
             let now = message(key, sessions, used);
             match self.0.entry(key) {
@@ -75,7 +74,7 @@ impl Told {
 fn message(key: SubscriptionKey, open_sessions: u32, used: Option<Used>) -> SubscriptionUsage {
     let (quota_generation, spent) = used.map_or((0, Vec::new()), |it| (it.generation, it.counters));
     let mut counters: Vec<_> = spent.iter().map(counter).collect();
-    // The node's counters have no order, and another order is no change.
+    // The node's counters have no order. Sort them, so that another order doesn't count as a change.
     counters.sort_unstable_by_key(|it| (it.unit, it.window_seconds));
     SubscriptionUsage {
         open_sessions,

@@ -144,7 +144,7 @@ async fn a_head_that_comes_byte_by_byte_is_a_handshake() {
 async fn a_connection_without_a_word_leaves_no_line_but_is_counted() {
     let node = Node::before(echo_backend().await).await;
     drop(node.connect().await);
-    node.until_metric("tidegate_connections_dropped_total{cause=\"silent\"} 1")
+    node.until_metric("tidegate_connections_dropped_total{cause=\"no_data\"} 1")
         .await;
     assert_eq!(node.log.access(), Vec::<serde_json::Value>::new());
 }

@@ -1,5 +1,4 @@
-//! What is counted of the configuration: which the node runs, which rules its sessions, and how many had to be judged
-//! again for it.
+//! The metrics of the configuration: the snapshot that the node runs, and the re-evaluation of sessions after a change.
 //!
 //! A part of `metrics`; written by `rejudge` and `admin`.
 
@@ -14,8 +13,8 @@ use prometheus_client::{
 #[derive(Debug, Default)]
 pub struct ConfigurationMetrics {
     number: Gauge<u64, AtomicU64>,
-    judged_by: Gauge<u64, AtomicU64>,
-    rejudged: Counter,
+    sessions_number: Gauge<u64, AtomicU64>,
+    reevaluated: Counter,
     connected: Gauge,
 }
 
@@ -25,18 +24,18 @@ impl ConfigurationMetrics {
     pub(super) fn register(&self, registry: &mut Registry) {
         registry.register(
             "snapshot_number",
-            "The number of the configuration that the node runs",
+            "The number of the snapshot that the node runs",
             self.number.clone(),
         );
         registry.register(
-            "sessions_judged_by",
-            "The number of the configuration by which all open sessions have been judged, and whose limits they have",
-            self.judged_by.clone(),
+            "sessions_snapshot_number",
+            "The number of the snapshot that all open sessions have been re-evaluated against",
+            self.sessions_number.clone(),
         );
         registry.register(
-            "sessions_rejudged",
-            "Open sessions that were judged again because the configuration had changed for them",
-            self.rejudged.clone(),
+            "sessions_reevaluated",
+            "Open sessions that were re-evaluated because a change of the configuration could affect them",
+            self.reevaluated.clone(),
         );
         registry.register(
             "control_plane_connected",
@@ -45,19 +44,19 @@ impl ConfigurationMetrics {
         );
     }
 
-    /// The node runs the configuration of this number.
+    /// The node runs the snapshot of this number.
     pub fn runs(&self, number: u64) {
         self.number.set(number);
     }
 
-    /// All open sessions have been judged by the configuration of this number, and have its limits.
-    pub fn judged_by(&self, number: u64) {
-        self.judged_by.set(number);
+    /// All open sessions have been re-evaluated against the snapshot of this number, and have its limits.
+    pub fn sessions_run(&self, number: u64) {
+        self.sessions_number.set(number);
     }
 
-    /// So many open sessions are judged again.
-    pub fn rejudged(&self, sessions: usize) {
-        self.rejudged.inc_by(sessions as u64);
+    /// Adds to the number of re-evaluated sessions.
+    pub fn reevaluated(&self, sessions: usize) {
+        self.reevaluated.inc_by(sessions as u64);
     }
 
     /// Whether the configuration stream is open.

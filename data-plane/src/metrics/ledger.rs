@@ -1,30 +1,30 @@
-//! What is counted on the way to the ledger: asks, grants, and exchanges.
+//! The metrics of the ledger's client: requests, grants and durations.
 //!
-//! A part of `metrics`, handed out so that `quota::refill` counts in it.
+//! A part of `metrics`, shared with `quota::refill`, which counts in it.
 
 use prometheus_client::{
     metrics::{counter::Counter, histogram::Histogram},
     registry::Registry,
 };
 
-/// What was counted on the way to the ledger since the node started.
+/// The metrics of the ledger's client.
 #[derive(Debug)]
 pub struct LedgerMetrics {
-    /// Asks that were sent.
-    pub asks: Counter,
-    /// Grants that came back.
+    /// Requests for grants that were sent.
+    pub requests: Counter,
+    /// Grants that were received.
     pub grants: Counter,
-    /// How much was granted in all.
+    /// The total amount that was granted.
     pub granted: Counter,
-    /// How much was given back in all.
-    pub given_back: Counter,
-    /// How long exchanges that were answered took, in seconds.
-    pub exchanges: Histogram,
-    /// Exchanges that failed.
+    /// The total amount that was returned.
+    pub returned: Counter,
+    /// The duration of requests that were answered, in seconds.
+    pub durations: Histogram,
+    /// Requests that failed.
     pub failures: Counter,
 }
 
-/// From what a Redis beside the node takes to the longest time that an exchange may have.
+/// From a Redis on the same host to the longest reasonable timeout of a request.
 const BUCKETS: [f64; 12] = [
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0,
 ];
@@ -34,13 +34,13 @@ const BUCKETS: [f64; 12] = [
 impl LedgerMetrics {
     pub(super) fn register(&self, registry: &mut Registry) {
         registry.register(
-            "ledger_asks",
-            "Asks about counters that went to the ledger",
-            self.asks.clone(),
+            "ledger_grant_requests",
+            "Requests for grants of counters that were sent to the ledger",
+            self.requests.clone(),
         );
         registry.register(
             "ledger_grants",
-            "Answers of the ledger to asks about counters, be it that nothing was granted",
+            "Answers of the ledger to requests for grants, empty grants included",
             self.grants.clone(),
         );
         registry.register(
@@ -49,18 +49,18 @@ impl LedgerMetrics {
             self.granted.clone(),
         );
         registry.register(
-            "ledger_given_back",
-            "Messages, bytes and sessions that were granted and given back unused",
-            self.given_back.clone(),
+            "ledger_returned",
+            "Messages, bytes and sessions that were granted and returned unused",
+            self.returned.clone(),
         );
         registry.register(
-        "ledger_exchange_seconds",
-        "How long the shared ledger took to answer an exchange; it carries the asks of many counters",
-        self.exchanges.clone(),
-    );
+            "ledger_request_duration_seconds",
+            "Duration of requests to the shared ledger; one request covers many counters",
+            self.durations.clone(),
+        );
         registry.register(
             "ledger_failures",
-            "Exchanges that the shared ledger did not answer, or answered with an error",
+            "Requests that the shared ledger did not answer, or answered with an error",
             self.failures.clone(),
         );
     }
@@ -69,11 +69,11 @@ impl LedgerMetrics {
 impl Default for LedgerMetrics {
     fn default() -> Self {
         Self {
-            asks: Counter::default(),
+            requests: Counter::default(),
             grants: Counter::default(),
             granted: Counter::default(),
-            given_back: Counter::default(),
-            exchanges: Histogram::new(BUCKETS),
+            returned: Counter::default(),
+            durations: Histogram::new(BUCKETS),
             failures: Counter::default(),
         }
     }

@@ -1,4 +1,4 @@
-//! What is counted of quotas: messages that were refused, by API, level, policy and what was done about them.
+//! The metrics of quotas: messages over a limit, by API, level, policy and action.
 //!
 //! A part of `metrics`; written by `quota::meter`, off the path of messages that pass.
 
@@ -12,10 +12,10 @@ use prometheus_client::{
 
 use super::ApiLabels;
 
-/// What was done about a message that was too many.
+/// What was done with a message over a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
-    /// It was dropped, and the client was told where it may be, and was not told just before.
+    /// It was dropped, and the client was notified where the session allows it, at most once a second.
     Notify,
     /// It was dropped.
     Drop,
@@ -28,11 +28,11 @@ pub enum Action {
 /// The metrics of quotas.
 #[derive(Debug, Default)]
 pub(super) struct QuotaMetrics {
-    refused: Family<RefusedLabels, Counter>,
+    limited: Family<LimitedLabels, Counter>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct RefusedLabels {
+struct LimitedLabels {
     api: Arc<str>,
     version: Arc<str>,
     level: &'static str,
@@ -45,26 +45,26 @@ struct RefusedLabels {
 impl QuotaMetrics {
     pub(super) fn register(&self, registry: &mut Registry) {
         registry.register(
-            "messages_refused",
-            "Messages that were dropped, delayed or ended their session, by API, level, plan or policy, and action",
-            self.refused.clone(),
+            "messages_limited",
+            "Messages over a limit, which were dropped, delayed or ended their session, by API, level, plan or policy, and action",
+            self.limited.clone(),
         );
     }
 
-    pub(super) fn message_refused(
+    pub(super) fn message_limited(
         &self,
         api: &ApiLabels,
         (level, policy): (&'static str, &Arc<str>),
         action: Action,
     ) {
-        let labels = RefusedLabels {
+        let labels = LimitedLabels {
             api: api.api.clone(),
             version: api.version.clone(),
             level,
             policy: policy.clone(),
             action,
         };
-        self.refused.get_or_create(&labels).inc();
+        self.limited.get_or_create(&labels).inc();
     }
 }
 

@@ -316,7 +316,7 @@ impl Refuser {
         if !(delays && self.waits[index(direction)]) {
             let rule = &refused.tier.rule;
             let by = (rule.level.label(), &rule.policy);
-            self.metrics.message_refused(&self.terms.labels, by, action);
+            self.metrics.message_limited(&self.terms.labels, by, action);
         }
         self.waits[index(direction)] = delays;
     }

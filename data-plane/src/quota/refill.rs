@@ -246,7 +246,7 @@ impl Refill {
         self.link.set_fault(fault);
         if let Some(line) = self.log.fault(fault) {
             let suppressed = line.suppressed;
-            tracing::warn!(fault, suppressed, "a counter cannot be kept in the ledger");
+            tracing::warn!(fault, suppressed, "the ledger rejects a counter");
         }
         again
     }
@@ -269,7 +269,7 @@ impl Refill {
 
     fn exchanged(&self, began: Instant) {
         let took = began.elapsed().as_secs_f64();
-        self.link.stats.exchanges.observe(took);
+        self.link.stats.durations.observe(took);
     }
 
     /// The ledger answers, and `is_well` where no counter has had trouble lately.
@@ -277,7 +277,7 @@ impl Refill {
         if is_well {
             self.link.set_fault("");
             if let Some(line) = self.log.recovered() {
-                tracing::info!(suppressed = line.suppressed, "the ledger answers");
+                tracing::info!(suppressed = line.suppressed, "ledger available again");
             }
         }
         if self.link.set_away(false) {
@@ -297,7 +297,7 @@ impl Refill {
             tracing::warn!(
                 fault,
                 suppressed = line.suppressed,
-                "the ledger cannot be asked; grants are spent, then each plan and policy goes by its own rule"
+                "ledger request failed; remaining grants are used, then each plan and policy applies its `without_ledger` setting"
             );
         }
         let patience = millis(self.link.patience);

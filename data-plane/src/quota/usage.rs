@@ -37,7 +37,7 @@ pub struct Spent {
 }
 
 /// Shorter windows are over before anybody has read of them.
-const SHORTEST: u32 = Window::TOLD_FROM_SECONDS;
+const SHORTEST: u32 = Window::REPORTED_FROM_SECONDS;
 
 // === impl Quotas ===
 

@@ -12,7 +12,7 @@ use tidegate_proto::{
         Api, CreateRevisionRequest, DeployRevisionRequest, ListDeploymentProgressRequest,
         NodeProgress, NodeProgressState,
     },
-    discovery::v1::{Held, Hello, KeyManager, Rejection, Resource, resource::Body},
+    discovery::v1::{HeldResource, Hello, KeyManager, Rejection, Resource, resource::Body},
 };
 
 use crate::setup::Gateway;
@@ -241,14 +241,14 @@ async fn a_node_that_reconnects_gets_only_the_differences() {
     drop(node);
 
     admin.subscribe(&api, "Gold").await;
-    let held = whole.upserts.iter().map(|resource| Held {
+    let held = whole.upserts.iter().map(|resource| HeldResource {
         name: resource.name.clone(),
         version: resource.version,
     });
     let again = Hello {
         number: whole.number,
         held: held
-            .chain([Held {
+            .chain([HeldResource {
                 name: "plans/long-gone".to_owned(),
                 version: 1,
             }])

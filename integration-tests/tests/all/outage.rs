@@ -47,7 +47,7 @@ async fn the_gateways_go_on_without_the_control_plane_and_catch_up_by_a_delta() 
 
     stack.control_plane.process.kill();
     wait::until("the node notices", async || {
-        (!stack.gateway().status().await.connected).then_some(())
+        (!stack.gateway().status().await.control_plane_connected).then_some(())
     })
     .await;
     open.echo("meanwhile").await;
@@ -57,11 +57,14 @@ async fn the_gateways_go_on_without_the_control_plane_and_catch_up_by_a_delta() 
         .echo("a new one")
         .await;
 
-    let before = restarted.status().await.number;
+    let before = restarted.status().await.snapshot_number;
     restarted.restart(&[]).await;
     restarted.until_ready().await;
     let status = restarted.status().await;
-    assert_eq!((status.number, status.connected), (before, false));
+    assert_eq!(
+        (status.snapshot_number, status.control_plane_connected),
+        (before, false)
+    );
     let mut from_cache = upgrade.open(restarted.ready.ws).await;
     from_cache.echo("from the cache").await;
 

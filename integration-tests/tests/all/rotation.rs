@@ -72,7 +72,7 @@ async fn a_replaced_join_token_lets_nodes_in_without_a_restart_of_the_control_pl
 
 async fn until_connected(stack: &Stack, is: bool) {
     wait::until(&format!("the node's stream is open: {is}"), async || {
-        (stack.gateway().status().await.connected == is).then_some(())
+        (stack.gateway().status().await.control_plane_connected == is).then_some(())
     })
     .await;
 }

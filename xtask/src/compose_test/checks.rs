@@ -247,7 +247,10 @@ async fn join_token(project: &Project<'_>) -> anyhow::Result<String> {
     project.docker(&["restart", node])?;
     project
         .until_nodes("the restarted node has joined", HEALTHY, |nodes| {
-            nodes.len() == NODES && nodes.iter().all(|(_, node)| node.ready && node.connected)
+            nodes.len() == NODES
+                && nodes
+                    .iter()
+                    .all(|(_, node)| node.ready && node.control_plane_connected)
         })
         .await?;
     Ok("a node restarted with the new one has joined".to_owned())

@@ -45,7 +45,7 @@ pub(super) struct Project<'a> {
 #[derive(Debug, Deserialize)]
 pub(super) struct NodeStatus {
     pub(super) sessions: usize,
-    pub(super) connected: bool,
+    pub(super) control_plane_connected: bool,
     pub(super) ready: bool,
     pub(super) ledger_fault: String,
 }

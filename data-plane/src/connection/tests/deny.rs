@@ -22,7 +22,7 @@ async fn a_new_deny_policy_ends_open_sessions_and_refuses_handshakes_until_it_is
         let (code, text) = read_close(&mut client).await;
         assert_eq!(
             (code, text.as_str()),
-            (4006, "a policy keeps this caller out"),
+            (4006, "a deny policy blocks this caller"),
             "{target:?}"
         );
         let answer = node.refusal().await;

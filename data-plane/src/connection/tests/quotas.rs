@@ -111,7 +111,7 @@ async fn a_message_that_is_too_many_is_dropped_and_told_of_at_most_once_a_second
         (&line["messages_in"], &line["dropped_in"]),
         (&1.into(), &3.into())
     );
-    let refused = "tidegate_messages_refused_total{api=\"api-1\",version=\"1.0\",level=\"subscription\",policy=\"Gold\",action=\"notify\"} 3";
+    let refused = "tidegate_messages_limited_total{api=\"api-1\",version=\"1.0\",level=\"subscription\",policy=\"Gold\",action=\"notify\"} 3";
     node.until_metric(refused).await;
 }
 
@@ -200,7 +200,7 @@ async fn a_delayed_message_waits_and_goes_on_at_once_when_the_limit_is_raised() 
     for text in ["2", "3", "4"] {
         say(&mut client, text).await;
     }
-    let delayed = "tidegate_messages_refused_total{api=\"api-1\",version=\"1.0\",level=\"subscription\",policy=\"Gold\",action=\"delay\"} 1";
+    let delayed = "tidegate_messages_limited_total{api=\"api-1\",version=\"1.0\",level=\"subscription\",policy=\"Gold\",action=\"delay\"} 1";
     node.until_metric(delayed).await;
     set_plan(&mut node, &of_client(4, v1::OnLimit::Delay));
     for text in ["2", "3", "4"] {
@@ -220,7 +220,7 @@ async fn a_client_that_leaves_while_its_message_waits_gives_its_place_up() {
     let (mut client, _) = node.open().await;
     echoed(&mut client, "1").await;
     say(&mut client, "2").await;
-    let delayed = "tidegate_messages_refused_total{api=\"api-1\",version=\"1.0\",level=\"subscription\",policy=\"Gold\",action=\"delay\"} 1";
+    let delayed = "tidegate_messages_limited_total{api=\"api-1\",version=\"1.0\",level=\"subscription\",policy=\"Gold\",action=\"delay\"} 1";
     node.until_metric(delayed).await;
     assert_eq!(node.refusal_or_none().await, Some(429));
     client.set_zero_linger().unwrap();

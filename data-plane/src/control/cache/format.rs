@@ -157,7 +157,7 @@ pub(super) fn replay(bytes: &Bytes) -> Result<Content, Corrupt> {
     if at < bytes.len() {
         tracing::warn!(
             number = %content.number,
-            "the cache ends in a change that was not written to its end; the one before is used"
+            "last change in the configuration cache is incomplete; using the state before it"
         );
     }
     Ok(content)

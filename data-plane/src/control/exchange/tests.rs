@@ -59,7 +59,7 @@ fn parts_of_two_numbers_do_not_mix() {
     let mixed = begun.add(batch(2, vec![], &[]));
     assert!(matches!(
         mixed,
-        Err(ExchangeError::Mixed {
+        Err(ExchangeError::Interleaved {
             expected: 1,
             got: 2
         })

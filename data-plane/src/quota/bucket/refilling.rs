@@ -154,7 +154,7 @@ impl Bucket {
                     // Who gives back does not take again before somebody needs it.
                     account.dry = true;
                     self.low.store(0, Ordering::Release);
-                    self.link.stats.given_back.inc_by(left);
+                    self.link.stats.returned.inc_by(left);
                     return;
                 }
                 Err(changed) => purse = changed,
@@ -204,7 +204,7 @@ impl Bucket {
         let over = self.over.load(Ordering::Acquire);
         let is_low = left < self.low.load(Ordering::Relaxed);
         let words = account.ask(left, over, is_low, self.last_used(), now)?;
-        self.link.stats.asks.inc();
+        self.link.stats.requests.inc();
         Some(Ask {
             key: self.name.clone(),
             window: self.window,

@@ -95,7 +95,7 @@ impl LedgerError {
 
     /// The process ends, and nothing is read from disk any more.
     pub(super) fn stopped() -> Self {
-        Self("the node stops".to_owned())
+        Self("the node is shutting down".to_owned())
     }
 
     /// It said nothing for so long.
@@ -126,7 +126,7 @@ pub(super) fn explain(error: &RedisError) -> LedgerError {
                 format!("{word}: {advice}")
             }
             Some((_, advice)) => format!("{word}: {advice} ({detail})"),
-            None if word == "ERR" => format!("ERR: Redis cannot be asked: {detail}"),
+            None if word == "ERR" => format!("ERR: Redis request failed: {detail}"),
             None => format!("{word}: Redis refuses: {detail}"),
         });
     }
@@ -144,9 +144,9 @@ pub(super) fn explain(error: &RedisError) -> LedgerError {
             quoted(&text)
         ),
         _ if error.is_connection_refusal() => {
-            format!("nobody listens at `ledger.url` ({})", quoted(&text))
+            format!("connection to `ledger.url` refused ({})", quoted(&text))
         }
-        _ => format!("Redis cannot be asked: {}", quoted(&text)),
+        _ => format!("Redis request failed: {}", quoted(&text)),
     })
 }
 

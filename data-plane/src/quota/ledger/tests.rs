@@ -84,7 +84,7 @@ fn each_trouble_is_named_in_words_whichever_version_tells_of_it() {
         ),
         (
             "ERR something else",
-            "ERR: Redis cannot be asked: something else",
+            "ERR: Redis request failed: something else",
         ),
     ] {
         let said = explain(&error(line)).to_string();

@@ -74,7 +74,7 @@ async fn seats_are_shared_and_come_back_after_ten_thousand_sessions_and_a_killed
 
     site.stack.add_data_plane().await;
     // It begins with what the killed one had brought to the disk, which may lack the newest changes.
-    let newest = site.stack.data_planes[0].status().await.number;
+    let newest = site.stack.data_planes[0].status().await.snapshot_number;
     site.stack.data_planes[1].until_number(newest).await;
     until_all_free(&site, wait::DEADLINE, "the seats are free again").await;
     for round in 0..CONNECTS / AT_ONCE {

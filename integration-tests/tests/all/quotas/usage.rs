@@ -105,7 +105,7 @@ async fn a_gateway_reports_the_fault_of_its_redis_until_it_answers_again() {
     let redis = site.redis.as_mut().unwrap();
     redis.kill();
     told("the fault is named", |fault| {
-        fault.contains("nobody listens at `ledger.url`")
+        fault.contains("connection to `ledger.url` refused")
     })
     .await;
     redis.restart().await;
@@ -117,9 +117,9 @@ async fn how_long_redis_takes_is_measured_finer_than_by_the_millisecond() {
     let site = Site::start(1, &[("shared", messages(LIMIT))]).await;
     let node = site.stack.gateway();
     let seconds = wait::until("some exchanges were answered", async || {
-        let count = node.metric("tidegate_ledger_exchange_seconds_count", &[]);
+        let count = node.metric("tidegate_ledger_request_duration_seconds_count", &[]);
         (count.await >= 5.0).then_some(())?;
-        let sum = node.metric("tidegate_ledger_exchange_seconds_sum", &[]);
+        let sum = node.metric("tidegate_ledger_request_duration_seconds_sum", &[]);
         Some(sum.await)
     });
     let millis = seconds.await * 1000.0;

@@ -200,7 +200,7 @@ async fn scaled(project: &Project<'_>, demo: &Demo) -> anyhow::Result<String> {
 async fn connected(project: &Project<'_>) -> anyhow::Result<()> {
     project
         .until_nodes("every node is connected again", NOTICED, |nodes| {
-            nodes.len() == NODES && nodes.iter().all(|(_, node)| node.connected)
+            nodes.len() == NODES && nodes.iter().all(|(_, node)| node.control_plane_connected)
         })
         .await
 }

@@ -128,7 +128,10 @@ async fn flood(sessions: &mut [Session]) -> anyhow::Result<usize> {
 pub(super) async fn ready(project: &Project<'_>) -> anyhow::Result<()> {
     project
         .until_nodes("all nodes are ready", HEALTHY, |nodes| {
-            nodes.len() == NODES && nodes.iter().all(|(_, node)| node.ready && node.connected)
+            nodes.len() == NODES
+                && nodes
+                    .iter()
+                    .all(|(_, node)| node.ready && node.control_plane_connected)
         })
         .await?;
     sleep(Duration::from_secs(5)).await;
