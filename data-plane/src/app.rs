@@ -267,7 +267,7 @@ impl App {
         let left = drain(&gateway.registry, self.config.drain.seconds.0).await;
         let unanswered = sessions.shut_down(SHUTDOWN_TIMEOUT).await;
         // After the sessions, so that nothing more is spent, and before the ledger's task stops: other nodes can then use
-        // what this node did not. A failure only delays that until the grants expire.
+        // what this node did not. If this fails, its grants stay reserved until their windows end.
         drop(tokio::time::timeout(SHUTDOWN_TIMEOUT, gateway.quotas.settle()).await);
         control.shut_down(SHUTDOWN_TIMEOUT).await;
         tracing::info!(
