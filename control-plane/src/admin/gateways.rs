@@ -112,7 +112,7 @@ impl Admin {
             name: node_name(&view.environment, &view.name),
             software: view.software,
             connected,
-            away_since_time: view.away.and_then(|away| convert::time(away.since)),
+            disconnect_time: view.away.and_then(|away| convert::time(away.since)),
             stopped: view.away.is_some_and(|away| away.stopped),
             revision_number: view.number.get(),
             lag,
@@ -125,8 +125,8 @@ impl Admin {
                     reason: rejection.reason,
                 })
                 .collect(),
-            last_word_time: convert::time(view.last_seen),
-            last_word_age: duration(self.service.now().since(view.last_seen)),
+            last_seen_time: convert::time(view.last_seen),
+            last_seen_age: duration(self.service.now().since(view.last_seen)),
             open_sessions: view.open_sessions,
             ledger: view.ledger.map(ledger),
         }

@@ -33,7 +33,7 @@ fn environment(usage: &EnvironmentUsage, sessions_limit: i64) -> v1::Environment
         quotas: usage.quotas.iter().map(quota).collect(),
         open_sessions: number(seen.open_sessions),
         sessions_limit,
-        oldest_word_time: seen.oldest_report.and_then(convert::time),
+        oldest_report_time: seen.oldest_report.and_then(convert::time),
         absent_nodes: convert::size(seen.absent_nodes),
         counted_apart: seen.counted_apart,
     }
@@ -128,7 +128,7 @@ mod tests {
         let here = &told.environments[0];
         assert_eq!((here.open_sessions, here.sessions_limit), (4, 5));
         assert_eq!((here.absent_nodes, here.counted_apart), (1, true));
-        assert_eq!(here.oldest_word_time.unwrap().seconds, 86_400);
+        assert_eq!(here.oldest_report_time.unwrap().seconds, 86_400);
         let quota = here.quotas[0];
         assert_eq!((quota.used, quota.remaining), (Some(60_000), Some(0)));
         assert_eq!(quota.window_end_time.unwrap().seconds, 2 * 86_400);

@@ -148,7 +148,7 @@ async fn the_list_of_nodes_shows_what_a_node_rejected_and_how_far_behind_it_is()
     assert_eq!(seen.revision_number, batch.number);
     assert_eq!(seen.rejections[0].resource, api.name);
     assert_eq!(seen.rejections[0].reason, "the node does not like it");
-    assert!(seen.last_word_age.is_some());
+    assert!(seen.last_seen_age.is_some());
 
     let rejected = progress(&admin, &api).await;
     assert_eq!(rejected.state(), NodeProgressState::Rejected);
@@ -213,7 +213,7 @@ async fn the_list_of_nodes_shows_since_when_a_node_is_disconnected_and_whether_i
             .nodes()
             .await
             .iter()
-            .all(|it| it.away_since_time.is_none() && !it.stopped)
+            .all(|it| it.disconnect_time.is_none() && !it.stopped)
     );
     stack.data_planes[0]
         .process
@@ -222,7 +222,7 @@ async fn the_list_of_nodes_shows_since_when_a_node_is_disconnected_and_whether_i
     let stopped = away("/data-plane-1").await;
     let lost = away("/data-plane-2").await;
     assert!(stopped.stopped && !lost.stopped, "{stopped:?} {lost:?}");
-    assert!(stopped.away_since_time.is_some() && lost.away_since_time.is_some());
+    assert!(stopped.disconnect_time.is_some() && lost.disconnect_time.is_some());
     stack.data_planes.clear();
 }
 

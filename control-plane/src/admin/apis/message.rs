@@ -164,8 +164,8 @@ pub(super) fn progress(
             state: state.into(),
             reason: reason.to_owned(),
             connected: view.connected(),
-            last_word_time: convert::time(view.last_seen),
-            last_word_age: duration(now.since(view.last_seen)),
+            last_seen_time: convert::time(view.last_seen),
+            last_seen_age: duration(now.since(view.last_seen)),
         }
     });
     v1::DeploymentProgress {

@@ -84,7 +84,7 @@ async fn of_a_subscription_that_nobody_uses_everything_is_left() {
         panic!("it is deployed once: {told:?}")
     };
     assert_eq!(here.environment, "environments/default");
-    assert_eq!((here.open_sessions, here.oldest_word_time), (0, None));
+    assert_eq!((here.open_sessions, here.oldest_report_time), (0, None));
     let [quota] = here.quotas[..] else {
         panic!("the plan has one limit: {here:?}")
     };

@@ -86,7 +86,7 @@ async fn the_remaining_quota_is_shown_whatever_happens_to_the_gateways() {
     leaving.ended().await;
     until_told(&owner, &subscriber, (50, 950, 1, 1)).await;
     let usage = owner.usage(&subscriber.subscription).await.unwrap();
-    assert!(usage.oldest_word_time.is_some() && !usage.counted_apart);
+    assert!(usage.oldest_report_time.is_some() && !usage.counted_apart);
 }
 
 #[tokio::test]
