@@ -395,7 +395,7 @@ fn quotas(config: &Config, tasks: &Tasks) -> anyhow::Result<Quotas> {
     let shared = Shared {
         ledger: Ledger::new(target, &config.environment),
         timeout: ledger.timeout_seconds.0,
-        patience: ledger.unavailable_after_seconds.0,
+        unavailable_after: ledger.unavailable_after_seconds.0,
         nodes: ledger.nodes,
     };
     Ok(Quotas::shared(shared, tasks))

@@ -1,7 +1,7 @@
-//! AUTHENTICATE: who is asking, and whether they may.
+//! AUTHENTICATE: identifies the caller and authorises it.
 //!
-//! Owns reading the credential, verifying it and comparing it with subscriptions. Refuses to ask anybody: a node decides
-//! with what its snapshot holds. Called once by each handshake, with the snapshot that routed it.
+//! Owns extracting the credential, verifying it and checking the subscription. Makes no calls: a node decides with its
+//! snapshot. Called once per handshake, with the snapshot that routed it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -40,25 +40,25 @@ pub struct Principal {
     pub key_type: KeyType,
     /// Which endpoint of the API the session is connected to.
     pub endpoint: EndpointKind,
-    /// What the token says.
+    /// The token's claims.
     pub token: Arc<Token>,
 }
 
-/// What a verified token says, without the token.
+/// The claims of a verified token, without the token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Token {
     /// The issuer.
     pub issuer: Arc<str>,
     /// The key of the application that asked for the token.
     pub client_id: Arc<str>,
-    /// Whom it speaks for (`sub`); `None` where that is the application itself, or nobody is named.
+    /// The user of the token (`sub`); `None` if it is the application itself, or missing.
     pub subject: Option<Arc<str>>,
     /// The token's own id (`jti`), by which it can be revoked.
     pub id: Option<Arc<str>>,
-    /// What the token is counted by where each counts for itself: out of issuer and `jti`, or out of the whole token
-    /// where it has none. No secret.
+    /// The token's key for limits per token: derived from issuer and `jti`, or from the whole token if it has no `jti`.
+    /// Not secret.
     pub fingerprint: u128,
-    /// What else it says.
+    /// Its other claims.
     pub claims: Claims,
     /// The scopes.
     pub scopes: Vec<Box<str>>,
@@ -81,7 +81,7 @@ pub const REMEMBERED: usize = 32_768;
 // === impl Principal ===
 
 impl Principal {
-    /// The user: whom the token speaks for or, where it is the application's own, the application's owner.
+    /// The user: the token's subject or, for an application's own token, the application's owner.
     #[must_use]
     pub fn user(&self) -> &Arc<str> {
         let subject = self.token.subject.as_ref();
@@ -173,7 +173,7 @@ impl Authenticator {
     }
 }
 
-/// Authorizes somebody again who is authenticated, by a snapshot that may have come later; gives the API as it is there.
+/// Authorises an authenticated caller again, with a snapshot that may be newer. Returns the API of that snapshot.
 ///
 /// # Errors
 /// The reason for which the session must end.

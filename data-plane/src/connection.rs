@@ -36,7 +36,7 @@ use crate::{
     session::{PendingSession, SessionHandle, id::SessionId, registry::Registry},
     snapshot::Snapshots,
     socket::{Leg, Socket},
-    upstream::{Ask, Connector, Upstream, choose::choose},
+    upstream::{ConnectRequest, Connector, Upstream, choose::choose},
 };
 
 /// What the connections of a node share.
@@ -257,7 +257,7 @@ async fn reach(
     record.phase(Phase::Admit, began.elapsed());
     // A backend may think for seconds; nothing of a snapshot that is swapped meanwhile need be kept for it.
     drop(snapshot);
-    let ask = Ask {
+    let ask = ConnectRequest {
         endpoint,
         path: &matched.backend_path(endpoint, credential::strip_query(query).as_deref()),
         offer,
@@ -277,7 +277,11 @@ async fn reach(
     Ok((permit, upstream))
 }
 
-async fn connect(gateway: &Gateway, ask: &Ask<'_>, record: &Record) -> Result<Upstream, Refusal> {
+async fn connect(
+    gateway: &Gateway,
+    ask: &ConnectRequest<'_>,
+    record: &Record,
+) -> Result<Upstream, Refusal> {
     let began = Instant::now();
     let io = gateway.connector.dial(ask.endpoint).await?;
     record.phase(Phase::Connect, began.elapsed());

@@ -1,5 +1,5 @@
-//! HANDSHAKE: reads one request head from a stranger under limits, and answers it once: with a switch to WebSocket or
-//! with a refusal.
+//! HANDSHAKE: reads one request head from an untrusted client under limits, and answers it once: with a switch to
+//! WebSocket or with a refusal.
 //!
 //! `hyper` parses the head, watches for a client that leaves, and switches; everything of it is gone when the relay
 //! begins. What the request asks for is judged by others. Called by `session`.
@@ -62,27 +62,27 @@ pub struct Wire {
 /// A connection that brought no readable request.
 #[derive(Debug)]
 pub struct Unread {
-    /// What to answer; `None` for a client that left without a word.
+    /// The answer; `None` if the client left without sending anything.
     pub reason: Option<Reason>,
     /// Where to answer.
     pub io: Socket,
 }
 
-type Conn = UpgradeableConnection<TokioIo<Guarded>, Desk>;
+type Conn = UpgradeableConnection<TokioIo<Guarded>, HeadService>;
 
-/// The one exchange of a connection: the request on its way out of `hyper`, the answer on its way in.
+/// The one exchange of a connection: passes the request out of `hyper`, and the answer into it.
 #[derive(Debug, Default)]
 struct Exchange {
     /// Whether a request was read, and `hyper` may write.
     read: AtomicBool,
-    asked: Mutex<Option<Asked>>,
+    asked: Mutex<Option<PendingRequest>>,
 }
 
-type Asked = (Request<Incoming>, oneshot::Sender<Response<Empty<Bytes>>>);
+type PendingRequest = (Request<Incoming>, oneshot::Sender<Response<Empty<Bytes>>>);
 
 /// The service that `hyper` calls with the request.
 #[derive(Debug)]
-struct Desk(Arc<Exchange>);
+struct HeadService(Arc<Exchange>);
 
 /// The socket, silent until a request was read: of `hyper`'s own answers to what it cannot parse none has a body, so
 /// they are swallowed and `answer` writes better ones.
@@ -105,13 +105,13 @@ pub async fn read(
         io,
         exchange: exchange.clone(),
     };
-    // Heads of more than 100 lines are too large, too; that is the parser's default, and the only number that it has room
-    // for on the stack.
-    // Keep-alive stays on: without it a 101 would say `Connection: close`. There is no second request all the same.
+    // Heads of more than 100 lines are too large, too: that is the parser's default, and the only number that it keeps
+    // on the stack. Keep-alive stays on: without it, a 101 would have `Connection: close`. There is no second request
+    // anyway.
     let mut conn = Builder::new()
         .max_header_size(limits.bytes)
         .max_buf_size(limits.bytes.max(LEAST_BUFFER))
-        .serve_connection(TokioIo::new(guarded), Desk(exchange.clone()))
+        .serve_connection(TokioIo::new(guarded), HeadService(exchange.clone()))
         .with_upgrades();
     let arrived = poll_fn(|cx| {
         let ended = Pin::new(&mut conn).poll(cx);
@@ -139,7 +139,7 @@ pub async fn read(
     Err(Box::new(Unread { reason, io }))
 }
 
-/// What an error of `hyper`'s says about the client; `None` when the client is gone.
+/// The reason for an error of `hyper`; `None` if the client is gone.
 fn fault(error: &hyper::Error) -> Option<Reason> {
     if error.is_parse_too_large() {
         Some(Reason::RequestTooLarge)
@@ -199,7 +199,7 @@ impl Wire {
 // === impl Exchange ===
 
 impl Exchange {
-    fn take(&self) -> Option<Asked> {
+    fn take(&self) -> Option<PendingRequest> {
         self.asked
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -207,9 +207,9 @@ impl Exchange {
     }
 }
 
-// === impl Desk ===
+// === impl HeadService ===
 
-impl Service<Request<Incoming>> for Desk {
+impl Service<Request<Incoming>> for HeadService {
     type Response = Response<Empty<Bytes>>;
     type Error = oneshot::error::RecvError;
     type Future = oneshot::Receiver<Response<Empty<Bytes>>>;

@@ -1,5 +1,5 @@
-//! The seam between the relay, which moves messages, and whoever admits them: what is known of a data message at its
-//! first frame header, the [`Gate`] that is asked about it, and the verdict.
+//! The interface between the relay, which moves messages, and the quotas, which admit them: what is known of a data
+//! message at its first frame header, the [`Gate`], and its verdict.
 //!
 //! Refuses to know quotas (`quota::meter` is the gate of a session) and frames (`relay::scan`). Below both.
 
@@ -30,7 +30,7 @@ pub enum MessageKind {
 pub struct MessageStart {
     /// Text or binary.
     pub kind: MessageKind,
-    /// Payload bytes of the first frame, as they travel (compressed where they are compressed).
+    /// Payload bytes of the first frame, as sent (compressed if the message is compressed).
     pub length: u64,
     /// Whether the first frame is also the last.
     pub whole: bool,
@@ -38,25 +38,25 @@ pub struct MessageStart {
     pub compressed: bool,
 }
 
-/// What a [`Gate`] says about one message.
+/// The verdict of a [`Gate`] on one message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// The message is carried to its end.
     Pass,
     /// All of its frames are cut out; control frames between them pass.
     Drop,
-    /// It stays where it is, and nothing behind it is read, until the gate is asked again.
+    /// It is delayed, and nothing after it is read, until the gate is asked again.
     Wait,
     /// It is dropped, and the session ends.
     Close(CloseCause),
 }
 
-/// With which words the gateway ends a session.
+/// The reason and the close frame with which the gateway ends a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CloseCause {
     /// Why.
     pub reason: Reason,
-    /// The close code for the client, where it is not the reason's own.
+    /// The close code for the client, if it isn't the reason's.
     pub code: Option<u16>,
     /// After how many seconds it is worth trying again.
     pub retry_seconds: Option<NonZeroU32>,
@@ -64,10 +64,11 @@ pub struct CloseCause {
 
 /// Judges each data message at its first header, before a byte of it is passed on.
 ///
-/// A message that was let in is carried to its end. Called on the data path: no locks, no allocation where it passes.
+/// An admitted message is relayed to its end. Called on the data path: no locks, and no allocation for a message that
+/// passes.
 pub trait Gate {
-    /// Judges one message. Who answers `Wait` has left the waker of `cx` where it is woken once there may be another
-    /// answer; the same message is shown again then, and may be shown before.
+    /// Decides about one message. With `Wait`, the gate has registered the waker of `cx`, which is woken when the
+    /// verdict may change. The same message is passed again then, and possibly before.
     fn admit(
         &mut self,
         cx: &mut Context<'_>,
@@ -75,11 +76,11 @@ pub trait Gate {
         message: MessageStart,
     ) -> Verdict;
 
-    /// Learns of payload bytes of a further frame of a message that was let in, as they come.
+    /// Counts payload bytes of a further frame of an admitted message, as they arrive.
     fn more(&mut self, direction: Direction, length: u64);
 
-    /// What the client is to be told about a message that was just dropped: a text of at most 125 bytes, sent between two
-    /// of the backend's messages. Asked after each drop; while one text waits for its turn, the next takes its place.
+    /// The notice for the client about a message that was just dropped: a text of at most 125 bytes, sent between two
+    /// of the backend's messages. Called after each drop; a newer notice replaces one that isn't sent yet.
     fn notice(&mut self) -> Option<Box<str>>;
 }
 
@@ -90,7 +91,7 @@ pub struct OpenGate;
 /// Messages and bytes carried in one direction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Traffic {
-    /// Data messages whose first frame was let in.
+    /// Data messages whose first frame was admitted.
     pub messages: u64,
     /// Data messages that were dropped.
     pub dropped: u64,

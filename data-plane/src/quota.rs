@@ -40,7 +40,7 @@ use key::{CounterKey, GaugeKey};
 use ledger::Ledger;
 use levels::Level;
 use link::Link;
-use refill::{Agenda, Refill};
+use refill::{RefillTask, Schedule};
 use time::Tick;
 
 use crate::snapshot::Edition;
@@ -62,8 +62,8 @@ pub struct Counter {
 
 /// A request to the task that talks to the ledger. Each counter and gauge is in the queue at most once.
 #[derive(Debug)]
-pub enum Visit {
-    /// Refill a counter, or give back what it does not need.
+pub enum RefillItem {
+    /// Refill a counter, or returns what it does not need.
     Bucket(Arc<Bucket>),
     /// Report a gauge.
     Gauge(Arc<Gauge>),
@@ -79,7 +79,7 @@ pub struct Shared {
     /// The timeout of one exchange.
     pub timeout: Duration,
     /// How long the ledger may be silent before it counts as unavailable.
-    pub patience: Duration,
+    pub unavailable_after: Duration,
     /// The number of nodes that share it, until the ledger reports the number itself.
     pub nodes: u32,
 }
@@ -88,12 +88,12 @@ pub struct Shared {
 #[derive(Clone, Debug)]
 pub struct Quotas {
     link: Arc<Link>,
-    book: Arc<Book>,
+    counters: Arc<CounterTable>,
 }
 
 /// Every counter and gauge that the node has used recently, by key.
 #[derive(Debug, Default)]
-struct Book(Mutex<Entries>);
+struct CounterTable(Mutex<Entries>);
 
 #[derive(Debug, Default)]
 struct Entries {
@@ -101,8 +101,8 @@ struct Entries {
     gauges: HashMap<GaugeKey, Arc<Gauge>>,
 }
 
-/// A ledger in this process answers at once; only the turn of a window is waited for.
-const LOCAL_PATIENCE: Duration = Duration::from_secs(1);
+/// A ledger in this process answers at once; only the end of a window is awaited.
+const LOCAL_TIMEOUT: Duration = Duration::from_secs(1);
 
 // === impl Quotas ===
 
@@ -123,24 +123,24 @@ impl Quotas {
         // Bounded by what there is: each counter is in the queue at most once (`called` in `bucket` and `gauge`), and
         // `settle` once. Who calls is on the path of a message and cannot wait for room.
         let (sender, queue) = mpsc::unbounded_channel();
-        let (nodes, patience, timeout) = shared
+        let (nodes, unavailable_after, timeout) = shared
             .as_ref()
-            .map_or((1, LOCAL_PATIENCE, LOCAL_PATIENCE), |it| {
-                (it.nodes, it.patience, it.timeout)
+            .map_or((1, LOCAL_TIMEOUT, LOCAL_TIMEOUT), |it| {
+                (it.nodes, it.unavailable_after, it.timeout)
             });
         let unix = Clock::System.now_millis();
-        let link = Link::new(unix, nodes, patience, shared.is_none(), sender);
+        let link = Link::new(unix, nodes, unavailable_after, shared.is_none(), sender);
         let quotas = Self {
             link: Arc::new(link),
-            book: Arc::default(),
+            counters: Arc::default(),
         };
-        let refill = Refill {
+        let refill = RefillTask {
             link: quotas.link.clone(),
-            book: quotas.book.clone(),
+            counters: quotas.counters.clone(),
             queue,
             ledger: shared.map(|it| it.ledger),
             timeout,
-            agenda: Agenda::default(),
+            schedule: Schedule::default(),
             log: FaultLog::new(refill::LINES),
         };
         let stopping = tasks.stopping();
@@ -158,7 +158,7 @@ impl Quotas {
     /// configuration.
     #[must_use]
     pub fn bucket(&self, counter: &Counter, edition: Edition) -> Arc<Bucket> {
-        let mut entries = self.book.lock();
+        let mut entries = self.counters.lock();
         let bucket = entries
             .buckets
             .entry(counter.key.clone())
@@ -172,7 +172,7 @@ impl Quotas {
     /// The gauge of a key, of which there is one.
     #[must_use]
     pub fn gauge(&self, key: GaugeKey) -> Arc<Gauge> {
-        let mut entries = self.book.lock();
+        let mut entries = self.counters.lock();
         let make = |key: &GaugeKey| Arc::new(Gauge::new(key, self.link.clone()));
         if let Some(gauge) = entries.gauges.get(&key) {
             return gauge.clone();
@@ -191,15 +191,15 @@ impl Quotas {
     /// Gives back what is not spent, because the node stops.
     pub async fn settle(&self) {
         let (done, settled) = oneshot::channel();
-        self.link.call(Visit::Settle(done));
+        self.link.enqueue(RefillItem::Settle(done));
         // Where the task has ended, nobody can take it back.
         drop(settled.await);
     }
 }
 
-// === impl Book ===
+// === impl CounterTable ===
 
-impl Book {
+impl CounterTable {
     /// Removes counters that no session holds and whose window is over.
     fn sweep(&self, now: Tick) {
         let mut entries = self.lock();

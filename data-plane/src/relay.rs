@@ -39,7 +39,8 @@ const ROUNDS: usize = 16;
 pub struct Rules {
     /// Whether `permessage-deflate` was negotiated: RSV1 is legal on the first frame of a data message (RFC 7692, 6).
     pub deflate: bool,
-    /// How long no data frame may pass in either direction; `None` for ever. Pings and pongs are not data.
+    /// How long a session may carry no data frame in either direction; `None` for no limit. Pings and pongs aren't
+    /// data.
     pub idle: Option<Duration>,
     /// After how long a silence of a peer the gateway pings it; `None` never.
     pub ping: Option<Duration>,
@@ -54,10 +55,10 @@ pub struct Rules {
 pub struct Ended {
     /// Why; the first cause, not what followed from it.
     pub reason: Reason,
-    /// The code of the close frame that ended it: the peer's own where a peer closed, else the gateway's; `None` where
-    /// no close frame was passed on or sent, or the peer's named no code.
+    /// The code of the close frame that ended it: the peer's if a peer closed, else the gateway's; `None` if no close
+    /// frame was relayed or sent, or the peer's had no code.
     pub close_code: Option<u16>,
-    /// What was illegal in a frame, where the reason is a protocol error.
+    /// What was invalid in a frame, if the reason is a protocol error.
     pub fault: Option<scan::Fault>,
     /// What the client sent.
     pub to_backend: Traffic,
@@ -250,7 +251,7 @@ where
         false
     }
 
-    /// Does what the gate's verdicts on the last bytes ask for; whether there is something new to say.
+    /// Applies the gate's verdicts on the last bytes. Returns whether there is something to send.
     fn judged(&mut self, direction: Direction) -> bool {
         let flow = match direction {
             Direction::ToBackend => &mut *self.up,
@@ -271,7 +272,7 @@ where
         is_new
     }
 
-    /// Sets the timer where it is not set right, and judges what its firing means: `Again` asks for another turn.
+    /// Sets the timer if needed, and handles its firing. `Again` asks for another round.
     fn keep_time(&mut self, cx: &mut Context<'_>) -> Option<Expired> {
         let wanted = if self.closing.begun(self.up, self.down) {
             Timing::Close
@@ -319,8 +320,8 @@ where
     }
 }
 
-/// Polls the timer even where the bytes moved have used up what the runtime grants a poll: it would not be armed, and
-/// nobody would look at it again.
+/// Polls the timer even if relaying has used up the task's budget: otherwise it would not be armed, and never polled
+/// again.
 fn poll_timer(timer: Pin<&mut Sleep>, cx: &mut Context<'_>) -> Poll<()> {
     Pin::new(&mut unconstrained(timer)).poll(cx)
 }

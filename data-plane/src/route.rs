@@ -1,7 +1,7 @@
 //! ROUTE: which API and which topic a path means, and what path the backend is asked for.
 //!
-//! Owns matching and the safety of paths. Refuses to judge who is asking. Called once by each handshake; the cost does
-//! not depend on how many APIs there are.
+//! Owns matching and the safety of paths; knows nothing of callers. Called once per handshake; the cost doesn't depend
+//! on the number of APIs.
 
 mod path;
 mod topic;
@@ -33,8 +33,8 @@ const BASE_PATH_MAX: usize = 256;
 
 /// Finds the API and the topic that a request's path (without query) means.
 ///
-/// Of the APIs whose base path (or default path) begins the path, the longest wins; its topics alone are then tried.
-/// The paths of APIs that exist and do not run here take part: what is below them is nobody else's.
+/// Of the APIs whose base path (or default path) is a prefix of the path, the longest wins, and only its topics are
+/// tried. Reserved paths of APIs that aren't deployed here take part, so that no other API answers below them.
 ///
 /// # Errors
 /// `MalformedRequest` for a path that could mean something else to the backend, `ApiNotFound`, `TopicNotFound`, or

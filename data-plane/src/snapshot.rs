@@ -1,8 +1,7 @@
-//! The configuration that a node runs: an immutable value at a number, and the one handle that everybody loads it from.
+//! The configuration that a node runs: an immutable value at a number, and the handle that it is loaded from.
 //!
-//! Owns lookups (by path, by issuer, by client id, by application and API) and the swap. Refuses to know where a
-//! configuration comes from (`control`) and what a session does with it (`route`, `auth`). A session loads it once and
-//! decides with that `Arc`.
+//! Owns lookups (by path, by issuer, by client id, by application and API) and the swap. `control` fills it; `route`
+//! and `auth` use it. A session loads it once and decides with that `Arc`.
 
 pub mod model;
 pub mod decode;
@@ -40,8 +39,8 @@ pub struct Snapshot {
     index: Index,
 }
 
-/// Which of this node's snapshots one is, in the order in which they became current. It only grows; the control plane's
-/// numbers go back where it is restored from a backup.
+/// The position of a snapshot in the order in which this node's snapshots became current. It only increases, while the
+/// control plane's numbers go back when it is restored from a backup.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Edition(u64);
 
@@ -84,7 +83,7 @@ impl Eq for Snapshot {}
 impl Snapshot {
     /// The next snapshot, at `number`: without `removals` and with `upserts`, in time proportional to these.
     ///
-    /// What cannot be taken in, because another resource holds what it claims, is told; the version before it stays.
+    /// Resources that conflict with others are returned; their previous versions stay.
     #[must_use]
     pub fn apply(
         &self,
@@ -127,8 +126,8 @@ impl Snapshot {
         self.index.api_at(base_path)
     }
 
-    /// What a handshake is told at exactly this path while no API answers there; `None` for a path that is reserved for
-    /// no API, or not against the one that answers at a shorter path.
+    /// The reason to refuse a handshake at exactly this path while no API answers there; `None` if the path isn't
+    /// reserved, or not against the API that answers at a shorter path.
     #[must_use]
     pub fn reserved_at(&self, path: &str, shorter: Option<&Api>) -> Option<ApiState> {
         self.index.reserved.at(path, shorter)
@@ -207,7 +206,7 @@ impl Snapshot {
         self.index.policies.about(target)
     }
 
-    /// The deny policies by which an address is kept out, in force or not.
+    /// The deny policies that block an address, active or not.
     pub fn denials_of_address(&self, address: IpAddr) -> impl Iterator<Item = &Arc<DenyPolicy>> {
         self.index.policies.about_address(address)
     }
@@ -259,7 +258,7 @@ impl Snapshots {
         self.0.current.load_full()
     }
 
-    /// Whether a snapshot is held, be it from the control plane or from the cache.
+    /// Whether there is a snapshot, from the control plane or from the cache.
     #[must_use]
     pub fn is_held(&self) -> bool {
         self.0.number.borrow().is_some()
@@ -280,7 +279,7 @@ impl Snapshots {
         let after = Arc::new(snapshot);
         let before = self.0.current.swap(after.clone());
         let changes = Changes::between(&before, &after);
-        // After the swap: whoever takes the changes finds a snapshot that has them.
+        // After the swap, so that the taker of the changes finds a snapshot that has them.
         self.changes().add(changes);
         self.0.number.send_replace(Some(number));
     }

@@ -40,8 +40,8 @@ pub enum Socket {
     Tls(Box<TlsStream<TcpStream>>),
 }
 
-/// After how long a silence the kernel asks whether the peer's host is still there, and how often until it gives up. Longer
-/// than the relay's own pings are apart, so that it asks only where they do not.
+/// The TCP keepalive: after how long a silence the kernel probes the peer, and how often. Longer than the interval of
+/// the relay's own pings, so that it only probes where they don't.
 const PROBED_AFTER: Duration = Duration::from_secs(60);
 const PROBED_EVERY: Duration = Duration::from_secs(10);
 

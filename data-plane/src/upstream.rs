@@ -35,7 +35,7 @@ pub struct Upstream {
 
 /// What a backend is asked for.
 #[derive(Clone, Copy, Debug)]
-pub struct Ask<'a> {
+pub struct ConnectRequest<'a> {
     /// Where.
     pub endpoint: &'a Endpoint,
     /// Path and query, without the client's credential.
@@ -84,7 +84,7 @@ impl Connector {
     ///
     /// # Errors
     /// `BackendRefused` with the backend's own answer, `BackendTimeout` or `BackendHandshake`.
-    pub async fn upgrade(&self, io: Socket, ask: &Ask<'_>) -> Result<Upstream, Refusal> {
+    pub async fn upgrade(&self, io: Socket, ask: &ConnectRequest<'_>) -> Result<Upstream, Refusal> {
         handshake::upgrade(io, ask, self.handshake_deadline).await
     }
 }

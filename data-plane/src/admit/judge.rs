@@ -9,7 +9,7 @@ use super::deny;
 use crate::{
     auth,
     handshake::refusal::Refusal,
-    quota::levels::{self, NotHeld, Rule},
+    quota::levels::{self, MissingPolicy, Rule},
     session::PendingSession,
     snapshot::Snapshot,
 };
@@ -20,7 +20,7 @@ pub enum Objection {
     /// It must not be there.
     Denied(Reason),
     /// Nobody knows its limits: a policy that is named is not held.
-    LimitsUnknown(NotHeld),
+    LimitsUnknown(MissingPolicy),
 }
 
 /// The limits of a session under a snapshot at `now` (seconds of Unix time).

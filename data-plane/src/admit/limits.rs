@@ -11,7 +11,7 @@ use crate::{
     handshake::refusal::Refusal,
     quota::{
         Quotas,
-        bucket::{Bucket, Place, Take},
+        bucket::{Bucket, Take, WaitHandle},
         gauge::{NoSeat, Seat},
         levels::Rule,
         limiter::{Limiter, Tier},
@@ -119,7 +119,7 @@ async fn take(bucket: &Arc<Bucket>) -> (Take, Tick) {
         let mut now = Tick::now();
         let mut take = bucket.take(1, now);
         if take == Take::Waiting {
-            Place::wait_at(&mut place, bucket, cx.waker());
+            WaitHandle::wait_at(&mut place, bucket, cx.waker());
             // After the registration: an answer in between woke nobody.
             now = Tick::now();
             take = bucket.take(1, now);

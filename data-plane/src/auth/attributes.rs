@@ -1,5 +1,5 @@
-//! What policies look at of a handshake: the client's address, and those headers and query parameters that any policy
-//! names. They are kept for as long as the session lives, so that a policy that changes can be judged anew.
+//! The attributes of a handshake that policies match: the client's address, and the headers and query parameters that
+//! any policy names. They are kept for the lifetime of the session, so that changed policies can be re-evaluated.
 //!
 //! Nothing else of the request is kept, so that idle sessions stay small: a session that was opened before the first
 //! policy that names a header counts as not having sent it. Made by `connection`, read by `quota::levels` and `admit::deny`.
@@ -95,7 +95,7 @@ fn named<'a>(values: &'a Values, name: &'a str) -> impl Iterator<Item = &'a str>
     values.map(|(_, value)| &**value)
 }
 
-/// A piece of a query as forms write it: `+` is a blank, and percent-encoding is undone; `None` where that is broken.
+/// Decodes a part of a query (`+` and percent-encoding); `None` if the encoding is invalid.
 fn plain(text: &str) -> Option<Cow<'_, str>> {
     if text.contains('+') {
         let text = text.replace('+', " ");

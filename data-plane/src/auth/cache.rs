@@ -1,7 +1,7 @@
 //! Tokens that were verified, by their SHA-256, so that a token seen before costs a hash instead of a signature.
 //!
-//! Owns the bound and who is forgotten first. Refuses to know what a token may do, and holds no token. Sharded, so that
-//! handshakes on different threads rarely meet at a lock.
+//! Owns the size limit and the eviction. Knows nothing of authorisation, and holds no token. Sharded, so that
+//! handshakes on different threads rarely contend for a lock.
 
 use std::{
     collections::HashMap,
@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::jwt::Verified;
 
-/// A bounded map from the hash of a token to what it says.
+/// A bounded map from the hash of a token to its claims.
 pub(super) struct TokenCache {
     shards: Box<[Mutex<Shard>]>,
     /// How many entries a generation of a shard holds.

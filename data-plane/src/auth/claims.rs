@@ -1,5 +1,4 @@
-//! What a token says beyond what every token does: its own claims, as texts that conditions of policies can be compared
-//! with.
+//! The custom claims of a token, as texts that conditions of policies are compared with.
 //!
 //! Owns what of a claim is kept, and how much. Numbers and booleans are kept as JSON writes them, a list of scalars as one
 //! value each; objects and the registered claims (RFC 7519, 4.1) are not kept.
@@ -9,7 +8,7 @@ use std::collections::HashMap;
 use serde_json::Value;
 use tidegate_proto::claims::RESERVED;
 
-use crate::snapshot::model::policy::Sought;
+use crate::snapshot::model::policy::NameValueMatch;
 
 /// Claims by name, several values of one name among them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,12 +22,12 @@ const BYTES_MAX: usize = 4096;
 // === impl Claims ===
 
 impl Claims {
-    /// Reads them out of a token's payload.
+    /// Reads them from a token's payload.
     #[must_use]
     pub(super) fn read(payload: &[u8]) -> Self {
         let claims: HashMap<String, Value> = serde_json::from_slice(payload).unwrap_or_default();
         let mut claims: Vec<_> = claims.into_iter().collect();
-        // In one order, so that what is left out of too much does not change from node to node.
+        // Sorted, so that all nodes leave out the same claims when there are too many.
         claims.sort_by(|(a, _), (b, _)| a.cmp(b));
         let claims = claims
             .iter()
@@ -71,7 +70,7 @@ fn texts(value: &Value) -> impl Iterator<Item = Box<str>> {
 /// At most one byte more than a condition's value can have, to a character's boundary.
 pub(crate) fn clip(text: &str) -> &str {
     &text[..text
-        .ceil_char_boundary(Sought::VALUE_MAX + 1)
+        .ceil_char_boundary(NameValueMatch::VALUE_MAX + 1)
         .min(text.len())]
 }
 
@@ -80,7 +79,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::{BYTES_MAX, Claims, VALUES_MAX};
-    use crate::snapshot::model::policy::Sought;
+    use crate::snapshot::model::policy::NameValueMatch;
 
     fn read(claims: &Value) -> Claims {
         Claims::read(claims.to_string().as_bytes())
@@ -109,14 +108,14 @@ mod tests {
     fn a_value_too_long_for_any_condition_equals_none_and_is_still_there() {
         for long in ["x".repeat(5000), "ü".repeat(200)] {
             let claims = read(&json!({ "long": long }));
-            let sought = |value: Option<&str>| Sought {
+            let sought = |value: Option<&str>| NameValueMatch {
                 name: "long".into(),
                 value: value.map(Into::into),
             };
             assert!(sought(None).is_among(claims.values("long")));
-            let longest = &long[..Sought::VALUE_MAX];
+            let longest = &long[..NameValueMatch::VALUE_MAX];
             assert!(!sought(Some(longest)).is_among(claims.values("long")));
-            assert!(values(&claims, "long")[0].len() > Sought::VALUE_MAX);
+            assert!(values(&claims, "long")[0].len() > NameValueMatch::VALUE_MAX);
         }
     }
 

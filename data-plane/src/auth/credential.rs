@@ -9,9 +9,9 @@ use tidegate_proto::reason::Reason;
 /// The query parameter that may carry an access token (RFC 6750, 2.3).
 pub const QUERY_PARAMETER: &str = "access_token";
 
-/// The subprotocol that says that the next one in the list is no subprotocol but an access token: a browser can set no
-/// other header of a handshake. To the client it is a subprotocol like any other, so the 101 names it where the backend
-/// chose none of the rest: a browser gives up on a server that chooses none of what it offered.
+/// The subprotocol that marks the next one in the list as an access token: browsers can set no other header of a
+/// handshake. The 101 names the marker if the backend chose none of the other subprotocols, because browsers reject a
+/// server that chooses none of those offered.
 pub const MARKER: &str = "tidegate.token";
 
 /// What a client carried in `Sec-WebSocket-Protocol` behind the marker. Debug shows nothing of it.
@@ -126,7 +126,7 @@ fn bearer(value: &HeaderValue) -> Option<&[u8]> {
     }
 }
 
-/// Undoes percent-encoding; `None` where it is broken.
+/// Decodes percent-encoding; `None` if it is invalid.
 pub(crate) fn decode(text: &str) -> Option<Cow<'_, str>> {
     if !text.contains('%') {
         return Some(Cow::Borrowed(text));
@@ -145,8 +145,8 @@ pub(crate) fn decode(text: &str) -> Option<Cow<'_, str>> {
     String::from_utf8(decoded).ok().map(Cow::Owned)
 }
 
-/// Reads a token that stands where a subprotocol would, so it must be made of the same characters (RFC 9110, 5.6.2); a
-/// JWT is.
+/// Reads a token in the place of a subprotocol. It must consist of the same characters (RFC 9110, 5.6.2), as a JWT
+/// does.
 fn read(token: &[u8]) -> Result<Secret, Reason> {
     let fits = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
     match std::str::from_utf8(token) {
@@ -158,8 +158,8 @@ fn read(token: &[u8]) -> Result<Secret, Reason> {
 // === impl Carried ===
 
 impl Carried {
-    /// Takes marker and token out of the subprotocols that a client offers, wherever they stand in the list; the others
-    /// stay in their order. `None`, and nothing is touched, where the marker is not among them.
+    /// Removes marker and token from the subprotocols that a client offers, wherever they are in the list; the others
+    /// keep their order. `None`, without a change, if there is no marker.
     pub fn take(headers: &mut HeaderMap) -> Option<Self> {
         let lines = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL);
         let offered = lines

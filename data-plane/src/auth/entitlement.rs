@@ -16,8 +16,8 @@ use crate::snapshot::{
 /// About plans that are named and not held.
 static NOT_HELD: FaultLog = FaultLog::new(6);
 
-/// Leads a token of a key manager to the plan under which it may use the API, and to the endpoint of the API. `held` is
-/// what an open session was let in as: it stays at its endpoint, and keeps its plan where the new one is not held.
+/// Maps a token of a key manager to the plan under which it may use the API, and to the API's endpoint. `held` is the
+/// principal of an open session: it stays with its endpoint, and keeps its plan if the new one is missing.
 pub(super) fn judge(
     snapshot: &Snapshot,
     api: &Api,
@@ -27,7 +27,7 @@ pub(super) fn judge(
 ) -> Result<Principal, Reason> {
     let key = snapshot
         .application_key(&token.client_id)
-        // What one key manager calls by this name is nobody that another knows.
+        // Client ids of different key managers are unrelated.
         .filter(|key| key.key_manager == manager.name)
         .ok_or(Reason::ApplicationUnknown)?;
     let application = snapshot
@@ -50,7 +50,7 @@ pub(super) fn judge(
             return Err(Reason::SubscriptionBlocked);
         }
     }
-    // The control plane sends a plan with its subscriptions; if it was rejected, nobody knows what to let through.
+    // The control plane sends a plan with its subscriptions. If the plan was rejected, its limits are unknown.
     let held = held.map(|held| &held.plan);
     let plan = snapshot.plan(&subscription.plan).or(held).ok_or_else(|| {
         // Clients try again.

@@ -1,7 +1,7 @@
 //! Verifies access tokens (RFC 7519, RFC 9068) with the keys of the snapshot's key managers.
 //!
-//! The algorithm is the key's, never the token's: `none` and a public key that is misused as a secret have no way in
-//! (RFC 8725, 3.1). Owns form and signature only; times, audience and subscription are judged at each handshake.
+//! The algorithm is the key's, never the token's: `none`, or a public key misused as a secret, can't get in (RFC 8725,
+//! 3.1). Owns syntax and signature only; times, audience and subscription are checked at each handshake.
 
 use std::sync::Arc;
 
@@ -130,7 +130,7 @@ fn check_header(header: &Header, key: &VerificationKey) -> Result<(), Reason> {
         }
     });
     let known = typ.eq_ignore_ascii_case("JWT") || typ.eq_ignore_ascii_case("at+jwt");
-    // RFC 7515, 4.1.11: who does not understand a critical extension must refuse; none is understood here.
+    // RFC 7515, 4.1.11: unsupported critical extensions must be refused, and none is supported here.
     if header.alg == algorithm && known && header.crit.is_none() {
         Ok(())
     } else {

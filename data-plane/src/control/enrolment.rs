@@ -57,7 +57,7 @@ pub enum EnrolmentError {
         setting: &'static str,
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         cause: io::Error,
     },
     /// A file without a certificate.

@@ -1,10 +1,9 @@
 //! The negotiation of `permessage-deflate` (RFC 7692, 7.1) between a client and a backend, and what is changed about it
 //! where messages may be dropped.
 //!
-//! A sender that keeps its compression window refers to what it sent before, so that the receiver cannot read what
-//! follows a message that is missing. Where the limits of a session may drop messages, the backend is asked not to keep
-//! its window, and the client is told not to. Pure: from header values to header values. Called by
-//! `upstream::handshake`.
+//! A sender that keeps its compression window refers to earlier messages, so the receiver can't read what follows a
+//! dropped one. If the limits of a session may drop messages, the backend is asked not to keep its window, and the
+//! client is told not to. Pure functions from header values to header values. Called by `upstream::handshake`.
 
 use http::HeaderValue;
 
@@ -32,8 +31,8 @@ pub fn is_deflate(element: &str) -> bool {
         .is_some_and(|name| name.eq_ignore_ascii_case(NAME))
 }
 
-/// What the backend is offered; `None` where the client offers nothing that it could take. Asks it not to keep its window
-/// where messages may be dropped: it must say yes, or decline compression.
+/// The offer to the backend; `None` if the client offers nothing suitable. If messages may be dropped, it asks the
+/// backend not to keep its window: the backend must accept, or decline compression.
 pub fn offer<'a>(offered: impl Iterator<Item = &'a str>, may_drop: bool) -> Option<HeaderValue> {
     let elements: Vec<_> = offered
         .filter(|element| is_deflate(element))
@@ -43,8 +42,8 @@ pub fn offer<'a>(offered: impl Iterator<Item = &'a str>, may_drop: bool) -> Opti
     (!elements.is_empty()).then_some(offer)
 }
 
-/// Reads the element that the backend chose, and says what the client is answered. Tells it not to keep its window where
-/// messages may be dropped, which a server may do unasked.
+/// Reads the backend's choice and builds the answer to the client. If messages may be dropped, it tells the client not
+/// to keep its window, which a server may do unasked.
 #[must_use]
 pub fn answer(chosen: &str, may_drop: bool) -> (Agreed, HeaderValue) {
     let answer = with(chosen, CLIENT_FORGETS, may_drop);

@@ -1,17 +1,18 @@
-//! A counter on this node: spends what the ledger has granted, one atomic decrement a message.
+//! A counter on this node: spends what the ledger has granted, with one atomic decrement per message.
 //!
-//! Owns the one rule of spending: what was granted of a window is spent before that window ends, once. How a bucket comes
-//! by its grants is `refilling`'s, who waits for them `waiting`'s, and what it shows `figures`'. How much is asked for is
-//! `account`'s, and what becomes of a message that cannot be paid is `meter`'s.
+//! Owns the rule of spending: a grant is spent once, and before its window ends. `refilling` requests grants, `waiting`
+//! has the waiters, and `figures` reports the usage. `account` decides how much is requested, and `meter` what happens
+//! to a message over the limit.
 //!
 //! # Why nothing is spent twice or too late
 //!
-//! What is left and the window that it is of are one 64-bit word, so that no thread pays with the rest of an old window
+//! The balance and the number of its window share one 64-bit word, so no thread can spend the rest of an old window
 //! once the word was replaced. A new window is opened in three steps: the word is replaced by an empty one of the new
-//! window; the deadline is moved; the grant is added. A thread reads the word first, the deadline second, and pays by
-//! exchanging the word that it read: whoever saw the old word and the new deadline finds the word changed. The deadline
-//! is the time of the *ask* plus what the ledger said the window had left, on the node's monotonic clock: never after the
-//! ledger's own end of the window, however long the answer took and whatever the node's wall clock shows.
+//! window; the deadline is moved; the grant is added. A thread reads the word first and the deadline second, and spends
+//! by a compare-and-exchange of the word that it read. A thread that saw the old word and the new deadline therefore
+//! finds the word changed. The deadline is the time of the *request* plus the rest of the window according to the
+//! ledger, on the node's monotonic clock. It is never later than the ledger's own end of the window, however long the
+//! answer took and whatever the node's wall clock shows.
 
 mod refilling;
 mod waiting;
@@ -28,12 +29,12 @@ use std::{
 use tidegate_proto::quota::WithoutLedger;
 
 pub use figures::View;
-pub use waiting::Place;
+pub use waiting::WaitHandle;
 
 use crate::{
     quota::{
-        Counter, Visit,
-        account::{Account, GRANT_MAX, Phase},
+        Counter, RefillItem,
+        account::{Account, GRANT_MAX, WindowState},
         key::CounterKey,
         link::Link,
         time::Tick,
@@ -42,53 +43,53 @@ use crate::{
 };
 use waiting::Waiters;
 
-/// A counter on this node, shared by all sessions that count on it.
+/// A counter on this node, shared by all sessions that use it.
 #[derive(Debug)]
 pub struct Bucket {
     key: CounterKey,
-    /// In the ledger.
+    /// The counter's name in the ledger.
     name: String,
-    /// In milliseconds.
+    /// The length of the window in milliseconds.
     window: u64,
     link: Arc<Link>,
-    /// Whose terms these are.
+    /// The configuration that the limit is from.
     edition: Mutex<Edition>,
     limit: AtomicU64,
     count_only: AtomicBool,
     without_ledger: AtomicU8,
-    /// The window's number (16 bits of it) above what is left of its grants (48 bits).
-    purse: AtomicU64,
-    /// The tick from which nothing is spent.
+    /// The number of the window (its lower 16 bits) and the unspent rest of its grants (48 bits).
+    balance: AtomicU64,
+    /// The tick at which spending ends.
     deadline: AtomicU64,
-    /// Below this, more is asked for ahead of need.
+    /// The balance below which the next grant is requested.
     low: AtomicU64,
     /// What was spent in this window without a grant.
     over: AtomicU64,
-    /// When the window was begun here.
+    /// When the window was opened here.
     opened: AtomicU64,
-    /// When it last paid.
+    /// When something was last spent.
     last_used: AtomicU64,
-    /// A visit was asked for.
-    called: AtomicBool,
+    /// Whether it is in the queue of the refill task.
+    queued: AtomicBool,
     account: Mutex<Account>,
     waiters: Mutex<Waiters>,
 }
 
-/// Whether a bucket pays.
+/// The result of spending.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Take {
-    /// It did.
+    /// The amount was spent.
     Taken,
-    /// An answer is on its way: register and try again, at once and when woken.
+    /// An answer is pending: register a waker, then retry at once and when woken.
     Waiting,
     /// The window is used up.
     Exhausted {
-        /// After which time there may be more.
+        /// The time after which there may be more.
         retry: Duration,
     },
-    /// More is asked for than a whole window has, or than one grant can bring.
+    /// The amount is more than the limit of a window, or than the maximum of a grant.
     TooLarge,
-    /// The ledger cannot be asked, and nothing may pass without it.
+    /// The ledger is unavailable, and nothing may pass without it.
     Unavailable,
 }
 
@@ -98,7 +99,7 @@ const AMOUNT_MASK: u64 = (1 << AMOUNT_BITS) - 1;
 // === impl Bucket ===
 
 impl Bucket {
-    /// A counter that holds nothing yet.
+    /// A counter without grants.
     #[must_use]
     pub fn new(counter: &Counter, link: Arc<Link>) -> Self {
         let bucket = Self {
@@ -110,13 +111,13 @@ impl Bucket {
             limit: AtomicU64::new(0),
             count_only: AtomicBool::new(false),
             without_ledger: AtomicU8::new(0),
-            purse: AtomicU64::new(0),
+            balance: AtomicU64::new(0),
             deadline: AtomicU64::new(0),
             low: AtomicU64::new(0),
             over: AtomicU64::new(0),
             opened: AtomicU64::new(0),
             last_used: AtomicU64::new(0),
-            called: AtomicBool::new(false),
+            queued: AtomicBool::new(false),
             account: Mutex::default(),
             waiters: Mutex::default(),
         };
@@ -130,14 +131,15 @@ impl Bucket {
         &self.key
     }
 
-    /// Goes by the terms of a counter of the same key and window, unless it has got others of a later configuration.
+    /// Applies the limit of a counter with the same key and window, unless it already has one from a later
+    /// configuration.
     pub fn go_by(self: &Arc<Self>, counter: &Counter, edition: Edition) {
         if self.set(counter, edition) {
             self.terms_changed();
         }
     }
 
-    /// Takes over terms; returns whether they are new.
+    /// Sets the limit; returns whether it has changed.
     fn set(&self, counter: &Counter, edition: Edition) -> bool {
         let mut current = self.edition.lock().unwrap_or_else(PoisonError::into_inner);
         if edition < *current {
@@ -149,29 +151,30 @@ impl Bucket {
         let count_only = !counter.stops;
         let was_counting = self.count_only.swap(count_only, Ordering::AcqRel);
         if was_counting != count_only {
-            // What only counts goes by an estimate of the window's end; what spends must not, and asks for it anew.
+            // A counter that only counts uses an estimate of the window's end. One that limits must not, so it asks the
+            // ledger.
             let mut account = self.account();
             self.deadline.store(0, Ordering::Release);
-            account.phase = Phase::Unknown;
+            account.window_state = WindowState::Unknown;
         }
         let without = counter.without_ledger as u8;
         let was_without = self.without_ledger.swap(without, Ordering::AcqRel);
         is_new || was_counting != count_only || was_without != without
     }
 
-    /// Has those who wait, and those who were refused, ask again: the terms are others now.
+    /// Makes waiting and refused messages retry under the new limit.
     fn terms_changed(self: &Arc<Self>) {
         let mut account = self.account();
         account.reopen();
-        // A lower limit rules from the next message: what was granted under the old one is asked for anew.
-        self.give_back(&mut account);
-        account.tell = true;
+        // A lower limit applies to the next message, so grants under the old limit are returned.
+        self.return_unused(&mut account);
+        account.report_due = true;
         drop(account);
         self.wake();
-        self.call();
+        self.enqueue();
     }
 
-    /// Pays `amount`, if it can. Does not block, and asks for more where that is needed.
+    /// Spends `amount` if the balance covers it. Doesn't block, and requests a grant when needed.
     #[inline]
     pub fn take(self: &Arc<Self>, amount: u64, now: Tick) -> Take {
         if self.count_only.load(Ordering::Relaxed) {
@@ -180,7 +183,7 @@ impl Bucket {
         match self.pay(amount, now) {
             Some(left) => {
                 if left < self.low.load(Ordering::Relaxed) {
-                    self.call();
+                    self.enqueue();
                 }
                 Take::Taken
             }
@@ -188,44 +191,44 @@ impl Bucket {
         }
     }
 
-    /// Gives back what was taken at `taken`, since another level has refused. What was taken of a window that has turned is
-    /// worth nothing.
+    /// Refunds what was spent at `taken`, because another level refused the message. What was spent in an earlier
+    /// window is void.
     pub fn refund(&self, amount: u64, taken: Tick) {
         if self.count_only.load(Ordering::Relaxed) {
             let is_current = self.opened.load(Ordering::Acquire) <= taken.millis();
             let less = |over: u64| is_current.then(|| over.saturating_sub(amount));
-            // Where the window has turned, nothing is to be done.
+            // In a new window there is nothing to refund.
             let _ = self
                 .over
                 .fetch_update(Ordering::AcqRel, Ordering::Acquire, less);
             return;
         }
-        let mut purse = self.purse.load(Ordering::Acquire);
-        // After the purse: whoever sees a new window's purse sees when it was opened, too.
+        let mut balance = self.balance.load(Ordering::Acquire);
+        // Read after the balance: a thread that sees a new window's balance also sees when it was opened.
         while self.opened.load(Ordering::Acquire) <= taken.millis() {
-            match self.exchange(purse, purse + amount) {
+            match self.exchange(balance, balance + amount) {
                 Ok(()) => return,
-                Err(changed) => purse = changed,
+                Err(changed) => balance = changed,
             }
         }
     }
 
-    /// Charges what cannot be refused any more: further fragments of a message that was let in. What no grant covers is a
-    /// debt, which the next grants pay.
+    /// Charges further fragments of an admitted message, which can't be refused any more. What the balance doesn't
+    /// cover is a debt, which the next grants pay.
     pub fn charge(self: &Arc<Self>, amount: u64, now: Tick) {
         let mut debt = amount;
-        let mut purse = self.purse.load(Ordering::Acquire);
-        // After the purse, as in `pay`.
+        let mut balance = self.balance.load(Ordering::Acquire);
+        // Read after the balance, as in `pay`.
         while !self.count_only.load(Ordering::Relaxed)
             && now.millis() < self.deadline.load(Ordering::Acquire)
         {
-            let paid = (purse & AMOUNT_MASK).min(amount);
-            match self.exchange(purse, purse - paid) {
+            let paid = (balance & AMOUNT_MASK).min(amount);
+            match self.exchange(balance, balance - paid) {
                 Ok(()) => {
                     debt -= paid;
                     break;
                 }
-                Err(changed) => purse = changed,
+                Err(changed) => balance = changed,
             }
         }
         if debt > 0 {
@@ -233,34 +236,34 @@ impl Bucket {
         }
     }
 
-    /// Pays out of the purse; what is left, when it could.
+    /// Spends from the balance. Returns the rest, or `None` if it didn't cover the amount.
     #[inline]
     fn pay(&self, amount: u64, now: Tick) -> Option<u64> {
-        let mut purse = self.purse.load(Ordering::Acquire);
+        let mut balance = self.balance.load(Ordering::Acquire);
         loop {
-            // After the purse: see the module's header.
+            // Read after the balance: see the module's header.
             if now.millis() >= self.deadline.load(Ordering::Acquire) {
                 return None;
             }
-            let left = (purse & AMOUNT_MASK).checked_sub(amount)?;
-            match self.exchange(purse, purse - amount) {
+            let left = (balance & AMOUNT_MASK).checked_sub(amount)?;
+            match self.exchange(balance, balance - amount) {
                 Ok(()) => {
                     self.last_used.store(now.millis(), Ordering::Relaxed);
                     return Some(left);
                 }
-                Err(changed) => purse = changed,
+                Err(changed) => balance = changed,
             }
         }
     }
 
     #[inline]
     fn exchange(&self, from: u64, to: u64) -> Result<(), u64> {
-        self.purse
+        self.balance
             .compare_exchange_weak(from, to, Ordering::AcqRel, Ordering::Acquire)
             .map(drop)
     }
 
-    /// Counts what no grant covers. Strangers declare how long a message is, so the sum must not wrap.
+    /// Counts what no grant covers. Clients declare the lengths of messages, so the sum must not wrap.
     fn add_over(&self, amount: u64) {
         let more = |over: u64| Some(over.saturating_add(amount).min(AMOUNT_MASK));
         // It is always `Some`.
@@ -291,49 +294,55 @@ impl Bucket {
             return Take::TooLarge;
         }
         let retry = Duration::from_millis(account.ends.since(now).max(1));
-        if self.is_alone(&account) {
-            if now >= account.silent {
-                self.call();
+        if self.has_no_ledger(&account) {
+            if now >= account.retry_at {
+                self.enqueue();
             }
-            return self.take_alone(&account, amount, limit, retry);
+            return self.take_without_ledger(&account, amount, limit, retry);
         }
-        if account.phase == Phase::Spent && account.refused <= amount {
-            // Others may give back.
-            if account.hopes(now) {
+        if account.window_state == WindowState::Exhausted && account.refused <= amount {
+            // Other nodes may return grants.
+            if account.may_recover(now) {
                 account.need = account.need.max(amount);
                 drop(account);
-                self.call();
+                self.enqueue();
                 return Take::Waiting;
             }
-            if account.loose > 0 && now >= account.again {
+            if account.unspent_elsewhere > 0 && now >= account.not_before {
                 account.need = account.need.max(amount);
-                self.call();
+                self.enqueue();
             }
             return Take::Exhausted { retry };
         }
-        if account.phase == Phase::Spent {
-            account.phase = Phase::Open;
-            account.again = Tick::default();
+        if account.window_state == WindowState::Exhausted {
+            account.window_state = WindowState::Open;
+            account.not_before = Tick::default();
         }
         account.need = account.need.max(amount);
-        if self.link.is_local() && self.ask_here(&mut account, now) {
+        if self.link.is_local() && self.request_local(&mut account, now) {
             return match self.pay(amount, now) {
                 Some(_) => Take::Taken,
                 None => Take::Exhausted { retry },
             };
         }
         drop(account);
-        self.call();
+        self.enqueue();
         Take::Waiting
     }
 
-    /// Whether the ledger cannot be asked about this counter.
-    fn is_alone(&self, account: &Account) -> bool {
-        self.link.is_away() || account.ails
+    /// Whether this counter currently has no ledger.
+    fn has_no_ledger(&self, account: &Account) -> bool {
+        self.link.is_unavailable() || account.faulted
     }
 
-    /// Decides without the ledger.
-    fn take_alone(&self, account: &Account, amount: u64, limit: u64, retry: Duration) -> Take {
+    /// Applies `without_ledger`.
+    fn take_without_ledger(
+        &self,
+        account: &Account,
+        amount: u64,
+        limit: u64,
+        retry: Duration,
+    ) -> Take {
         let without = self.without_ledger.load(Ordering::Relaxed);
         let is_in_share = || {
             let used = self.used(account).saturating_add(amount);
@@ -349,10 +358,10 @@ impl Bucket {
         Take::Taken
     }
 
-    /// Asks for a visit.
-    pub(super) fn call(self: &Arc<Self>) {
-        if !self.called.swap(true, Ordering::AcqRel) {
-            self.link.call(Visit::Bucket(self.clone()));
+    /// Queues the bucket for the refill task.
+    pub(super) fn enqueue(self: &Arc<Self>) {
+        if !self.queued.swap(true, Ordering::AcqRel) {
+            self.link.enqueue(RefillItem::Bucket(self.clone()));
         }
     }
 

@@ -1,8 +1,7 @@
-//! A count of sessions that are open at the same time, over all nodes, and the seats that sessions have in it.
+//! The number of open sessions under a limit, over all nodes, and the seats that sessions take in it.
 //!
-//! The node tells the ledger how many seats its sessions have, in full, each time one is wanted and every two seconds:
-//! what was lost on the way is made good by the next word, and a node that says nothing for [`LEASE`] has none. A seat is
-//! a guard, so that nothing leaks.
+//! The node reports the total of its seats to the ledger with each request and every two seconds, so a lost report is
+//! corrected by the next one. A node that doesn't report for [`LEASE`] has no seats. A seat is a guard, so none leaks.
 //!
 //! [`LEASE`]: crate::quota::rules::LEASE
 
@@ -16,14 +15,14 @@ use tidegate_proto::quota::WithoutLedger;
 use tokio::sync::oneshot;
 
 use crate::quota::{
-    Visit,
+    RefillItem,
     key::GaugeKey,
     link::Link,
-    rules::{SeatAsk, Seats},
+    rules::{SeatRequest, SeatResponse},
     time::Tick,
 };
 
-/// How often the ledger is told what it was told before, in milliseconds.
+/// The interval of reports without a change, in milliseconds.
 pub const REFRESH: u64 = 2_000;
 
 /// A gauge on this node.
@@ -34,16 +33,16 @@ pub struct Gauge {
     state: Mutex<State>,
 }
 
-/// A session's place in a gauge; free when it is dropped.
+/// A session's seat in a gauge; freed on drop.
 #[derive(Debug)]
 pub struct Seat(Arc<Gauge>);
 
 /// Why there is no seat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoSeat {
-    /// All are taken.
+    /// All seats are taken.
     Full,
-    /// The ledger cannot be asked, and nobody may be let in without it.
+    /// The ledger is unavailable, and no session may be opened without it.
     Unavailable,
 }
 
@@ -51,33 +50,33 @@ pub enum NoSeat {
 struct State {
     taken: u64,
     seq: u64,
-    /// The ask that is not answered yet.
-    flying: Option<Flying>,
+    /// The request that isn't answered yet.
+    in_flight: Option<SeatsInFlight>,
     waiting: VecDeque<Waiting>,
-    called: bool,
-    /// Not before this is there any use in asking.
-    again: Tick,
-    told_at: Tick,
-    told: u64,
+    queued: bool,
+    /// The earliest time of the next request.
+    not_before: Tick,
+    reported_at: Tick,
+    reported: u64,
 }
 
-/// An ask on its way.
+/// A request that isn't answered yet.
 #[derive(Clone, Copy, Debug)]
-struct Flying {
+struct SeatsInFlight {
     seq: u64,
-    /// How many seats it wants, for those who wait under this limit.
+    /// The number of seats that it wants, for waiters under this limit.
     want: u64,
     limit: u64,
 }
 
-/// Somebody who wants a seat.
+/// A waiter for a seat.
 #[derive(Debug)]
 struct Waiting {
     limit: u64,
     answer: oneshot::Sender<Option<Seat>>,
 }
 
-/// More asks than this, as a power of two, no gauge makes in a millisecond.
+/// The binary logarithm of the maximum number of requests of a gauge per millisecond.
 const SEQ_BITS: u32 = 10;
 
 // === impl Gauge ===
@@ -90,20 +89,20 @@ impl Gauge {
             name: key.to_string(),
             link,
             state: Mutex::new(State {
-                // Beyond what a gauge of this name has used before it was forgotten: the ledger remembers it for a while.
+                // Higher than any number that a previous gauge of this name used, which the ledger may still remember.
                 seq: Tick::now().millis() << SEQ_BITS,
                 ..State::default()
             }),
         }
     }
 
-    /// How many seats this node's sessions have.
+    /// The number of seats of this node's sessions.
     #[must_use]
     pub fn taken(&self) -> u64 {
         self.state().taken
     }
 
-    /// Takes a seat where fewer than `limit` are taken; waits for the ledger no longer than the node's patience.
+    /// Takes a seat if fewer than `limit` are taken. Waits for the ledger until it is considered unavailable.
     ///
     /// # Errors
     /// When there is none.
@@ -114,41 +113,42 @@ impl Gauge {
     ) -> Result<Seat, NoSeat> {
         let limit = u64::from(limit.get());
         if self.link.is_local() {
-            return self.enter_here(limit);
+            return self.enter_local(limit);
         }
-        if self.link.is_away() {
-            return self.enter_alone(limit, without_ledger);
+        if self.link.is_unavailable() {
+            return self.enter_without_ledger(limit, without_ledger);
         }
         let (answer, answered) = oneshot::channel();
         {
             let mut state = self.state();
             state.waiting.push_back(Waiting { limit, answer });
-            self.call(&mut state);
+            self.enqueue(&mut state);
         }
-        match tokio::time::timeout(self.link.patience, answered).await {
+        match tokio::time::timeout(self.link.unavailable_after, answered).await {
             Ok(Ok(Some(seat))) => Ok(seat),
             Ok(Ok(None)) => Err(NoSeat::Full),
-            // The ledger is slow, or has just gone.
-            Ok(Err(_)) | Err(_) => self.enter_alone(limit, without_ledger),
+            // The ledger is slow, or has just become unavailable.
+            Ok(Err(_)) | Err(_) => self.enter_without_ledger(limit, without_ledger),
         }
     }
 
-    /// A seat whatever the limit, for a session that is there already or is only counted: the ledger is told and not asked.
+    /// Takes a seat whatever the limit, for a session that is already open or is only counted. The ledger gets a
+    /// report, not a request.
     #[must_use]
     pub fn join(self: &Arc<Self>) -> Seat {
-        self.sit(&mut self.state())
+        self.occupy(&mut self.state())
     }
 
-    /// Takes a seat in the ledger of this process, which is this count and nothing else.
-    fn enter_here(self: &Arc<Self>, limit: u64) -> Result<Seat, NoSeat> {
+    /// Takes a seat if the ledger is in this process. This count is then the whole ledger.
+    fn enter_local(self: &Arc<Self>, limit: u64) -> Result<Seat, NoSeat> {
         let mut state = self.state();
         if state.taken >= limit {
             return Err(NoSeat::Full);
         }
-        Ok(self.sit(&mut state))
+        Ok(self.occupy(&mut state))
     }
 
-    fn enter_alone(
+    fn enter_without_ledger(
         self: &Arc<Self>,
         limit: u64,
         without_ledger: WithoutLedger,
@@ -161,74 +161,79 @@ impl Gauge {
             }
             WithoutLedger::Share | WithoutLedger::Allow => {}
         }
-        Ok(self.sit(&mut state))
+        Ok(self.occupy(&mut state))
     }
 
-    fn sit(self: &Arc<Self>, state: &mut State) -> Seat {
+    fn occupy(self: &Arc<Self>, state: &mut State) -> Seat {
         state.taken += 1;
         if !self.link.is_local() {
-            self.call(state);
+            self.enqueue(state);
         }
         Seat(self.clone())
     }
 
-    fn call(self: &Arc<Self>, state: &mut State) {
-        if !std::mem::replace(&mut state.called, true) {
-            self.link.call(Visit::Gauge(self.clone()));
+    fn enqueue(self: &Arc<Self>, state: &mut State) {
+        if !std::mem::replace(&mut state.queued, true) {
+            self.link.enqueue(RefillItem::Gauge(self.clone()));
         }
     }
 
-    /// A visit: what the ledger is to be asked, if anything, and when to come again.
-    pub(super) fn visit(&self, now: Tick) -> (Option<SeatAsk>, Option<Tick>) {
+    /// Refreshes the gauge: returns the next request, if any, and when to refresh it again.
+    pub(super) fn refresh(&self, now: Tick) -> (Option<SeatRequest>, Option<Tick>) {
         let mut state = self.state();
-        state.called = false;
-        // Who no longer waits wants nothing.
+        state.queued = false;
+        // Drop waiters that have given up.
         state.waiting.retain(|waiting| !waiting.answer.is_closed());
-        // Those who come first, as far as they go by one limit.
+        // The first waiters, as far as they have the same limit.
         let limit = state.waiting.front().map_or(0, |first| first.limit);
         let alike = state.waiting.iter().take_while(|it| it.limit == limit);
-        let want = if now >= state.again {
+        let want = if now >= state.not_before {
             alike.count() as u64
         } else {
             0
         };
-        let is_due = state.taken > 0 && now.since(state.told_at) >= REFRESH;
+        let is_due = state.taken > 0 && now.since(state.reported_at) >= REFRESH;
         let next = state.next(now);
-        if state.flying.is_some() || (want == 0 && state.told == state.taken && !is_due) {
+        if state.in_flight.is_some() || (want == 0 && state.reported == state.taken && !is_due) {
             return (None, next);
         }
         state.seq += 1;
-        state.flying = Some(Flying {
+        state.in_flight = Some(SeatsInFlight {
             seq: state.seq,
             want,
             limit,
         });
-        state.told = state.taken;
-        state.told_at = now;
-        let ask = SeatAsk {
+        state.reported = state.taken;
+        state.reported_at = now;
+        let request = SeatRequest {
             key: self.name.clone(),
             limit,
             seq: state.seq,
             taken: state.taken,
             want,
         };
-        (Some(ask), state.next(now))
+        (Some(request), state.next(now))
     }
 
-    /// The ledger's answer to the ask of this number; when to come again.
-    pub(super) fn answered(self: &Arc<Self>, seq: u64, answer: Seats, now: Tick) -> Option<Tick> {
+    /// Applies the ledger's answer to the request with this number. Returns when to refresh again.
+    pub(super) fn answered(
+        self: &Arc<Self>,
+        seq: u64,
+        answer: SeatResponse,
+        now: Tick,
+    ) -> Option<Tick> {
         let mut state = self.state();
-        let flying = state.flying.take_if(|flying| flying.seq == seq)?;
+        let in_flight = state.in_flight.take_if(|in_flight| in_flight.seq == seq)?;
         let mut refused = Vec::new();
         let mut seated = Vec::new();
         match answer {
-            Seats::Granted(granted) => {
+            SeatResponse::Granted(granted) => {
                 state.taken += granted;
-                state.told += granted;
-                for nth in 0..flying.want {
-                    let is_meant = |it: &mut Waiting| it.limit == flying.limit;
+                state.reported += granted;
+                for nth in 0..in_flight.want {
+                    let is_meant = |it: &mut Waiting| it.limit == in_flight.limit;
                     let Some(waiting) = state.waiting.pop_front_if(is_meant) else {
-                        // Nobody is left to take it.
+                        // The waiter has given up.
                         state.taken -= u64::from(nth < granted);
                         continue;
                     };
@@ -239,15 +244,15 @@ impl Gauge {
                     }
                 }
             }
-            Seats::Learning { wait } => state.again = now.plus(wait),
-            Seats::Outdated => {}
+            SeatResponse::Learning { wait } => state.not_before = now.plus(wait),
+            SeatResponse::Outdated => {}
         }
-        if !state.waiting.is_empty() || state.told != state.taken {
-            self.call(&mut state);
+        if !state.waiting.is_empty() || state.reported != state.taken {
+            self.enqueue(&mut state);
         }
         let next = state.next(now);
         drop(state);
-        // A seat that nobody takes is dropped here, which locks the state.
+        // A seat that isn't taken is dropped here, which locks the state.
         for (waiting, seat) in seated {
             drop(waiting.send(Some(seat)));
         }
@@ -257,31 +262,31 @@ impl Gauge {
         next
     }
 
-    /// The ask of this number got no answer; whoever waits longer than the node's patience decides alone.
+    /// The request with this number got no answer. Waiters continue until the ledger is considered unavailable.
     pub(super) fn unanswered(&self, seq: u64) {
         let mut state = self.state();
-        state.flying.take_if(|flying| flying.seq == seq);
-        state.told = u64::MAX;
+        state.in_flight.take_if(|in_flight| in_flight.seq == seq);
+        state.reported = u64::MAX;
     }
 
-    /// The ledger cannot keep this count, though it answers: those who wait decide alone, at once.
-    pub(super) fn ails(&self, seq: u64) {
+    /// The ledger is available but rejects this gauge. Waiters continue at once without it.
+    pub(super) fn mark_faulted(&self, seq: u64) {
         self.unanswered(seq);
-        self.let_go();
+        self.release_waiters();
     }
 
-    /// Everything is to be told to the ledger anew.
-    pub(super) fn tell_again(self: &Arc<Self>) {
+    /// Reports everything to the ledger again.
+    pub(super) fn report_all(self: &Arc<Self>) {
         let mut state = self.state();
-        // Also that the last session has left, where that was not heard.
-        if state.taken > 0 || state.told != state.taken {
-            state.told = u64::MAX;
-            self.call(&mut state);
+        // Also if the report of the last closed session was lost.
+        if state.taken > 0 || state.reported != state.taken {
+            state.reported = u64::MAX;
+            self.enqueue(&mut state);
         }
     }
 
-    /// Those who wait decide alone: the ledger is away.
-    pub(super) fn let_go(&self) {
+    /// Lets waiters continue without the ledger, because it is unavailable.
+    pub(super) fn release_waiters(&self) {
         self.state().waiting.clear();
     }
 
@@ -294,8 +299,8 @@ impl Gauge {
 
 impl State {
     fn next(&self, now: Tick) -> Option<Tick> {
-        let refresh = (self.taken > 0).then(|| self.told_at.plus(REFRESH));
-        let waiting = (!self.waiting.is_empty()).then_some(self.again);
+        let refresh = (self.taken > 0).then(|| self.reported_at.plus(REFRESH));
+        let waiting = (!self.waiting.is_empty()).then_some(self.not_before);
         let next = [refresh, waiting].into_iter().flatten().min();
         next.map(|tick| tick.max(now.plus(1)))
     }
@@ -316,7 +321,7 @@ impl Drop for Seat {
         let mut state = self.0.state();
         state.taken = state.taken.saturating_sub(1);
         if !self.0.link.is_local() {
-            self.0.call(&mut state);
+            self.0.enqueue(&mut state);
         }
     }
 }

@@ -1,6 +1,6 @@
-//! How counters and gauges are named: once on the node, and by the same text in the shared ledger.
+//! The keys of counters and gauges, on the node and in the shared ledger.
 //!
-//! Whose messages count together is `levels`' to say; it keeps subjects short and free of what strangers write.
+//! `levels` chooses the subjects, which are short and free of text from clients.
 
 use std::{fmt, sync::Arc};
 
@@ -16,7 +16,7 @@ pub enum Unit {
     Messages,
     /// Payload bytes.
     Bytes,
-    /// Messages in a short window, on top.
+    /// Messages of the burst limit.
     Burst,
     /// New sessions.
     Connections,
@@ -27,11 +27,11 @@ pub enum Unit {
 pub struct CounterKey {
     /// The level.
     pub level: Level,
-    /// Whose messages count together.
+    /// Who shares the counter.
     pub subject: Arc<str>,
     /// What is counted.
     pub unit: Unit,
-    /// In how long a time.
+    /// The window.
     pub window: Window,
 }
 
@@ -40,7 +40,7 @@ pub struct CounterKey {
 pub struct GaugeKey {
     /// The level.
     pub level: Level,
-    /// Whose sessions count together.
+    /// Who shares the gauge.
     pub subject: Arc<str>,
 }
 
@@ -63,7 +63,7 @@ impl fmt::Display for GaugeKey {
     }
 }
 
-/// The shard of a key out of so many: keys of one shard live together, so that Redis Cluster can run scripts on them.
+/// The shard of a key. The keys of a shard share a slot, so that Redis Cluster can run scripts on them.
 #[must_use]
 pub fn shard(key: &str, n_shards: u8) -> u8 {
     let hash = Sha256::digest(key.as_bytes());

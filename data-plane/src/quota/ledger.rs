@@ -18,7 +18,7 @@ use tokio::task::spawn_blocking;
 
 use crate::quota::{
     key::shard,
-    rules::{Answer, Ask, Grant, LEARNING, LEASE, SeatAsk, Seats},
+    rules::{Grant, GrantRequest, GrantResponse, LEARNING, LEASE, SeatRequest, SeatResponse},
 };
 
 pub use credentials::Credentials;
@@ -31,18 +31,18 @@ pub use target::{InvalidTarget, Target};
 #[derive(Debug)]
 pub enum Request {
     /// About a counter.
-    Count(Ask),
+    Count(GrantRequest),
     /// About a gauge.
-    Seat(SeatAsk),
+    Seat(SeatRequest),
 }
 
 /// What it answers.
 #[derive(Debug)]
 pub enum Reply {
     /// About a counter.
-    Count(Answer),
+    Count(GrantResponse),
     /// About a gauge.
-    Seat(Seats),
+    Seat(SeatResponse),
     /// Nothing, about this one.
     Failed(String),
 }
@@ -199,9 +199,9 @@ impl Ledger {
                 }
                 let (kind, amount): (u64, u64) = call.invoke_async(&mut connection).await?;
                 Ok(Reply::Seat(match kind {
-                    0 => Seats::Granted(amount),
-                    2 => Seats::Learning { wait: amount },
-                    _ => Seats::Outdated,
+                    0 => SeatResponse::Granted(amount),
+                    2 => SeatResponse::Learning { wait: amount },
+                    _ => SeatResponse::Outdated,
                 }))
             }
         }
@@ -280,19 +280,21 @@ impl std::fmt::Debug for Connection {
     }
 }
 
-fn answer(said: &[u64]) -> Answer {
+fn answer(said: &[u64]) -> GrantResponse {
     match *said {
-        [0, now, granted, total, loose, nodes, lasts] => Answer::Granted(Grant {
-            granted,
-            total,
-            loose,
-            nodes,
-            now,
-            lasts,
-        }),
-        [1, now, ..] => Answer::Stale { now },
-        [2, now, wait, ..] => Answer::Learning { now, wait },
-        _ => Answer::Outdated,
+        [0, now, granted, total, unspent_elsewhere, nodes, lasts] => {
+            GrantResponse::Granted(Grant {
+                granted,
+                total,
+                unspent_elsewhere,
+                nodes,
+                now,
+                lasts,
+            })
+        }
+        [1, now, ..] => GrantResponse::Stale { now },
+        [2, now, wait, ..] => GrantResponse::Learning { now, wait },
+        _ => GrantResponse::Outdated,
     }
 }
 

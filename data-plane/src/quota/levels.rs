@@ -1,8 +1,8 @@
-//! The levels that all must admit a message of a session: API policy, topic policy, plan, application policy.
+//! The levels of limits that apply to a session: API policy, topic policy, plan, application policy.
 //!
-//! Owns who counts under which limits, and in whose name: the first group of a policy whose conditions all hold, what
-//! the policy says it counts by, and the generation that an admin counts up to begin anew. Refuses to count (`bucket`)
-//! and to act (`meter`). Resolved by `admit` for a handshake, and again for open sessions when the snapshot moves.
+//! Owns which limits apply to a session and which counters it uses: the first group of a policy that matches, the scope
+//! of the policy's counters, and the generation that an admin increments to reset them. `bucket` counts, and `meter`
+//! acts. Resolved by `admit` for a handshake, and again for open sessions after a change of the snapshot.
 
 use std::{fmt::Write as _, net::IpAddr, sync::Arc};
 
@@ -21,7 +21,7 @@ use crate::{
     },
 };
 
-/// Where a limit stands, in the order in which limits are asked.
+/// A level, in the order in which limits are checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Level {
     /// The API's policy.
@@ -34,31 +34,31 @@ pub enum Level {
     Application,
 }
 
-/// What one level allows, and in whose name it is counted.
+/// The limits of one level, and whose counters they use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {
     /// The level.
     pub level: Level,
-    /// Whose messages count together: a short text of ASCII letters, digits, `-` and `.`, however long a name or token
+    /// Who shares the counter: a short text of ASCII letters, digits, `-` and `.`, however long the name or token that
     /// it stands for. Equal for equal subjects on every node.
     pub subject: Arc<str>,
     /// The name of the plan or policy, for metrics.
     pub policy: Arc<str>,
-    /// What is allowed; never unlimited.
+    /// The limits; never unlimited.
     pub limits: Limits,
 }
 
-/// A policy that something names and the node does not hold, so that nobody knows what to let through.
+/// A policy that is named but missing in the snapshot.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the {kind} policy `{name}` of {of} is not held")]
-pub struct NotHeld {
+pub struct MissingPolicy {
     kind: &'static str,
     name: Arc<str>,
     of: String,
 }
 
-/// The rules for a session of somebody on a topic of an API, in the order in which they are asked. A level that limits
-/// nothing is left out.
+/// The rules for a session on a topic of an API, in the order in which they are checked. Levels without limits are left
+/// out.
 ///
 /// # Errors
 /// When a policy that is named is not held: that must not mean that there is no limit.
@@ -67,13 +67,13 @@ pub fn resolve(
     (api, topic): (&Api, Option<&Topic>),
     principal: &Principal,
     attributes: &Attributes,
-) -> Result<Vec<Rule>, NotHeld> {
+) -> Result<Vec<Rule>, MissingPolicy> {
     let mut rules = Vec::new();
     let (subscription, application) = (&principal.subscription, &principal.application);
     if let Some(name) = &api.policy {
         let policy = snapshot
             .api_policy(name)
-            .ok_or_else(|| NotHeld::new("API", name, format!("`apis/{}`", api.id)))?;
+            .ok_or_else(|| MissingPolicy::new("API", name, format!("`apis/{}`", api.id)))?;
         let subject = format!("{}.{}", api.id, api.quota_generation);
         rules.push(of_policy(
             Level::Api,
@@ -87,7 +87,7 @@ pub fn resolve(
         let of = || format!("the topic `{}` of `apis/{}`", topic.template, api.id);
         let policy = snapshot
             .api_policy(name)
-            .ok_or_else(|| NotHeld::new("API", name, of()))?;
+            .ok_or_else(|| MissingPolicy::new("API", name, of()))?;
         let topic = hashed(topic.template.as_str());
         let subject = format!("{}.{topic}.{}", api.id, api.quota_generation);
         rules.push(of_policy(
@@ -106,7 +106,7 @@ pub fn resolve(
     });
     if let Some(name) = &application.policy {
         let policy = snapshot.application_policy(name).ok_or_else(|| {
-            NotHeld::new(
+            MissingPolicy::new(
                 "application",
                 name,
                 format!("`applications/{}`", application.id),
@@ -130,14 +130,14 @@ pub fn resolve(
     Ok(rules)
 }
 
-/// The subject of a plan's counters: application and API, and how often they began anew. Not the subscription's id, of
-/// which the application's owner gets a fresh one by subscribing again.
+/// The subject of a plan's counters: application, API and generation. Not the subscription's id, because the
+/// application's owner would get new counters by subscribing again.
 pub(super) fn write_subscription(key: SubscriptionKey, generation: u64) -> Arc<str> {
     let SubscriptionKey { application, api } = key;
     format!("{application}.{api}.{generation}").into()
 }
 
-/// What [`Level::Subscription`]'s subjects say.
+/// Parses a subject of [`Level::Subscription`].
 #[must_use]
 pub fn read_subscription(subject: &str) -> Option<(SubscriptionKey, u64)> {
     let (application, rest) = subject.split_once('.')?;
@@ -149,7 +149,7 @@ pub fn read_subscription(subject: &str) -> Option<(SubscriptionKey, u64)> {
     Some((key, generation.parse().ok()?))
 }
 
-/// What an API policy says about somebody. `subject` is what the policy is about.
+/// The rule of an API policy for a caller. `subject` is the API or topic.
 fn of_policy(
     level: Level,
     mut subject: String,
@@ -196,7 +196,7 @@ fn of_policy(
     }
 }
 
-/// What stands in a key for a text that strangers control: of one length, and telling nobody who it is.
+/// The hash that stands for a text from clients in a key: it has a fixed length and reveals no identity.
 fn hashed(text: &str) -> String {
     let mut hex = String::with_capacity(32);
     for byte in &Sha256::digest(text)[..16] {
@@ -232,7 +232,7 @@ impl Level {
         }
     }
 
-    /// The reason by which a client learns that the level's limit is reached.
+    /// The reason when the level's limit is reached.
     #[must_use]
     pub const fn reason(self) -> Reason {
         match self {
@@ -244,9 +244,9 @@ impl Level {
     }
 }
 
-// === impl NotHeld ===
+// === impl MissingPolicy ===
 
-impl NotHeld {
+impl MissingPolicy {
     fn new(kind: &'static str, name: &Arc<str>, of: String) -> Self {
         Self {
             kind,

@@ -1,7 +1,7 @@
-//! What buckets and gauges share with the task that talks to the ledger: whether it answers, what its clock shows, how
-//! many nodes there are, and the queue of those who want to be visited.
+//! The state that buckets and gauges share with the refill task: whether the ledger is available, its clock, the number
+//! of nodes, and the queue of buckets and gauges to refresh.
 //!
-//! Owns no rule. Read on the slow path only.
+//! Owns no rule. Only used on the slow path.
 
 use std::sync::{
     Mutex, MutexGuard, PoisonError,
@@ -15,48 +15,48 @@ use tokio::sync::mpsc::UnboundedSender;
 use crate::{
     metrics::ledger::LedgerMetrics,
     quota::{
-        Visit,
+        RefillItem,
         rules::Rules,
         time::{LedgerClock, Tick},
     },
 };
 
-/// The state of the way to the ledger.
+/// The state of the connection to the ledger.
 #[derive(Debug)]
 pub struct Link {
-    /// What the ledger's clock probably shows.
+    /// An estimate of the ledger's clock.
     pub clock: LedgerClock,
-    /// What was counted on the way.
+    /// The metrics of the ledger's client.
     pub stats: LedgerMetrics,
-    /// How long the ledger may be silent.
-    pub patience: Duration,
-    /// The ledger itself, where it is in this process.
+    /// How long the ledger may fail to answer before it is unavailable.
+    pub unavailable_after: Duration,
+    /// The ledger itself, if it is in this process.
     local: Option<Mutex<Rules>>,
-    away: AtomicBool,
+    unavailable: AtomicBool,
     nodes: AtomicU32,
     fault: Mutex<String>,
-    queue: UnboundedSender<Visit>,
+    queue: UnboundedSender<RefillItem>,
 }
 
 // === impl Link ===
 
 impl Link {
-    /// A way that is open, to a ledger whose clock shows `unix_millis` now, shared by so many nodes; to one in this
-    /// process where it `is_local`.
+    /// A link to an available ledger whose clock shows `unix_millis` now, shared by this number of nodes. The ledger is
+    /// in this process if it `is_local`.
     #[must_use]
     pub fn new(
         unix_millis: u64,
         nodes: u32,
-        patience: Duration,
+        unavailable_after: Duration,
         is_local: bool,
-        queue: UnboundedSender<Visit>,
+        queue: UnboundedSender<RefillItem>,
     ) -> Self {
         Self {
             clock: LedgerClock::new(Tick::now(), unix_millis),
             stats: LedgerMetrics::default(),
-            patience,
+            unavailable_after,
             local: is_local.then(|| Mutex::new(Rules::in_process())),
-            away: AtomicBool::new(false),
+            unavailable: AtomicBool::new(false),
             nodes: AtomicU32::new(nodes.max(1)),
             fault: Mutex::default(),
             queue,
@@ -69,43 +69,43 @@ impl Link {
         self.local.is_some()
     }
 
-    /// The ledger, where it is in this process: it answers at once.
+    /// The ledger, if it is in this process. It answers at once.
     pub fn local(&self) -> Option<MutexGuard<'_, Rules>> {
         let rules = self.local.as_ref()?;
         Some(rules.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Whether the ledger has not answered for longer than the node's patience.
+    /// Whether the ledger has not answered for `unavailable_after`.
     #[must_use]
-    pub fn is_away(&self) -> bool {
-        self.away.load(Ordering::Acquire)
+    pub fn is_unavailable(&self) -> bool {
+        self.unavailable.load(Ordering::Acquire)
     }
 
-    /// Says whether it is; returns whether that is new.
-    pub fn set_away(&self, away: bool) -> bool {
-        self.away.swap(away, Ordering::AcqRel) != away
+    /// Sets whether the ledger is unavailable. Returns whether that has changed.
+    pub fn set_unavailable(&self, unavailable: bool) -> bool {
+        self.unavailable.swap(unavailable, Ordering::AcqRel) != unavailable
     }
 
-    /// How many nodes share the quotas, by the last word on it; at least 1.
+    /// The number of nodes that share the quotas, as last reported by the ledger; at least 1.
     #[must_use]
     pub fn nodes(&self) -> u64 {
         self.nodes.load(Ordering::Relaxed).into()
     }
 
-    /// Learns how many nodes there are.
+    /// Sets the number of nodes.
     pub fn set_nodes(&self, nodes: u64) {
         let nodes = u32::try_from(nodes).unwrap_or(u32::MAX);
         self.nodes.store(nodes.max(1), Ordering::Relaxed);
     }
 
-    /// What is wrong with the ledger, in words; empty while it answers.
+    /// The ledger's current fault; empty while it is available.
     #[must_use]
     pub fn fault(&self) -> String {
         let fault = self.fault.lock().unwrap_or_else(PoisonError::into_inner);
         fault.clone()
     }
 
-    /// Says what is wrong; nothing with an empty text.
+    /// Sets the fault; an empty text clears it.
     pub fn set_fault(&self, text: &str) {
         let mut fault = self.fault.lock().unwrap_or_else(PoisonError::into_inner);
         if *fault != text {
@@ -113,8 +113,8 @@ impl Link {
         }
     }
 
-    /// Asks for a visit. Once the node stops, nobody comes.
-    pub fn call(&self, visit: Visit) {
+    /// Queues an item for the refill task. Once the node shuts down, it has no effect.
+    pub fn enqueue(&self, visit: RefillItem) {
         drop(self.queue.send(visit));
     }
 }

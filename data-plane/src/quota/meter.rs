@@ -1,7 +1,8 @@
-//! The gate of one session: judges each message by the session's levels, and does what the level that refuses wants done.
+//! The gate of one session: checks each message against the session's limits, and applies the action of the level that
+//! refuses it.
 //!
-//! Owns verdicts and notices, and that a change of the limits holds from the next message on. Counting is `limiter`'s.
-//! Called by the relay on the data path: one check and the atomics of the counters for a message that passes.
+//! Owns verdicts and notices, and applies changed limits to the next message. `limiter` counts. Called by the relay on
+//! the data path: a message that passes costs one check and the atomics of the counters.
 
 use std::{
     mem,
@@ -27,7 +28,7 @@ use crate::{
     message::{CloseCause, Direction, Gate, MessageStart, Verdict},
     metrics::{ApiLabels, Metrics, quota::Action},
     quota::{
-        bucket::{Place, Take},
+        bucket::{Take, WaitHandle},
         gauge::Seat,
         key::GaugeKey,
         limiter::{Limiter, Refused},
@@ -36,25 +37,25 @@ use crate::{
     snapshot::{Edition, model::Api},
 };
 
-/// The limits of a session, shared by its meter and by who changes them.
+/// The limits of a session, shared by its meter and by those who change them.
 #[derive(Debug)]
 pub struct Limited {
     limiter: ArcSwap<Limiter>,
-    /// Counts the changes.
+    /// The number of changes.
     version: AtomicU32,
-    /// Of the session, while it waits.
+    /// The session's waker, while a message is delayed.
     waker: AtomicWaker,
     seats: Mutex<Seated>,
 }
 
-/// The places that a session takes, and the configuration that they are by.
+/// The seats of a session, and the configuration that they are from.
 #[derive(Debug, Default)]
 struct Seated {
     edition: Edition,
     seats: Seats,
 }
 
-/// The places that a session takes in counts of open sessions.
+/// The seats of a session under limits of open sessions.
 pub type Seats = Vec<(GaugeKey, Seat)>;
 
 /// The gate of one session. `L` leads to its limits.
@@ -66,17 +67,17 @@ pub struct Meter<L> {
     refuser: Box<Refuser>,
 }
 
-/// What is done where a message does not pass.
+/// Handles messages that don't pass.
 #[derive(Debug)]
 struct Refuser {
     terms: Terms,
     metrics: Arc<Metrics>,
     notice: Option<Box<str>>,
     noticed_at: Option<Instant>,
-    /// Which direction's message waits, so that it is told once however often it is shown.
+    /// Whether a message of each direction is delayed, so that it is counted once however often it is retried.
     waits: [bool; 2],
-    /// Where each direction's message waits.
-    places: [Option<Place>; 2],
+    /// The registrations of the delayed message of each direction.
+    wait_handles: [Option<WaitHandle>; 2],
 }
 
 /// What a session's own handshake says about what may be done to its messages.
@@ -91,19 +92,19 @@ pub struct Terms {
     pub may_notice: bool,
 }
 
-/// At most one notice in this time.
+/// The minimum interval of notices.
 const NOTICE_EVERY: Duration = Duration::from_secs(1);
 
-/// "Message too big" (RFC 6455, 7.4.1): for one that would wait for ever.
+/// "Message too big" (RFC 6455, 7.4.1), for a message that could never pass.
 const TOO_BIG: u16 = 1009;
 
-/// How often a message is asked for anew while counters change under it, before the session has its next turn.
+/// How often a message is retried while its counters change, before the session yields.
 const ROUNDS: usize = 4;
 
 // === impl Limited ===
 
 impl Limited {
-    /// A session's first limits, and its places.
+    /// A session's first limits and seats.
     #[must_use]
     pub fn new(edition: Edition, limiter: Limiter, seats: Seats) -> Self {
         Self {
@@ -114,14 +115,14 @@ impl Limited {
         }
     }
 
-    /// The limits that hold now.
+    /// The current limits.
     #[must_use]
     pub fn limiter(&self) -> Arc<Limiter> {
         self.limiter.load_full()
     }
 
-    /// Other limits hold from the next message on; one that waits is judged by them at once. `fresh` are places in
-    /// counts that the session was not in. Limits of an older configuration than those that hold are left alone.
+    /// Changes the limits for the next message, and for a delayed one at once. `fresh` are seats that the session
+    /// didn't have. Limits of an older configuration than the current one are ignored.
     pub fn change(&self, edition: Edition, limiter: Limiter, fresh: Seats) {
         let mut seated = self.lock();
         if edition < seated.edition {
@@ -145,7 +146,7 @@ impl Limited {
         self.limiter.store(Arc::new(limiter));
         drop(seated);
         drop((left, twice));
-        // After the store: whoever sees the new number sees the new limits.
+        // After the store, so that a reader of the new version sees the new limits.
         self.version.fetch_add(1, Ordering::Release);
         self.waker.wake();
     }
@@ -156,7 +157,7 @@ impl Limited {
         self.lock().seats.iter().any(|(held, _)| held == key)
     }
 
-    /// The session is over: its places are free, whoever still holds its record.
+    /// Frees the seats of a session that has ended, even if its record is still referenced.
     pub fn leave(&self) {
         drop(mem::take(&mut self.lock().seats));
     }
@@ -203,7 +204,7 @@ impl<L: AsRef<Limited>> Meter<L> {
                 notice: None,
                 noticed_at: None,
                 waits: [false; 2],
-                places: [None, None],
+                wait_handles: [None, None],
             }),
         }
     }
@@ -217,7 +218,7 @@ impl<L: AsRef<Limited>> Meter<L> {
         }
     }
 
-    /// What becomes of a message that is refused, or has to be asked for again.
+    /// Decides about a message that is refused or has to be retried.
     #[cold]
     fn refuse(
         &mut self,
@@ -235,9 +236,9 @@ impl<L: AsRef<Limited>> Meter<L> {
                 Err(refused) => refused,
             };
             let verdict = self.refuser.verdict(direction, message, &refused);
-            let place = &mut self.refuser.places[index(direction)];
+            let handle = &mut self.refuser.wait_handles[index(direction)];
             if verdict != Verdict::Wait {
-                *place = None;
+                *handle = None;
                 return verdict;
             }
             // Whoever registers looks once more: room that came in between woke nobody.
@@ -248,7 +249,7 @@ impl<L: AsRef<Limited>> Meter<L> {
                 }
                 return Verdict::Wait;
             }
-            Place::wait_at(place, refused.bucket, cx.waker());
+            WaitHandle::wait_at(handle, refused.bucket, cx.waker());
         }
         cx.waker().wake_by_ref();
         Verdict::Wait
@@ -310,7 +311,7 @@ impl Refuser {
         }
     }
 
-    /// Counts what is done about a message, once.
+    /// Counts the action for a message, once.
     fn told(&mut self, refused: &Refused<'_>, direction: Direction, action: Action) {
         let delays = action == Action::Delay;
         if !(delays && self.waits[index(direction)]) {
@@ -377,7 +378,7 @@ const fn index(direction: Direction) -> usize {
     }
 }
 
-/// Rounded up, so that whoever comes back then does not come too early.
+/// Rounded up, so that clients don't retry too early.
 #[must_use]
 pub fn whole_seconds(time: Duration) -> Option<std::num::NonZeroU32> {
     let seconds = u32::try_from(time.as_nanos().div_ceil(1_000_000_000)).unwrap_or(u32::MAX);

@@ -1,10 +1,10 @@
-//! The task that talks to the ledger for all counters and gauges of the node.
+//! The task that exchanges requests with the ledger for all buckets and gauges of the node.
 //!
-//! Owns when words are exchanged and what happens when they are not: visits those who called or whose time has come,
-//! sends their asks together, one exchange at a time, and hands out the answers. A ledger that is silent for longer than
-//! the node's patience is away: each counter then goes by its own policy, and the first answer brings everything back in
-//! order by telling it all anew. Nobody waits for this task but sessions that have nothing left. Runs on the control
-//! runtime.
+//! Owns the timing of requests and the handling of failures. It refreshes the buckets and gauges that are queued or
+//! due, sends their requests together, one exchange at a time, and distributes the answers. A ledger that doesn't
+//! answer for `ledger.unavailable_after_seconds` is unavailable: each counter then applies its `without_ledger`, and
+//! after the first answer everything is reported again. Only sessions without a balance wait for this task. Runs on the
+//! control runtime.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -19,7 +19,7 @@ use tokio::{
 };
 
 use crate::quota::{
-    Book, Visit,
+    CounterTable, RefillItem,
     bucket::Bucket,
     gauge::Gauge,
     ledger::{Ledger, LedgerError, Reply, Request},
@@ -27,73 +27,73 @@ use crate::quota::{
     time::Tick,
 };
 
-/// What the task works with.
+/// The state of the task.
 #[derive(Debug)]
-pub(super) struct Refill {
+pub(super) struct RefillTask {
     pub(super) link: Arc<Link>,
-    pub(super) book: Arc<Book>,
-    pub(super) queue: UnboundedReceiver<Visit>,
-    /// `None` where the ledger is in this process, and only time has to be kept.
+    pub(super) counters: Arc<CounterTable>,
+    pub(super) queue: UnboundedReceiver<RefillItem>,
+    /// `None` if the ledger is in this process; then only windows have to be opened.
     pub(super) ledger: Option<Ledger>,
-    /// How long an exchange may take.
+    /// The timeout of an exchange.
     pub(super) timeout: Duration,
-    pub(super) agenda: Agenda,
+    pub(super) schedule: Schedule,
     pub(super) log: FaultLog,
 }
 
-/// Who is to be visited when; each at most once.
+/// When buckets and gauges are due for a refresh; each is in it at most once.
 #[derive(Debug, Default)]
-pub(super) struct Agenda {
-    by_time: BTreeMap<(Tick, usize), Party>,
+pub(super) struct Schedule {
+    by_time: BTreeMap<(Tick, usize), Scheduled>,
     times: HashMap<usize, Tick>,
 }
 
-/// Somebody who is visited.
+/// A bucket or gauge in the schedule.
 #[derive(Clone, Debug)]
-enum Party {
+enum Scheduled {
     Bucket(Arc<Bucket>),
     Gauge(Arc<Gauge>),
 }
 
-/// An ask on its way.
-struct Flying {
-    party: Party,
+/// A request that isn't answered yet.
+struct InFlight {
+    item: Scheduled,
     seq: u64,
 }
 
-/// How often the ledger hears that the node lives, and the node whether the ledger is still the same.
+/// The interval of pings, which keep the node registered and detect a replaced ledger.
 const HELLO: Duration = Duration::from_millis(500);
 
-/// For how long a counter that could not be kept is told of, in milliseconds: longer than until it is tried again.
-const AILS: u64 = 1_500;
+/// How long the fault of a single counter is shown, in milliseconds: longer than until it is retried.
+const FAULT_SHOWN: u64 = 1_500;
 
-/// How many are visited for one exchange at most.
+/// The maximum number of buckets and gauges in one exchange.
 const BATCH: usize = 4096;
 
-/// Lines in the log about the ledger in a minute.
+/// Log lines about the ledger per minute.
 pub(super) const LINES: usize = 6;
 
-/// How often the book is looked through for counters that nobody needs.
+/// The interval of the cleanup of unused counters, in milliseconds.
 const SWEEP: u64 = 10_000;
 
-// === impl Refill ===
+// === impl RefillTask ===
 
-impl Refill {
+impl RefillTask {
     pub(super) async fn run(mut self) {
         let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_millis(500));
-        // When the ledger last answered; the node begins with patience.
-        let mut heard = Tick::now();
+        // When the ledger last answered; at startup it counts as available.
+        let mut answered_at = Tick::now();
         let mut hello_at = Tick::now();
         let mut since = None;
         let mut swept = Tick::now();
         let mut failing = false;
-        // When a counter could last not be kept.
-        let mut ailed = None;
+        // When the ledger last rejected a counter.
+        let mut last_fault = None;
         loop {
             let now = Tick::now();
             if now.since(swept) >= SWEEP {
                 swept = now;
-                self.book.sweep(now);
+                self.counters.sweep(now);
                 if let Some(mut rules) = self.link.local() {
                     rules.sweep(self.link.clock.at(now));
                 }
@@ -104,88 +104,91 @@ impl Refill {
                         backoff.reset();
                         let is_new = since.replace(hello) != Some(hello);
                         if is_new || failing {
-                            self.book.tell_again();
+                            self.counters.report_all();
                         }
                         failing = false;
-                        heard = Tick::now();
-                        self.back(ailed.is_none_or(|at| heard.since(at) > AILS));
-                        hello_at = heard.plus(millis(HELLO));
+                        answered_at = Tick::now();
+                        self.back(last_fault.is_none_or(|at| answered_at.since(at) > FAULT_SHOWN));
+                        hello_at = answered_at.plus(millis(HELLO));
                     }
                     Err(error) => {
                         failing = true;
-                        self.failed(&error, heard);
+                        self.failed(&error, answered_at);
                         hello_at = Tick::now().plus(millis(backoff.wait()));
                     }
                 }
                 continue;
             }
             let mut settled = Vec::new();
-            let mut parties = self.agenda.due(now);
-            let next = self.agenda.next();
-            if parties.is_empty() {
+            let mut due = self.schedule.due(now);
+            let next = self.schedule.next();
+            if due.is_empty() {
                 let until = [next, self.ledger.is_some().then_some(hello_at)];
                 let wait = until.into_iter().flatten().min();
                 let wait = wait.map_or(HELLO, |at| Duration::from_millis(at.since(now).max(1)));
                 tokio::select! {
                     biased;
                     visit = self.queue.recv() => match visit {
-                        Some(visit) => take_in(visit, &mut parties, &mut settled),
+                        Some(visit) => take_in(visit, &mut due, &mut settled),
                         None => return,
                     },
                     () = sleep(wait) => {}
                 }
             }
-            while parties.len() < BATCH {
+            while due.len() < BATCH {
                 match self.queue.try_recv() {
-                    Ok(visit) => take_in(visit, &mut parties, &mut settled),
+                    Ok(visit) => take_in(visit, &mut due, &mut settled),
                     Err(_) => break,
                 }
             }
             if !settled.is_empty() {
-                parties.extend(self.book.settle());
+                due.extend(self.counters.settle());
             }
-            if let Err(error) = self.visit(parties, failing, &mut heard, &mut ailed).await {
+            if let Err(error) = self
+                .refresh(due, failing, &mut answered_at, &mut last_fault)
+                .await
+            {
                 failing = true;
-                self.failed(&error, heard);
+                self.failed(&error, answered_at);
                 hello_at = Tick::now().plus(millis(backoff.wait()));
             }
             for done in settled {
-                // Whoever asked may be gone.
+                // The caller may be gone.
                 let _ = done.send(());
             }
         }
     }
 
-    /// Visits some, asks for them, and hands out the answers.
-    async fn visit(
+    /// Refreshes buckets and gauges, sends their requests, and distributes the answers.
+    async fn refresh(
         &mut self,
-        parties: Vec<Party>,
+        due: Vec<Scheduled>,
         failing: bool,
-        heard: &mut Tick,
-        ailed: &mut Option<Tick>,
+        answered_at: &mut Tick,
+        last_fault: &mut Option<Tick>,
     ) -> Result<(), LedgerError> {
         let now = Tick::now();
         let mut requests = Vec::new();
-        let mut flying = Vec::new();
-        for party in parties {
-            let (request, seq, next) = match &party {
-                Party::Bucket(bucket) => {
-                    let (ask, next) = bucket.visit(now);
-                    let seq = ask.as_ref().map_or(0, |ask| ask.seq);
-                    (ask.map(Request::Count), seq, next)
+        let mut in_flight = Vec::new();
+        for item in due {
+            let (request, seq, next) = match &item {
+                Scheduled::Bucket(bucket) => {
+                    let (request, next) = bucket.refresh(now);
+                    let seq = request.as_ref().map_or(0, |request| request.seq);
+                    (request.map(Request::Count), seq, next)
                 }
-                Party::Gauge(gauge) => {
-                    let (ask, next) = gauge.visit(now);
-                    let seq = ask.as_ref().map_or(0, |ask| ask.seq);
-                    (ask.map(Request::Seat), seq, next)
+                Scheduled::Gauge(gauge) => {
+                    let (request, next) = gauge.refresh(now);
+                    let seq = request.as_ref().map_or(0, |request| request.seq);
+                    (request.map(Request::Seat), seq, next)
                 }
             };
             if let Some(next) = next {
-                self.agenda.add(next, party.clone());
+                self.schedule.add(next, item.clone());
             }
             if let Some(request) = request {
                 requests.push(request);
-                flying.push(Flying { party, seq });
+                in_flight.push(InFlight { item, seq });
             }
         }
         if requests.is_empty() {
@@ -195,8 +198,8 @@ impl Refill {
             return Ok(());
         };
         if failing {
-            // Tried again when it answers at all.
-            unanswered(&flying);
+            // Retried when the ledger is available again.
+            unanswered(&in_flight);
             return Ok(());
         }
         let (sent, began) = (Tick::now(), Instant::now());
@@ -204,44 +207,44 @@ impl Refill {
         let replies = match exchanged {
             Ok(Ok(replies)) => replies,
             Ok(Err(error)) => {
-                unanswered(&flying);
+                unanswered(&in_flight);
                 return Err(error);
             }
             Err(_) => {
-                unanswered(&flying);
+                unanswered(&in_flight);
                 return Err(LedgerError::silent(self.timeout));
             }
         };
         let now = Tick::now();
-        *heard = now;
+        *answered_at = now;
         self.exchanged(began);
-        for (flying, reply) in flying.into_iter().zip(replies) {
-            let next = match (&flying.party, reply) {
-                (Party::Bucket(bucket), Reply::Count(answer)) => {
-                    bucket.answered(flying.seq, sent, answer, now)
+        for (in_flight, reply) in in_flight.into_iter().zip(replies) {
+            let next = match (&in_flight.item, reply) {
+                (Scheduled::Bucket(bucket), Reply::Count(answer)) => {
+                    bucket.answered(in_flight.seq, sent, answer, now)
                 }
-                (Party::Gauge(gauge), Reply::Seat(answer)) => {
-                    gauge.answered(flying.seq, answer, now)
+                (Scheduled::Gauge(gauge), Reply::Seat(answer)) => {
+                    gauge.answered(in_flight.seq, answer, now)
                 }
                 (_, Reply::Failed(fault)) => {
-                    *ailed = Some(now);
-                    Some(self.ails(&flying, &fault, now))
+                    *last_fault = Some(now);
+                    Some(self.mark_faulted(&in_flight, &fault, now))
                 }
                 _ => None,
             };
             if let Some(next) = next {
-                self.agenda.add(next, flying.party);
+                self.schedule.add(next, in_flight.item);
             }
         }
         Ok(())
     }
 
-    /// A counter that the ledger refuses is asked for again later, which is said.
-    fn ails(&mut self, flying: &Flying, fault: &str, now: Tick) -> Tick {
+    /// The ledger rejects a counter: shows the fault, and schedules a retry.
+    fn mark_faulted(&mut self, in_flight: &InFlight, fault: &str, now: Tick) -> Tick {
         let again = now.plus(millis(HELLO));
-        match &flying.party {
-            Party::Bucket(bucket) => bucket.ails(flying.seq, again),
-            Party::Gauge(gauge) => gauge.ails(flying.seq),
+        match &in_flight.item {
+            Scheduled::Bucket(bucket) => bucket.mark_faulted(in_flight.seq, again),
+            Scheduled::Gauge(gauge) => gauge.mark_faulted(in_flight.seq),
         }
         self.link.set_fault(fault);
         if let Some(line) = self.log.fault(fault) {
@@ -272,7 +275,7 @@ impl Refill {
         self.link.stats.durations.observe(took);
     }
 
-    /// The ledger answers, and `is_well` where no counter has had trouble lately.
+    /// The ledger is available; `is_well` if it has rejected no counter lately.
     fn back(&self, is_well: bool) {
         if is_well {
             self.link.set_fault("");
@@ -280,13 +283,13 @@ impl Refill {
                 tracing::info!(suppressed = line.suppressed, "ledger available again");
             }
         }
-        if self.link.set_away(false) {
-            self.book.wake();
+        if self.link.set_unavailable(false) {
+            self.counters.wake();
         }
     }
 
-    /// The ledger does not answer; after a while it is away.
-    fn failed(&mut self, error: &LedgerError, heard: Tick) {
+    /// The ledger failed to answer; after a while it is considered unavailable.
+    fn failed(&mut self, error: &LedgerError, answered_at: Tick) {
         self.link.stats.failures.inc();
         if let Some(ledger) = &mut self.ledger {
             ledger.disconnect();
@@ -300,18 +303,18 @@ impl Refill {
                 "ledger request failed; remaining grants are used, then each plan and policy applies its `without_ledger` setting"
             );
         }
-        let patience = millis(self.link.patience);
-        if Tick::now().since(heard) >= patience && self.link.set_away(true) {
-            self.book.wake();
+        let unavailable_after = millis(self.link.unavailable_after);
+        if Tick::now().since(answered_at) >= unavailable_after && self.link.set_unavailable(true) {
+            self.counters.wake();
         }
     }
 }
 
-fn take_in(visit: Visit, parties: &mut Vec<Party>, settled: &mut Vec<oneshot::Sender<()>>) {
+fn take_in(visit: RefillItem, due: &mut Vec<Scheduled>, settled: &mut Vec<oneshot::Sender<()>>) {
     match visit {
-        Visit::Bucket(bucket) => parties.push(Party::Bucket(bucket)),
-        Visit::Gauge(gauge) => parties.push(Party::Gauge(gauge)),
-        Visit::Settle(done) => settled.push(done),
+        RefillItem::Bucket(bucket) => due.push(Scheduled::Bucket(bucket)),
+        RefillItem::Gauge(gauge) => due.push(Scheduled::Gauge(gauge)),
+        RefillItem::Settle(done) => settled.push(done),
     }
 }
 
@@ -319,23 +322,23 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-fn unanswered(flying: &[Flying]) {
+fn unanswered(in_flight: &[InFlight]) {
     let now = Tick::now();
-    for Flying { party, seq } in flying {
-        match party {
-            Party::Bucket(bucket) => bucket.unanswered(*seq, now),
-            Party::Gauge(gauge) => gauge.unanswered(*seq),
+    for InFlight { item, seq } in in_flight {
+        match item {
+            Scheduled::Bucket(bucket) => bucket.unanswered(*seq, now),
+            Scheduled::Gauge(gauge) => gauge.unanswered(*seq),
         }
     }
 }
 
-// === impl Agenda ===
+// === impl Schedule ===
 
-impl Agenda {
-    fn add(&mut self, at: Tick, party: Party) {
-        let id = match &party {
-            Party::Bucket(bucket) => Arc::as_ptr(bucket) as usize,
-            Party::Gauge(gauge) => Arc::as_ptr(gauge) as usize,
+impl Schedule {
+    fn add(&mut self, at: Tick, item: Scheduled) {
+        let id = match &item {
+            Scheduled::Bucket(bucket) => Arc::as_ptr(bucket) as usize,
+            Scheduled::Gauge(gauge) => Arc::as_ptr(gauge) as usize,
         };
         if let Some(&known) = self.times.get(&id) {
             if known <= at {
@@ -344,10 +347,10 @@ impl Agenda {
             self.by_time.remove(&(known, id));
         }
         self.times.insert(id, at);
-        self.by_time.insert((at, id), party);
+        self.by_time.insert((at, id), item);
     }
 
-    fn due(&mut self, now: Tick) -> Vec<Party> {
+    fn due(&mut self, now: Tick) -> Vec<Scheduled> {
         let mut due = Vec::new();
         while let Some(entry) = self.by_time.first_entry() {
             let (at, id) = *entry.key();
@@ -365,31 +368,34 @@ impl Agenda {
     }
 }
 
-// === impl Book ===
+// === impl CounterTable ===
 
-impl Book {
-    /// Has everything that the node holds told to the ledger anew.
-    fn tell_again(&self) {
+impl CounterTable {
+    /// Reports everything that the node holds to the ledger again.
+    fn report_all(&self) {
         let entries = self.lock();
-        entries.buckets.values().for_each(Bucket::tell_again);
-        entries.gauges.values().for_each(Gauge::tell_again);
+        entries.buckets.values().for_each(Bucket::report_all);
+        entries.gauges.values().for_each(Gauge::report_all);
     }
 
-    /// Has all who wait look again.
+    /// Wakes all waiters.
     fn wake(&self) {
         let entries = self.lock();
         entries.buckets.values().for_each(|bucket| bucket.wake());
-        entries.gauges.values().for_each(|gauge| gauge.let_go());
+        entries
+            .gauges
+            .values()
+            .for_each(|gauge| gauge.release_waiters());
     }
 
-    /// Gives everything back; those who have to tell the ledger of it.
-    fn settle(&self) -> Vec<Party> {
+    /// Returns all balances. Gives the buckets that have to report it.
+    fn settle(&self) -> Vec<Scheduled> {
         let entries = self.lock();
         let buckets = entries.buckets.values();
         buckets
             .map(|bucket| {
                 bucket.settle();
-                Party::Bucket(bucket.clone())
+                Scheduled::Bucket(bucket.clone())
             })
             .collect()
     }

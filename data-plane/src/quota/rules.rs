@@ -1,131 +1,133 @@
-//! The ledger's rules, as a value without clock and I/O: who may spend how much of a window, and who holds a seat.
+//! The rules of the ledger, as a value without clock and I/O: which node may spend how much of a window, and which
+//! holds seats.
 //!
-//! The in-process ledger is this and nothing more; `ledger/*.lua` say the same to Redis: change both together. An ask is **absolute**: it says all that the node counts as its own, so that the last word of a node
-//! makes good whatever was lost before it, and a word that comes late is known by its sequence number.
+//! This is the whole in-process ledger. `ledger/*.lua` implement the same rules in Redis: change both together.
+//! Requests are **absolute**: each states everything that the node holds, so that it corrects whatever was lost before,
+//! and a late request is recognised by its sequence number.
 
 use std::collections::HashMap;
 
-/// For how long a ledger that was made anew grants nothing of windows that had begun by then: long enough that every node
-/// has written back what it holds. In milliseconds.
+/// How long a new ledger grants nothing of windows that had already begun: long enough for every node to write back
+/// what it holds. In milliseconds.
 pub const LEARNING: u64 = 2_500;
 
-/// For how long a node's word on its seats holds, in milliseconds.
+/// How long a node's report of its seats is valid, in milliseconds.
 pub const LEASE: u64 = 8_000;
 
-/// What a node asks of a counter.
+/// A node's request for a grant of a counter.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ask {
+pub struct GrantRequest {
     /// The counter's key.
     pub key: String,
     /// The window's length in milliseconds.
     pub window: u64,
-    /// The window that is meant: how many have passed since the Unix epoch.
+    /// The number of the window since the Unix epoch.
     pub epoch: u64,
     /// The limit of the window.
     pub limit: u64,
-    /// Counts up with each ask of this node about this counter.
+    /// Incremented with each request of this node for this counter.
     pub seq: u64,
-    /// All that was granted to this node in the window and not given back, and what it spent without a grant.
+    /// What this node was granted in the window and has not returned, plus what it spent without a grant.
     pub net: u64,
-    /// How much of it is unspent.
+    /// The unspent part of it.
     pub unspent: u64,
-    /// The least that is of use.
+    /// The smallest useful amount.
     pub need: u64,
-    /// How much is wanted; 0 to give back and to tell.
+    /// The wanted amount; 0 to return grants or to report.
     pub want: u64,
 }
 
-/// What the ledger answers.
+/// The ledger's answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// It is written down, and this was granted.
+pub enum GrantResponse {
+    /// The request was recorded, and this was granted.
     Granted(Grant),
-    /// The window is another one by now.
+    /// It is another window by now.
     Stale {
-        /// The ledger's clock: milliseconds of Unix time.
+        /// The ledger's clock, in milliseconds of Unix time.
         now: u64,
     },
-    /// It is written down; what others hold is not known yet.
+    /// The request was recorded. What other nodes hold isn't known yet.
     Learning {
         /// The ledger's clock.
         now: u64,
-        /// For how many milliseconds nothing is granted.
+        /// The milliseconds until something may be granted.
         wait: u64,
     },
-    /// A later ask was answered before.
+    /// A later request has already been answered.
     Outdated,
 }
 
-/// A grant out of a window.
+/// A grant of a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Grant {
-    /// How much; 0 for nothing.
+    /// The granted amount; may be 0.
     pub granted: u64,
     /// What all nodes hold and have spent, this grant included.
     pub total: u64,
-    /// What other nodes have not spent, by their last word.
-    pub loose: u64,
-    /// How many nodes count on the window.
+    /// What other nodes have not spent, as of their last request.
+    pub unspent_elsewhere: u64,
+    /// The number of nodes that use the window.
     pub nodes: u64,
     /// The ledger's clock.
     pub now: u64,
-    /// For how many milliseconds the window lasts.
+    /// The milliseconds until the window ends.
     pub lasts: u64,
 }
 
-/// What a node asks of a gauge.
+/// A node's request for seats of a gauge.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SeatAsk {
+pub struct SeatRequest {
     /// The gauge's key.
     pub key: String,
-    /// How many seats there are.
+    /// The limit of open sessions.
     pub limit: u64,
-    /// Counts up with each ask of this node about this gauge.
+    /// Incremented with each request of this node for this gauge.
     pub seq: u64,
-    /// How many seats the node's sessions have.
+    /// The seats of the node's sessions.
     pub taken: u64,
-    /// How many more are wanted.
+    /// The number of wanted seats.
     pub want: u64,
 }
 
-/// What the ledger answers about seats.
+/// The ledger's answer to a request for seats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Seats {
-    /// So many more are the node's.
+pub enum SeatResponse {
+    /// This number of seats was granted.
     Granted(u64),
-    /// It is written down; what others hold is not known yet.
+    /// The request was recorded. What other nodes hold isn't known yet.
     Learning {
-        /// For how many milliseconds none are given.
+        /// The milliseconds until seats may be granted.
         wait: u64,
     },
-    /// A later ask was answered before.
+    /// A later request has already been answered.
     Outdated,
 }
 
-/// A ledger, or the part of it that lives in one shard.
+/// A ledger, or one shard of it.
 #[derive(Clone, Debug, Default)]
 pub struct Rules {
-    /// When it was made, by its own clock; `None` until somebody asks.
+    /// When it was created, by its own clock; `None` before the first request.
     since: Option<u64>,
-    windows: HashMap<(String, u64), Window>,
-    gauges: HashMap<String, HashMap<u64, Seated>>,
+    windows: HashMap<(String, u64), WindowEntry>,
+    gauges: HashMap<String, HashMap<u64, NodeSeats>>,
 }
 
 #[derive(Clone, Debug)]
-struct Window {
+struct WindowEntry {
     ends: u64,
-    nodes: HashMap<u64, Account>,
+    nodes: HashMap<u64, NodeAccount>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Account {
+struct NodeAccount {
     seq: u64,
     net: u64,
     unspent: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Seated {
+struct NodeSeats {
     seq: u64,
     taken: u64,
     until: u64,
@@ -134,7 +136,7 @@ struct Seated {
 // === impl Rules ===
 
 impl Rules {
-    /// A ledger that cannot have lost anything: it lives and dies with those who hold grants of it.
+    /// A ledger in the process of the nodes that hold its grants, so it can't lose anything.
     #[must_use]
     pub fn in_process() -> Self {
         Self {
@@ -143,89 +145,93 @@ impl Rules {
         }
     }
 
-    /// When it was made; a ledger that was lost is made anew by the first who looks.
+    /// When it was created. A lost ledger is recreated by the first request.
     pub fn since(&mut self, now: u64) -> u64 {
         *self.since.get_or_insert(now)
     }
 
-    /// Answers a node's ask at `now`.
-    pub fn grant(&mut self, node: u64, ask: &Ask, now: u64) -> Answer {
+    /// Answers a node's request at `now`.
+    pub fn grant(&mut self, node: u64, request: &GrantRequest, now: u64) -> GrantResponse {
         let since = self.since(now);
-        let epoch = now / ask.window;
-        if epoch != ask.epoch {
-            return Answer::Stale { now };
+        let epoch = now / request.window;
+        if epoch != request.epoch {
+            return GrantResponse::Stale { now };
         }
-        let (began, ends) = (epoch * ask.window, (epoch + 1) * ask.window);
+        let (began, ends) = (epoch * request.window, (epoch + 1) * request.window);
         let window = self
             .windows
-            .entry((ask.key.clone(), epoch))
-            .or_insert_with(|| Window {
+            .entry((request.key.clone(), epoch))
+            .or_insert_with(|| WindowEntry {
                 ends,
                 nodes: HashMap::new(),
             });
-        let own = window.nodes.entry(node).or_insert(Account {
+        let own = window.nodes.entry(node).or_insert(NodeAccount {
             seq: 0,
             net: 0,
             unspent: 0,
         });
-        if own.seq >= ask.seq {
-            return Answer::Outdated;
+        if own.seq >= request.seq {
+            return GrantResponse::Outdated;
         }
-        *own = Account {
-            seq: ask.seq,
-            net: ask.net,
-            unspent: ask.unspent,
+        *own = NodeAccount {
+            seq: request.seq,
+            net: request.net,
+            unspent: request.unspent,
         };
-        // Of one that began in the same millisecond, the ledger before may have granted.
+        // The previous ledger may have granted something of a window that began in the same millisecond.
         if began <= since && now < since + LEARNING {
             let wait = since + LEARNING - now;
-            return Answer::Learning { now, wait };
+            return GrantResponse::Learning { now, wait };
         }
         let nodes = window.nodes.len() as u64;
         let total: u64 = window.nodes.values().map(|it| it.net).sum();
-        let loose: u64 = window.nodes.values().map(|it| it.unspent).sum();
-        let granted = share_of(ask, ask.limit.saturating_sub(total), nodes);
+        let unspent_elsewhere: u64 = window.nodes.values().map(|it| it.unspent).sum();
+        let granted = share_of(request, request.limit.saturating_sub(total), nodes);
         if let Some(own) = window.nodes.get_mut(&node) {
             own.net += granted;
             own.unspent += granted;
         }
-        Answer::Granted(Grant {
+        GrantResponse::Granted(Grant {
             granted,
             total: total + granted,
-            loose: loose - ask.unspent,
+            unspent_elsewhere: unspent_elsewhere - request.unspent,
             nodes,
             now,
             lasts: ends - now,
         })
     }
 
-    /// Answers a node's ask for seats at `now`.
-    pub fn seat(&mut self, node: u64, ask: &SeatAsk, now: u64) -> Seats {
+    /// Answers a node's request for seats at `now`.
+    pub fn seat(&mut self, node: u64, request: &SeatRequest, now: u64) -> SeatResponse {
         let since = self.since(now);
-        let gauge = self.gauges.entry(ask.key.clone()).or_default();
-        if gauge.get(&node).is_some_and(|own| own.seq >= ask.seq) {
-            return Seats::Outdated;
+        let gauge = self.gauges.entry(request.key.clone()).or_default();
+        if gauge.get(&node).is_some_and(|own| own.seq >= request.seq) {
+            return SeatResponse::Outdated;
         }
         gauge.retain(|_, seated| seated.until > now);
         gauge.remove(&node);
         let others: u64 = gauge.values().map(|it| it.taken).sum();
         let is_learning = now < since + LEARNING && since > 0;
-        let free = ask.limit.saturating_sub(others + ask.taken);
-        let granted = if is_learning { 0 } else { ask.want.min(free) };
-        let seated = Seated {
-            seq: ask.seq,
-            taken: ask.taken + granted,
+        let free = request.limit.saturating_sub(others + request.taken);
+        let granted = if is_learning {
+            0
+        } else {
+            request.want.min(free)
+        };
+        let seated = NodeSeats {
+            seq: request.seq,
+            taken: request.taken + granted,
             until: now + LEASE,
         };
         gauge.insert(node, seated);
-        if is_learning && ask.want > 0 {
+        if is_learning && request.want > 0 {
             let wait = since + LEARNING - now;
-            return Seats::Learning { wait };
+            return SeatResponse::Learning { wait };
         }
-        Seats::Granted(granted)
+        SeatResponse::Granted(granted)
     }
 
-    /// Forgets windows and seats that are over at `now`.
+    /// Removes windows and seats that have expired at `now`.
     pub fn sweep(&mut self, now: u64) {
         self.windows.retain(|_, window| window.ends > now);
         for gauge in self.gauges.values_mut() {
@@ -235,14 +241,14 @@ impl Rules {
     }
 }
 
-/// How much is granted of what is left: what is wanted, but no more than half of a fair share, so that little is
-/// stranded when the window runs out; and at least what is needed, or nothing.
-fn share_of(ask: &Ask, left: u64, nodes: u64) -> u64 {
-    if ask.want == 0 || left < ask.need || left == 0 {
+/// The amount to grant of what is left: what is wanted, but at most half of a fair share, so that little is left
+/// unspent at the end of the window; and at least what is needed, or nothing.
+fn share_of(request: &GrantRequest, left: u64, nodes: u64) -> u64 {
+    if request.want == 0 || left < request.need || left == 0 {
         return 0;
     }
     let fair = left / (2 * nodes.max(1));
-    ask.want.min(fair).max(ask.need).max(1).min(left)
+    request.want.min(fair).max(request.need).max(1).min(left)
 }
 
 #[cfg(test)]

@@ -107,7 +107,7 @@ async fn a_message_never_waits_for_a_ledger_that_is_in_this_process() {
     let bucket = Arc::new(Bucket::new(&counter, link));
     for _ in 0..5_000 {
         assert_eq!(bucket.take(1, Tick::now()), Take::Taken);
-        let (ask, _) = bucket.visit(Tick::now());
+        let (ask, _) = bucket.refresh(Tick::now());
         assert_eq!(ask, None, "everybody asks for himself");
     }
     assert!(matches!(

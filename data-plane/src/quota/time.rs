@@ -1,7 +1,7 @@
-//! The two clocks of quotas: the node's own that only goes forward, and an estimate of the ledger's.
+//! The two clocks of quotas: the node's monotonic clock, and an estimate of the ledger's.
 //!
-//! Deadlines are kept on the first, because the second may jump. A window's number is the ledger's to say; the estimate
-//! only serves to ask for the right one.
+//! Deadlines use the first, because the second may jump. The ledger determines the number of a window; the estimate is
+//! only used to request the right one.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -11,7 +11,7 @@ use rustix::time::{ClockId, clock_gettime};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Tick(u64);
 
-/// By how many milliseconds a [`Tick::coarse`] may lie behind. The kernel's tick is at most 10 ms long.
+/// The maximum lag of [`Tick::coarse`] in milliseconds. The kernel's tick is at most 10 ms long.
 pub const COARSENESS: u64 = 10;
 
 /// How far the ledger's clock is ahead of the node's monotonic one, in milliseconds.
@@ -21,13 +21,13 @@ pub struct LedgerClock(AtomicI64);
 // === impl Tick ===
 
 impl Tick {
-    /// So many milliseconds after the clock's beginning.
+    /// A number of milliseconds after the clock's start.
     #[must_use]
     pub const fn from_millis(millis: u64) -> Self {
         Self(millis)
     }
 
-    /// Milliseconds since the clock's beginning.
+    /// Milliseconds since the clock's start.
     #[must_use]
     pub const fn millis(self) -> u64 {
         self.0
@@ -39,19 +39,19 @@ impl Tick {
         Self::read(ClockId::Monotonic)
     }
 
-    /// Now, or up to [`COARSENESS`] before: a fraction of the price, for every message.
+    /// Now, or up to [`COARSENESS`] before. Much cheaper, for use with every message.
     #[must_use]
     pub fn coarse() -> Self {
         Self::read(ClockId::MonotonicCoarse)
     }
 
-    /// So many milliseconds later.
+    /// A number of milliseconds later.
     #[must_use]
     pub const fn plus(self, millis: u64) -> Self {
         Self(self.0.saturating_add(millis))
     }
 
-    /// So many milliseconds earlier, but not before the beginning.
+    /// A number of milliseconds earlier, but not before the start.
     #[must_use]
     pub const fn minus(self, millis: u64) -> Self {
         Self(self.0.saturating_sub(millis))
@@ -68,7 +68,7 @@ impl Tick {
         Self::of(clock)
     }
 
-    /// Goes with the runtime's clock, which tests stop and move.
+    /// Follows the runtime's clock, which tests pause and advance.
     #[cfg(test)]
     fn read(_: ClockId) -> Self {
         static ORIGIN: std::sync::OnceLock<tokio::time::Instant> = std::sync::OnceLock::new();
@@ -94,13 +94,13 @@ impl LedgerClock {
         ))
     }
 
-    /// Learns that it showed `unix_millis` at `now`.
+    /// Adjusts the estimate: the clock showed `unix_millis` at `now`.
     pub fn learn(&self, now: Tick, unix_millis: u64) {
         let ahead = unix_millis.cast_signed() - now.0.cast_signed();
         self.0.store(ahead, Ordering::Relaxed);
     }
 
-    /// What it probably shows at `now`: milliseconds of Unix time.
+    /// The estimated time at `now`, in milliseconds of Unix time.
     #[must_use]
     pub fn at(&self, now: Tick) -> u64 {
         now.0

@@ -1,7 +1,7 @@
-//! What the node's sessions have used of each subscription's plan, for who tells the control plane of it.
+//! What the node's sessions have used of each subscription's plan, for the reports to the control plane.
 //!
-//! Reads what the counters hold and changes nothing: no window turns because somebody looks. Refuses to say what was told
-//! before (`control::usage`). Called every few seconds, never for a message.
+//! Reads the counters and changes nothing; reading opens no window. `control::usage` tracks what was already reported.
+//! Called every few seconds, never for a message.
 
 use std::collections::{HashMap, hash_map::Entry};
 
@@ -17,7 +17,7 @@ use crate::quota::{
 /// What was used of a subscription's plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Used {
-    /// How often an admin has begun the counters anew.
+    /// How often an admin has reset the counters.
     pub generation: u64,
     /// The counters, in no order.
     pub counters: Vec<Spent>,
@@ -28,27 +28,28 @@ pub struct Used {
 pub struct Spent {
     /// What is counted.
     pub unit: Unit,
-    /// In how long a time.
+    /// The window.
     pub window: Window,
-    /// When the window began: seconds of Unix time, by the ledger's clock.
+    /// When the window began, by the ledger's clock, in seconds of Unix time.
     pub began: u64,
-    /// How much.
+    /// The used amount.
     pub used: u64,
 }
 
-/// Shorter windows are over before anybody has read of them.
+/// Usage of shorter windows would be outdated on arrival.
 const SHORTEST: u32 = Window::REPORTED_FROM_SECONDS;
 
 // === impl Quotas ===
 
 impl Quotas {
-    /// What this node has spent of the plans of all subscriptions that it has a counter of, be it that no session is left
-    /// or the subscription has ended: a counter is kept until its window is over. Of counters that began anew, the newest.
+    /// What this node has spent of the plans of all subscriptions that it has counters of. Counters are kept until
+    /// their windows end, even without sessions or a subscription. Of counters that were reset, only the newest
+    /// generation is included.
     #[must_use]
     pub fn used(&self) -> HashMap<SubscriptionKey, Used> {
         let now = Tick::now();
         let mut all = HashMap::<_, Used>::new();
-        for bucket in self.book.of_level(Level::Subscription) {
+        for bucket in self.counters.of_level(Level::Subscription) {
             let (key, window) = (bucket.key(), bucket.key().window);
             let Some((subscription, generation)) = levels::read_subscription(&key.subject) else {
                 continue;
@@ -84,7 +85,7 @@ impl Quotas {
         all
     }
 
-    /// What the ledger's clock probably shows: milliseconds of Unix time.
+    /// An estimate of the ledger's clock, in milliseconds of Unix time.
     #[must_use]
     pub fn ledger_millis(&self) -> u64 {
         self.link.clock.at(Tick::now())

@@ -1,22 +1,23 @@
-//! Ends sessions: who is told what, in which order, and for how long the gateway waits for it.
+//! Ends sessions: which close frames are sent, in which order, and how long the gateway waits.
 //!
-//! The rules, from RFC 6455, 7: a peer's close frame is passed on and its answer passed back; the gateway's own goes to
-//! both sides; an offender hears 1002 only after the other side has said what it had to say; a FIN is passed on at once.
-//! Moves no bytes (`pump`) and owns no clock: the relay's future calls [`Closing::expire`] when the time is over.
+//! The rules follow RFC 6455, 7: a peer's close frame and the answer to it are relayed; the gateway's own close frame
+//! goes to both sides; a side that violated the protocol gets 1002 only after the other side has sent all it had to; a
+//! FIN is relayed at once. Moves no bytes (`pump`) and has no clock: the relay's future calls [`Closing::expire`] at
+//! the deadline.
 
 use tidegate_proto::reason::Reason;
 
 use crate::message::{CloseCause, Direction};
 use crate::relay::Ended;
 use crate::relay::frame::code_for;
-use crate::relay::pump::{Event, Flow, Rx, Tx};
+use crate::relay::pump::{Flow, FlowEvent, Rx, Tx};
 use crate::relay::scan::Fault;
 
 /// How far a session's end has come.
 #[derive(Debug, Default)]
 pub(super) struct Closing {
     ending: Option<Ending>,
-    /// The time for the other side's last words is over; what is left is to get rid of the connections.
+    /// The deadline for the other side's last frames is over; now the connections are closed.
     lingering: bool,
 }
 
@@ -40,31 +41,33 @@ pub(super) enum Expired {
 // === impl Closing ===
 
 impl Closing {
-    /// Whether the session is ending, so that time runs. A sink that fails is not yet the reason: its last words, a close
-    /// frame perhaps, may still be there to read.
+    /// Whether the session is ending, so the deadline runs. A failed sink isn't the reason yet: its last frames,
+    /// perhaps a close frame, may still be readable.
     pub(super) fn begun(&self, up: &Flow, down: &Flow) -> bool {
         self.ending.is_some() || up.tx == Tx::Dead || down.tx == Tx::Dead
     }
 
     /// Takes in what a flow reported; `back` is the flow of the other direction.
-    pub(super) fn event(&mut self, event: Event, flow: &mut Flow, back: &mut Flow) {
+    pub(super) fn event(&mut self, event: FlowEvent, flow: &mut Flow, back: &mut Flow) {
         match event {
-            Event::Closed(code) => self.begin(by_close(flow.direction), code, None),
-            Event::Fault(fault) => {
+            FlowEvent::Closed(code) => self.begin(by_close(flow.direction), code, None),
+            FlowEvent::Fault(fault) => {
                 let reason = by_fault(flow.direction);
                 self.begin(reason, reason.close_code(), Some(fault));
                 flow.due_close = Some(reason.into());
-                // The offender's own close comes after what the other side has to say, in place of its answer.
+                // The close frame for the side that violated the protocol follows the other side's last frames, in
+                // place of its answer.
                 back.instead = Some(reason);
             }
-            Event::Ended | Event::Failed => {
+            FlowEvent::Ended | FlowEvent::Failed => {
                 let reason = by_loss(flow.direction);
-                // No close frame for a sink that sent its own, it would be an answer that nobody gave; nor inside a frame.
+                // No close frame to a sink that sent its own: it would be an answer that the other side didn't give.
+                // And none inside a frame.
                 let told = back.rx == Rx::Open && flow.tx == Tx::Open && flow.between_frames();
                 self.begin(reason, told.then(|| code_for(flow.direction, reason)), None);
                 flow.due_close = told.then_some(reason.into());
                 flow.fin = true;
-                if event == Event::Failed {
+                if event == FlowEvent::Failed {
                     back.abandon();
                 }
             }

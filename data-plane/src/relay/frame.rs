@@ -24,8 +24,8 @@ pub(super) const PONG: u8 = 0xA;
 /// The longest payload of a control frame (RFC 6455, 5.5).
 pub(super) const CONTROL_PAYLOAD: usize = 125;
 
-/// Appends a whole frame whose payload, no longer than a control frame's, is `head` and then `tail`, masked where a key
-/// is given (5.3).
+/// Appends a frame with the payload `head` and `tail`, no longer than a control frame's, masked if there is a key
+/// (5.3).
 pub(super) fn put_frame(
     out: &mut Vec<u8>,
     opcode: u8,
@@ -74,10 +74,10 @@ pub(super) fn put_close(
     put_frame(out, CLOSE, &code.to_be_bytes(), &text[..length], mask);
 }
 
-/// The close code by which a side learns of a reason.
+/// The close code of a reason for a side.
 pub(super) fn code_for(direction: Direction, reason: Reason) -> u16 {
     match direction {
-        // A reason without a code of its own only refuses handshakes.
+        // A reason without a close code only refuses handshakes.
         Direction::ToClient => reason.close_code().unwrap_or(1011),
         Direction::ToBackend => reason.backend_close_code(),
     }

@@ -1,8 +1,8 @@
-//! Watches both peers: ends sessions in which nothing is said for too long, and finds peers that are gone without a word,
-//! or behind a message that waits, where no word of theirs is heard.
+//! Watches both peers: ends idle sessions, and detects peers that have vanished, also behind a delayed message, while
+//! they aren't read.
 //!
-//! Nothing is timed per message. The flows set flags; one coarse tick reads them, so that each limit is kept to within a
-//! quarter more than it says and never cut short. Moves no bytes. Called by the relay's future when its timer fires.
+//! Nothing is timed per message. The flows set flags, and one coarse tick reads them, so each timeout takes effect up
+//! to a quarter late and never early. Moves no bytes. Called by the relay's future when its timer fires.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use tidegate_proto::reason::Reason;
 use tokio::time::Instant;
 
 use crate::relay::Rules;
-use crate::relay::pump::{Flow, Stirred, Tx};
+use crate::relay::pump::{Flow, Progress, Tx};
 use crate::socket::FarEnd;
 
 /// A tick is never shorter, however short the limits are.
@@ -23,13 +23,13 @@ const UNHEARD: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(super) struct Keepalive {
     data_at: Instant,
-    client: Peer,
-    backend: Peer,
+    client: PeerActivity,
+    backend: PeerActivity,
 }
 
 /// What is known of one peer's silence.
 #[derive(Clone, Copy, Debug)]
-struct Peer {
+struct PeerActivity {
     heard_at: Instant,
     pinged_at: Option<Instant>,
 }
@@ -49,7 +49,7 @@ enum Found {
 
 impl Keepalive {
     pub(super) fn new(now: Instant) -> Self {
-        let peer = Peer {
+        let peer = PeerActivity {
             heard_at: now,
             pinged_at: None,
         };
@@ -118,21 +118,21 @@ impl Keepalive {
     }
 }
 
-// === impl Peer ===
+// === impl PeerActivity ===
 
-impl Peer {
-    /// Judges one peer by what came from it, by whether it took what was stuck, and by its far end where it is not read.
+impl PeerActivity {
+    /// Checks one peer: what came from it, whether it accepted stuck data, and its far end while it isn't read.
     fn tick(
         &mut self,
         now: Instant,
         rules: &Rules,
-        (from, to): (Stirred, Stirred),
+        (from, to): (Progress, Progress),
         (from_peer, to_peer): (&Flow, &mut Flow),
         far_end: Option<FarEnd>,
     ) -> Found {
         let is_shut = far_end == Some(FarEnd::Shut);
-        // While the other side takes nothing, this one is not listened to: its silence is the gateway's own doing.
-        // So it is while a message of its own waits.
+        // While the other side accepts nothing, or a message of this one is delayed, this side isn't read, so its
+        // silence means nothing.
         let unheard = (from_peer.waits() && !is_shut) || (from_peer.stuck() && !to_peer.stuck());
         if from.source || to.sink || unheard || (is_shut && from.data) {
             self.heard_at = now;
@@ -142,7 +142,8 @@ impl Peer {
             return Found::Left;
         }
         if is_shut {
-            // Who has said his last may want the answers: it is let in while there is room for some of it now and then.
+            // A side that has sent its FIN may still want the answers: what it sent is admitted as long as some of it
+            // is within the limits now and then.
             let left = now - self.heard_at >= rules.pong;
             return if left { Found::Left } else { Found::Here };
         }
@@ -157,7 +158,7 @@ impl Peer {
                 Found::Here
             };
         }
-        // A ping cannot enter a frame. A frame that moves says as much as its pong; one that is stuck says nothing.
+        // A ping can't be sent inside a frame. Progress of the frame is as good as a pong; a stuck frame tells nothing.
         let speechless = !to_peer.between_frames() && !to_peer.stuck();
         if to_peer.tx == Tx::Open && now - self.heard_at >= ping && !speechless {
             to_peer.due_ping = true;

@@ -1,8 +1,8 @@
 //! Moves one direction's bytes: reads from the source, lets the scanner walk the headers, writes straight on to the sink.
 //!
-//! Keeps only what the sink would not take and the few bytes of a header that is not whole. Puts the gateway's own words
-//! between frames, and cuts out the answers to its pings. Refuses to decide when a session ends: it reports an [`Event`]
-//! and does what `close` then sets. Called by the relay's future.
+//! Only buffers what the sink doesn't accept and the few bytes of an incomplete header. Inserts the gateway's own
+//! frames between others, and removes the answers to its pings. Doesn't decide when a session ends: it reports an
+//! [`FlowEvent`], and `close` decides. Called by the relay's future.
 
 use std::io;
 use std::ops::Range;
@@ -36,10 +36,10 @@ pub(super) struct Flow {
     /// The sink gets a FIN after what is written.
     pub(super) fin: bool,
     /// Bytes came from the source, or the sink took some that were stuck, since the flag was last cleared.
-    pub(super) stirred: Stirred,
+    pub(super) stirred: Progress,
     pub(super) traffic: Traffic,
     scan: Scanner,
-    /// What the gate has said that the flow does not do at once.
+    /// Verdicts of the gate that the flow doesn't apply at once.
     gated: Gated,
     /// The payload of the gateway's pings in this session; an answer with it is not for the other peer.
     ping_key: u64,
@@ -52,7 +52,7 @@ pub(super) struct Flow {
     /// The sink did not take all of what it was given.
     stuck: bool,
     unflushed: bool,
-    /// What has not left yet is not only the gateway's own words.
+    /// What is buffered isn't only the gateway's own frames.
     relayed: bool,
 }
 
@@ -61,15 +61,16 @@ pub(super) struct Flow {
 struct Gated {
     /// The message that waits; its header is the first of what is carried.
     waiting: Option<MessageStart>,
-    /// What was said of it when it was shown again.
+    /// The verdict when it was retried.
     verdict: Option<Verdict>,
     /// The rest of the current message is cut out.
     dropping: bool,
     /// Something was dropped since this was last asked.
     has_dropped: bool,
-    /// Every further message is dropped: the session is ending, or its source has left, and one could not be let in.
+    /// All further messages are dropped: the session is ending, or its source has left, and a message could not be
+    /// admitted.
     drops_all: bool,
-    /// With which words the session is to end.
+    /// The close cause of the session.
     refused: Option<CloseCause>,
 }
 
@@ -101,7 +102,7 @@ pub(super) enum Tx {
 
 /// What has moved.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Stirred {
+pub(super) struct Progress {
     /// The source sent something.
     pub(super) source: bool,
     /// The sink took something that had been stuck.
@@ -110,9 +111,9 @@ pub(super) struct Stirred {
     pub(super) data: bool,
 }
 
-/// What `close` must judge.
+/// Events that `close` must handle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Event {
+pub(super) enum FlowEvent {
     /// The source sent a close frame with this code.
     Closed(Option<u16>),
     /// The source sent an illegal frame.
@@ -137,7 +138,7 @@ impl Flow {
             due_ping: false,
             due_notice: None,
             fin: false,
-            stirred: Stirred::default(),
+            stirred: Progress::default(),
             traffic: Traffic::default(),
             scan: Scanner::new(direction == Direction::ToBackend, deflate),
             gated: Gated::default(),
@@ -162,7 +163,7 @@ impl Flow {
         self.stuck
     }
 
-    /// Whether the gateway has something to say to the sink.
+    /// Whether the gateway has frames of its own for the sink.
     pub(super) fn due(&self) -> bool {
         self.due_ping || self.due_close.is_some() || self.due_notice.is_some()
     }
@@ -186,7 +187,7 @@ impl Flow {
         std::mem::take(&mut self.gated.has_dropped)
     }
 
-    /// With which words the gate wants the session to end.
+    /// The close cause that the gate demands.
     pub(super) fn refused(&mut self) -> Option<CloseCause> {
         self.gated.refused.take()
     }
@@ -206,7 +207,7 @@ impl Flow {
         ends: (&mut S, &mut D),
         gate: &mut G,
         scratch: &mut [u8],
-    ) -> Poll<Option<Event>>
+    ) -> Poll<Option<FlowEvent>>
     where
         S: AsyncRead + Unpin,
         D: AsyncWrite + Unpin,
@@ -240,12 +241,12 @@ impl Flow {
             Ok(()) => {}
             // How TLS reports a FIN without its own goodbye.
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                return Poll::Ready(Some(self.ended(Event::Ended)));
+                return Poll::Ready(Some(self.ended(FlowEvent::Ended)));
             }
-            Err(_) => return Poll::Ready(Some(self.ended(Event::Failed))),
+            Err(_) => return Poll::Ready(Some(self.ended(FlowEvent::Failed))),
         }
         if buffer.filled().len() == held {
-            return Poll::Ready(Some(self.ended(Event::Ended)));
+            return Poll::Ready(Some(self.ended(FlowEvent::Ended)));
         }
         self.stirred.source = true;
         if held > 0 {
@@ -257,7 +258,7 @@ impl Flow {
         Poll::Ready(self.relay(cx, sink, gate, buffer.filled()))
     }
 
-    fn ended(&mut self, event: Event) -> Event {
+    fn ended(&mut self, event: FlowEvent) -> FlowEvent {
         self.rx = Rx::Ended;
         self.carry = Vec::new();
         event
@@ -270,7 +271,7 @@ impl Flow {
         sink: &mut D,
         gate: &mut G,
         bytes: &[u8],
-    ) -> Option<Event>
+    ) -> Option<FlowEvent>
     where
         D: AsyncWrite + Unpin,
         G: Gate,
@@ -287,7 +288,7 @@ impl Flow {
         cx: &mut Context<'_>,
         gate: &mut G,
         bytes: &[u8],
-    ) -> (Range<usize>, Option<Event>) {
+    ) -> (Range<usize>, Option<FlowEvent>) {
         let mut from = 0;
         let mut at = 0;
         let mut event = None;
@@ -332,7 +333,7 @@ impl Flow {
                     Control::Ping | Control::Pong { .. } => at += taken,
                     Control::Close(code) => {
                         self.rx = Rx::Closed;
-                        event = Some(Event::Closed(code));
+                        event = Some(FlowEvent::Closed(code));
                         if self.instead.is_none() {
                             at += taken;
                         }
@@ -345,7 +346,7 @@ impl Flow {
                 }
                 Step::Fault(fault) => {
                     self.rx = Rx::Broken;
-                    event = Some(Event::Fault(fault));
+                    event = Some(FlowEvent::Fault(fault));
                     break;
                 }
             }
@@ -358,14 +359,14 @@ impl Flow {
         if self.tx != Tx::Open {
             return (at..at, event);
         }
-        if matches!(event, Some(Event::Closed(_))) && self.instead.is_none() {
+        if matches!(event, Some(FlowEvent::Closed(_))) && self.instead.is_none() {
             self.tx = Tx::Closed;
         }
         self.traffic.bytes += (at - from) as u64;
         (from..at, event)
     }
 
-    /// Has a message judged, unless that has been done while it waited.
+    /// Asks the gate about a message, unless that was done while it was delayed.
     #[inline]
     fn judge<G: Gate>(
         &mut self,
@@ -385,7 +386,7 @@ impl Flow {
         verdict
     }
 
-    /// Shows a message that waits once more. Nobody is left to wait for where the sink hears no more, or the session ends.
+    /// Asks the gate again about a delayed message. It is no use when the sink is closed or the session ends.
     fn show_again<G: Gate>(
         &mut self,
         cx: &mut Context<'_>,
@@ -429,7 +430,7 @@ impl Flow {
         }
     }
 
-    /// Puts what the gateway has to say behind what is to leave, if a frame has just ended.
+    /// Appends the gateway's own frames to the output, at the end of a frame.
     fn speak(&mut self) {
         if self.tx != Tx::Open {
             self.due_close = None;
@@ -461,7 +462,7 @@ impl Flow {
         }
     }
 
-    /// A fresh masking key where the sink is a server (5.3).
+    /// A new masking key if the sink is a server (5.3).
     fn mask(&self) -> Option<[u8; 4]> {
         match self.direction {
             Direction::ToBackend => Some(rand::random()),

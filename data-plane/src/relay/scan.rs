@@ -1,8 +1,8 @@
 //! Walks frame headers in place: a small state machine that skips payloads by their length and checks what RFC 6455
 //! asks of every frame.
 //!
-//! It holds no bytes: a header, or a control frame, that is not whole yet is left to the caller, who shows it again
-//! with what follows. So any split of a stream gives the same steps. It decides nothing: `pump` does.
+//! It holds no bytes: the caller keeps an incomplete header or control frame and passes it again with what follows. So
+//! any split of a stream gives the same steps. It decides nothing: `pump` does.
 
 use crate::message::{MessageKind, MessageStart};
 use crate::relay::frame::{BINARY, CLOSE, CONTINUATION, CONTROL_PAYLOAD, PING, PONG, TEXT};
@@ -28,7 +28,7 @@ pub struct Scanner {
 /// What the next bytes of a stream are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step<'a> {
-    /// A data frame, or as much of it as is there; `start` where it begins a message.
+    /// A data frame, or the available part of it; `start` if it begins a message.
     Data {
         /// How many bytes this step covers, at least one.
         taken: usize,
@@ -41,7 +41,7 @@ pub enum Step<'a> {
     Control {
         /// How many bytes it has.
         taken: usize,
-        /// What it says.
+        /// Its content.
         control: Control<'a>,
     },
     /// A header or control frame that is not whole: show its bytes again with what follows.
@@ -57,7 +57,7 @@ pub enum Control<'a> {
     Close(Option<u16>),
     /// A ping.
     Ping,
-    /// A pong, with the payload as it travels and the key it is masked with (zero where it is not).
+    /// A pong, with the payload as sent and its masking key (zero if it isn't masked).
     Pong {
         /// The payload, masked.
         payload: &'a [u8],
@@ -110,7 +110,7 @@ pub enum Fault {
 // === impl Scanner ===
 
 impl Scanner {
-    /// A scanner at the beginning of a stream, of masked frames where they come from a client.
+    /// A scanner at the start of a stream, of masked frames if they come from a client.
     #[must_use]
     pub const fn new(masked: bool, deflate: bool) -> Self {
         Self {
@@ -122,13 +122,13 @@ impl Scanner {
         }
     }
 
-    /// Whether what was taken so far ends where a frame ends: a control frame may be put here.
+    /// Whether the consumed bytes end at the end of a frame, so that a control frame may be inserted.
     #[must_use]
     pub const fn between_frames(&self) -> bool {
         self.remaining == 0
     }
 
-    /// Whether what was taken so far ends where a message ends: a message may be put here.
+    /// Whether the consumed bytes end at the end of a message, so that a message may be inserted.
     #[must_use]
     pub const fn between_messages(&self) -> bool {
         self.remaining == 0 && !self.in_message
@@ -207,7 +207,7 @@ impl Scanner {
         taken as usize
     }
 
-    /// Checks a data frame's first byte; the kind where it begins a message.
+    /// Checks a data frame's first byte. Returns the kind if it begins a message.
     #[inline]
     fn check_data(&self, first: u8) -> Result<Option<MessageKind>, Fault> {
         let kind = match first & 0x0F {
@@ -266,7 +266,7 @@ impl Scanner {
     }
 }
 
-/// What is wrong with a length, given where the header would end without a mask.
+/// Validates a length; `end` is where the header ends without a mask.
 #[inline]
 fn misdeclared(header: usize, length: u64) -> Option<Fault> {
     match header {
@@ -277,7 +277,7 @@ fn misdeclared(header: usize, length: u64) -> Option<Fault> {
     }
 }
 
-/// Reads the code of a close frame. Its text is the peer's to judge.
+/// Reads the code of a close frame. The peer validates its text.
 fn close_code(payload: &[u8], key: [u8; 4]) -> Result<Option<u16>, Fault> {
     match *payload {
         [] => Ok(None),

@@ -101,7 +101,7 @@ fn start_gated<G: Gate + Send + 'static>(
     }
 }
 
-/// Nobody knows of a pipe's far end but who reads it.
+/// Only a reader learns of a pipe's far end.
 impl Transport for DuplexStream {
     fn far_end(&self) -> FarEnd {
         FarEnd::Open

@@ -246,7 +246,7 @@ fn no_topic_of_another_version_answers_at_the_path_of_one_that_exists_and_does_n
         ("/chat/nested/1/room", Ok("api-5")),
         ("/chat/nested/2/room", Err(Reason::ApiNotFound)),
         ("/chat/nested/room", Err(Reason::ApiNotFound)),
-        // A draft takes paths from versions of its own context, and from nobody else.
+        // A draft only reserves paths against versions in its own context.
         ("/chat/draft/1/room", Ok("api-1")),
         ("/chat/5/room", Err(Reason::ApiNotFound)),
     ] {

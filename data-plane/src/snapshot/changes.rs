@@ -1,7 +1,7 @@
 //! What has changed between snapshots, as far as it can make a difference to an open session, and to which.
 //!
-//! Gathered by [`super::Snapshots`] at each swap, step by step: a session that was let in between two steps is touched by
-//! the second even if the two undo each other. Taken by `rejudge`. Holds a name once, so it is bounded by what there is.
+//! Collected by [`super::Snapshots`] at each swap, step by step: a session that was admitted between two steps is
+//! affected by the second even if the two cancel out. Taken by `rejudge`. Holds each name once, so it is bounded.
 
 use std::{collections::HashSet, net::IpAddr, sync::Arc};
 
@@ -33,7 +33,7 @@ pub struct Changes {
 // === impl Changes ===
 
 impl Changes {
-    /// What is different in the second snapshot, in time proportional to the difference where one came out of the other.
+    /// The differences of the second snapshot, in time proportional to the difference if one was built from the other.
     #[must_use]
     pub fn between(before: &Snapshot, after: &Snapshot) -> Self {
         let mut changes = Self::default();
@@ -41,7 +41,7 @@ impl Changes {
             return changes;
         }
         if before.is_empty() {
-            // The first configuration. To name all of it would cost more than to say so.
+            // The first configuration: everything has changed, which is cheaper to flag than to list.
             changes.all = true;
             return changes;
         }
@@ -58,7 +58,7 @@ impl Changes {
     fn note(&mut self, name: &ResourceName, before: &Snapshot, after: &Snapshot) {
         match name {
             ResourceName::KeyManager(name) => {
-                // Open sessions are not judged by its keys.
+                // Open sessions don't depend on its keys.
                 let issuer = |snapshot: &Snapshot| {
                     let manager = snapshot.index.key_manager_named(name);
                     manager.map(|manager| manager.issuer.clone())
@@ -81,7 +81,7 @@ impl Changes {
                 self.application_policies.insert(name.clone());
             }
             ResourceName::ApiPolicy(name) => drop(self.api_policies.insert(name.clone())),
-            // One that is gone lets nobody out.
+            // The removal of one ends no session.
             ResourceName::DenyPolicy(id) => match after.index.policies.target(*id) {
                 Some(Target::Api(id)) => drop(self.apis.insert(*id)),
                 Some(Target::Application(id)) => drop(self.applications.insert(*id)),
@@ -130,13 +130,13 @@ impl Changes {
         only.then(|| subscriptions.iter().copied())
     }
 
-    /// Whether it makes a difference who the client is, and not only which subscription it has.
+    /// Whether a change depends on the client and not only on the subscription.
     #[must_use]
     pub fn concerns_clients(&self) -> bool {
         self.denies_addresses || !self.denied_users.is_empty()
     }
 
-    /// Whether the sessions of a subscription may be judged differently; `snapshot` is not older than the changes.
+    /// Whether the changes can affect the sessions of a subscription; `snapshot` isn't older than the changes.
     #[must_use]
     pub fn touches(&self, snapshot: &Snapshot, subscription: SubscriptionKey) -> bool {
         let SubscriptionKey { application, api } = subscription;
@@ -164,7 +164,7 @@ impl Changes {
             })
     }
 
-    /// Whether the sessions of a user at an address may be judged differently; `snapshot` is not older than the changes.
+    /// Whether the changes can affect the sessions of a user at an address; `snapshot` isn't older than the changes.
     #[must_use]
     pub fn touches_client(&self, snapshot: &Snapshot, user: &Arc<str>, address: IpAddr) -> bool {
         self.denied_users.contains(user)

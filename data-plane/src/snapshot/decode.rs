@@ -1,7 +1,7 @@
 //! From the wire to the model: total, and one resource at a time, so that a bad one harms no other.
 //!
-//! Owns every rule by which a resource is rejected by itself; rules between resources are `index`'s. The only file of
-//! the data path that names protobuf types. Called by `control`, off the path of sessions.
+//! Owns the validation of single resources; `index` has the rules between resources. The only file of the data path
+//! that uses protobuf types. Called by `control`, off the session path.
 
 mod api;
 mod keys;
@@ -110,7 +110,7 @@ pub enum InvalidResource {
     /// Limits that are none.
     #[error("limits: {0}")]
     Limits(#[from] InvalidLimits),
-    /// Something in a policy that cannot be judged by.
+    /// Something invalid in a policy.
     #[error(transparent)]
     Policy(#[from] InvalidPolicy),
     /// A key that cannot verify tokens.
@@ -143,7 +143,7 @@ pub enum InvalidMapping {
 /// What is wrong with an endpoint.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidEndpoint {
-    /// No URL at all.
+    /// Not a URL.
     #[error("is no URL with a scheme and a host")]
     NotAUrl,
     /// Another scheme.
@@ -204,7 +204,7 @@ pub fn decode(resource: v1::Resource) -> Result<Resource, InvalidResource> {
     decode_trusted(resource)
 }
 
-/// Reads one resource whose bytes are known to be those that once passed [`decode`]: out of the checksummed cache.
+/// Decodes a resource from the checksummed cache, whose bytes have passed [`decode`] before.
 ///
 /// # Errors
 /// Says why the resource is rejected.

@@ -11,7 +11,7 @@ use tidegate_proto::{
 
 use super::{Snapshot, decode};
 
-/// An id out of a small number.
+/// An id from a small number.
 pub(crate) fn id(n: u32) -> String {
     format!("00000000-0000-7000-8000-{n:012x}")
 }

@@ -75,7 +75,7 @@ pub enum Conflict {
     /// Two subscriptions of one application to one API.
     #[error("its application and API are already joined by `subscriptions/{owner}`")]
     Subscription {
-        /// The subscription that is there.
+        /// The existing subscription.
         owner: SubscriptionId,
     },
 }
@@ -141,8 +141,8 @@ impl Index {
         for name in removals {
             self.take_out(name);
         }
-        // By name, so that the outcome of a conflict does not depend on the order of arrival. Everything that changes is
-        // taken out before anything is put in, so that a path can move from one API to another.
+        // Sorted by name, so that the outcome of a conflict doesn't depend on the order of arrival. Everything that
+        // changes is removed before anything is added, so that a path can move from one API to another.
         upserts.sort_by(|a, b| a.name.cmp(&b.name));
         // The sort is stable: of two versions of one resource, the later one stays.
         upserts.dedup_by(|later, earlier| {

@@ -1,7 +1,7 @@
 //! What a node knows of APIs, plans, applications, subscriptions and key managers: parsed once, then only read.
 //!
-//! No protobuf type is named here, and nothing here can be half valid: `decode` makes these values or says why not.
-//! Policies have a file of their own.
+//! Uses no protobuf types, and all values are valid: `decode` builds them or returns an error. Policies are in a
+//! separate file.
 
 use std::{fmt, sync::Arc};
 
@@ -61,7 +61,7 @@ pub enum Body {
     Api(Arc<Api>),
     /// A business plan.
     Plan(Arc<Plan>),
-    /// A client that somebody registered.
+    /// A registered application.
     Application(Arc<Application>),
     /// A key of an application.
     ApplicationKey(Arc<ApplicationKey>),
@@ -73,7 +73,7 @@ pub enum Body {
     ApplicationPolicy(Arc<ApplicationPolicy>),
     /// What an API or a topic lets through.
     ApiPolicy(Arc<ApiPolicy>),
-    /// Who is kept out.
+    /// A rule that blocks callers.
     DenyPolicy(Arc<DenyPolicy>),
     /// The paths of an API that exists.
     Reservation(Arc<Reservation>),
@@ -94,7 +94,7 @@ pub struct Api {
     pub default_version: bool,
     /// The deployed revision.
     pub revision: RevisionId,
-    /// Whether it lets anybody in.
+    /// The state.
     pub state: ApiState,
     /// Where sessions with production keys go.
     pub production: Option<Endpoint>,
@@ -124,7 +124,7 @@ pub enum EndpointKind {
 /// What an API's lifecycle means to a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ApiState {
-    /// Handshakes are judged by credential and subscription.
+    /// Handshakes are accepted.
     Open,
     /// Handshakes are refused.
     Blocked,
@@ -141,9 +141,9 @@ pub struct Reservation {
     pub version: Version,
     /// Whether the path without a version is reserved too.
     pub default_version: bool,
-    /// What handshakes there are told while the node runs nothing there.
+    /// The reason to refuse handshakes there while the node runs no API there.
     pub state: ApiState,
-    /// Whether it holds against other versions of its own context only.
+    /// Whether it only applies to other versions in its own context.
     pub draft: bool,
 }
 
@@ -152,9 +152,9 @@ pub struct Reservation {
 pub struct Topic {
     /// The template below the base path.
     pub template: TopicTemplate,
-    /// Where the topic leads instead of its own path, relative to the endpoint.
+    /// The path at the backend, relative to the endpoint, instead of the topic's own path.
     pub mapping: Option<Mapping>,
-    /// The name of the API policy of this topic, on top of the API's.
+    /// The name of the API policy of this topic, in addition to the API's.
     pub policy: Option<Arc<str>>,
 }
 
@@ -183,11 +183,11 @@ pub struct Endpoint {
     pub secure: bool,
     /// The host name, or the IP address (version 6 without brackets).
     pub host: Arc<str>,
-    /// The port; 80 or 443 where the URL names none.
+    /// The port; 80 or 443 if the URL has none.
     pub port: u16,
     /// The `Host` header: host and port as the URL has them.
     pub authority: Arc<str>,
-    /// The path as the URL has it; `/` where it has none.
+    /// The path of the URL; `/` if it has none.
     pub path: Arc<str>,
     /// The query, without `?`.
     pub query: Option<Arc<str>>,
@@ -202,7 +202,7 @@ pub struct Plan {
     pub limits: Limits,
 }
 
-/// A client that somebody registered.
+/// A registered application.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Application {
     /// The application's id.
@@ -217,7 +217,7 @@ pub struct Application {
     pub quota_generation: u64,
 }
 
-/// A key of an application, by which a token is led back to it.
+/// A key of an application, which maps a token's client id to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApplicationKey {
     /// The OAuth client id.
@@ -241,7 +241,7 @@ pub struct Subscription {
     pub api: ApiId,
     /// The name of the plan.
     pub plan: Arc<str>,
-    /// Whether it lets anybody in.
+    /// The state.
     pub state: SubscriptionState,
     /// Counts up when an admin resets the subscription's counters.
     pub quota_generation: u64,
@@ -252,7 +252,7 @@ pub struct Subscription {
 pub enum SubscriptionState {
     /// In use.
     Active,
-    /// Blocked for every key.
+    /// Blocked for all keys.
     Blocked,
     /// Blocked for production keys only.
     ProductionBlocked,
@@ -267,7 +267,7 @@ pub struct KeyManager {
     pub issuer: Arc<str>,
     /// The audiences of which a token must carry one.
     pub audiences: Vec<String>,
-    /// The keys that verify its tokens, each with a `kid` of its own.
+    /// The keys that verify its tokens, each with a unique `kid`.
     pub keys: Vec<VerificationKey>,
 }
 
@@ -276,7 +276,7 @@ pub struct KeyManager {
 pub struct VerificationKey {
     /// The key's id.
     pub kid: String,
-    /// The one algorithm that it is used with; a token's own word on it counts for nothing.
+    /// The only algorithm that it is used with, whatever a token says.
     pub algorithm: Algorithm,
     /// SHA-256 over algorithm and key material: equal keys have equal fingerprints.
     pub fingerprint: [u8; 32],
@@ -344,7 +344,7 @@ impl Api {
             .find(|&kind| self.takes(key_type, kind))
     }
 
-    /// Whether sessions with a key of this type may be connected to the endpoint of a kind. False where there is none.
+    /// Whether sessions with a key of this type may use the endpoint of a kind. False if there is none.
     #[must_use]
     pub const fn takes(&self, key_type: KeyType, kind: EndpointKind) -> bool {
         let allowed = match (key_type, kind) {

@@ -32,7 +32,7 @@ pub enum AuthoritiesError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         cause: io::Error,
     },
     /// The file holds no certificate that can be used.
@@ -71,7 +71,7 @@ impl Authorities {
         })
     }
 
-    /// What connections are made with.
+    /// The TLS configuration of connections.
     #[must_use]
     pub fn trust(&self) -> Trust {
         self.trust.clone()
@@ -92,7 +92,7 @@ impl Authorities {
         Ok(true)
     }
 
-    /// Looks at the file now and then until the tasks are told to stop.
+    /// Checks the file periodically until the tasks are stopped.
     pub fn start(mut self, tasks: &Tasks) {
         if self.file.is_some() {
             let stopping = tasks.stopping();
@@ -112,7 +112,7 @@ impl fmt::Debug for Authorities {
     }
 }
 
-/// The file, if there is a certificate in it. With nothing in it, it would take away trust without a word.
+/// The file, if it has a certificate. An empty file would silently remove trust.
 fn read(path: &Path) -> Result<String, AuthoritiesError> {
     let pem = fs::read_to_string(path).map_err(|cause| AuthoritiesError::Unreadable {
         path: path.to_owned(),

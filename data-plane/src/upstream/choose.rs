@@ -1,5 +1,4 @@
-//! The endpoint of an API that a session is connected to: the production or the sandbox one, as `auth` judged by the type
-//! of key.
+//! The endpoint of a session: the production or the sandbox one, which `auth` chose by the type of the key.
 //!
 //! What an endpoint is comes from the snapshot. Called by `session`.
 

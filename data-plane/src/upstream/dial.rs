@@ -37,7 +37,7 @@ pub enum DialError {
     Resolve {
         /// The name.
         host: Arc<str>,
-        /// What the resolver says.
+        /// The resolver's error.
         cause: io::Error,
     },
     /// No address of the backend takes connections.
@@ -45,7 +45,7 @@ pub enum DialError {
     Connect {
         /// The endpoint's host and port.
         authority: Arc<str>,
-        /// What the last address said.
+        /// The error of the last address.
         cause: io::Error,
     },
     /// The node itself has no file descriptor, port or memory left for the connection.
@@ -53,7 +53,7 @@ pub enum DialError {
     Exhausted {
         /// The endpoint's host and port.
         authority: Arc<str>,
-        /// What the system says.
+        /// The system's error.
         cause: io::Error,
     },
     /// TLS failed.
@@ -61,7 +61,7 @@ pub enum DialError {
     Tls {
         /// The endpoint's host and port.
         authority: Arc<str>,
-        /// What rustls says.
+        /// The error of rustls.
         cause: io::Error,
     },
     /// It took too long.
@@ -210,7 +210,7 @@ impl std::fmt::Debug for Dialer {
 // === impl DialError ===
 
 impl DialError {
-    /// What the client is told.
+    /// The reason for the client.
     #[must_use]
     pub const fn reason(&self) -> Reason {
         match self {

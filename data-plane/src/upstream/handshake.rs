@@ -26,7 +26,7 @@ use crate::{
         refusal::{Refusal, Relayed},
     },
     socket::{Leg, Socket},
-    upstream::{Ask, Upstream},
+    upstream::{ConnectRequest, Upstream},
 };
 
 mod bounded;
@@ -62,7 +62,11 @@ enum Fault {
 ///
 /// # Errors
 /// When it refuses, does not answer in time, or answers nonsense.
-pub async fn upgrade(io: Socket, ask: &Ask<'_>, deadline: Duration) -> Result<Upstream, Refusal> {
+pub async fn upgrade(
+    io: Socket,
+    ask: &ConnectRequest<'_>,
+    deadline: Duration,
+) -> Result<Upstream, Refusal> {
     tokio::time::timeout(deadline, exchange(io, ask))
         .await
         .unwrap_or_else(|_| {
@@ -73,7 +77,7 @@ pub async fn upgrade(io: Socket, ask: &Ask<'_>, deadline: Duration) -> Result<Up
         })
 }
 
-async fn exchange(io: Socket, ask: &Ask<'_>) -> Result<Upstream, Refusal> {
+async fn exchange(io: Socket, ask: &ConnectRequest<'_>) -> Result<Upstream, Refusal> {
     let key = new_key();
     let accept = accept_for(&key);
     let (mut sender, conn) = Builder::new()
@@ -108,7 +112,7 @@ async fn exchange(io: Socket, ask: &Ask<'_>) -> Result<Upstream, Refusal> {
     })
 }
 
-/// Polls a connection for as long as something waits for what comes out of it.
+/// Polls a connection while waiting for something that it produces.
 async fn drive<W: Future>(conn: &mut (impl Future + Unpin), work: W) -> W::Output {
     let mut work = pin!(work);
     let mut conn = Pin::new(conn);
@@ -127,7 +131,7 @@ async fn drive<W: Future>(conn: &mut (impl Future + Unpin), work: W) -> W::Outpu
     .await
 }
 
-fn request(ask: &Ask<'_>, key: HeaderValue) -> Result<Request<Empty<Bytes>>, Refusal> {
+fn request(ask: &ConnectRequest<'_>, key: HeaderValue) -> Result<Request<Empty<Bytes>>, Refusal> {
     let fault = |cause: http::Error| Refusal::because(Reason::GatewayFault, cause);
     let mut request = Request::get(ask.path).body(Empty::new()).map_err(fault)?;
     let host =
@@ -153,9 +157,9 @@ fn request(ask: &Ask<'_>, key: HeaderValue) -> Result<Request<Empty<Bytes>>, Ref
     Ok(request)
 }
 
-/// Tells the backend whom the gateway speaks for. A list of proxies before this one is kept and added to; what the
-/// client says of scheme and host is not believed.
-fn forward(headers: &mut HeaderMap, ask: &Ask<'_>) {
+/// Adds the forwarding headers for the backend. A list of previous proxies is kept and appended to; scheme and host
+/// from the client aren't trusted.
+fn forward(headers: &mut HeaderMap, ask: &ConnectRequest<'_>) {
     let mut route: Vec<String> = list(headers, &FORWARDED_FOR).map(str::to_owned).collect();
     route.push(ask.peer.ip().to_string());
     if let Ok(route) = HeaderValue::try_from(route.join(", ")) {
@@ -168,7 +172,7 @@ fn forward(headers: &mut HeaderMap, ask: &Ask<'_>) {
     }
 }
 
-/// Judges a 101, but for what it says of extensions.
+/// Validates a 101, except for its extensions.
 fn judge(headers: &HeaderMap, offer: &Offer, accept: &HeaderValue) -> Result<(), Fault> {
     if !has_token(headers, &header::UPGRADE, "websocket")
         || !has_token(headers, &header::CONNECTION, "upgrade")
@@ -187,8 +191,8 @@ fn judge(headers: &HeaderMap, offer: &Offer, accept: &HeaderValue) -> Result<(),
     Ok(())
 }
 
-/// Judges the extension that a 101 chose, and leaves in the headers what the client is to be told of it.
-fn agree(headers: &mut HeaderMap, ask: &Ask<'_>) -> Result<Option<Agreed>, Fault> {
+/// Validates the extension that a 101 chose, and sets the header for the client.
+fn agree(headers: &mut HeaderMap, ask: &ConnectRequest<'_>) -> Result<Option<Agreed>, Fault> {
     let chosen: Vec<_> = list(headers, &header::SEC_WEBSOCKET_EXTENSIONS).collect();
     let is_offered =
         |chosen| deflate::is_deflate(chosen) && ask.offer.extensions().any(deflate::is_deflate);

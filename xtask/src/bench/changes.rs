@@ -73,7 +73,7 @@ const AT_ONCE: usize = 32;
 const SETTINGS: [&str; 2] = ["relay.ping_seconds=0", "limits.connections_per_address=0"];
 
 /// The counter of what this is about.
-const REJUDGED: &str = "tidegate_sessions_rejudged_total";
+const REEVALUATED: &str = "tidegate_sessions_reevaluated_total";
 
 /// Seeds, opens, measures, prints.
 pub(super) fn run(args: &Args, folder: &Path) -> anyhow::Result<()> {
@@ -121,7 +121,7 @@ async fn measure(args: &Args, binaries: &build::Binaries, folder: &Path) -> anyh
     });
     cost.print("a commit that changes what no session uses", others.await?);
 
-    let before = node.metric(REJUDGED).await?;
+    let before = node.metric(REEVALUATED).await?;
     let began = Instant::now();
     toggle(&channel, &subscribers[0], 0).await?;
     for session in sessions.iter_mut().take(args.each) {
@@ -136,7 +136,7 @@ async fn measure(args: &Args, binaries: &build::Binaries, folder: &Path) -> anyh
         &millis(began.elapsed()),
         "",
     );
-    if let (Some(before), Some(after)) = (before, node.metric(REJUDGED).await?) {
+    if let (Some(before), Some(after)) = (before, node.metric(REEVALUATED).await?) {
         let looked_at = format!("{} sessions", after - before);
         row(
             "blocking a subscription: looked at",

@@ -1,25 +1,25 @@
-//! What a bucket shows of itself: to clients, to the control plane, and to its own judgement of what was used.
+//! The usage of a bucket, for clients, for the control plane and for the bucket itself.
 
 use std::{sync::atomic::Ordering, time::Duration};
 
 use super::{AMOUNT_MASK, Bucket};
 use crate::quota::{account::Account, time::Tick};
 
-/// What a counter shows.
+/// The public figures of a counter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct View {
     /// The limit of a window.
     pub limit: u64,
-    /// What is probably left in the current window, over all nodes.
+    /// An estimate of what is left in the current window, over all nodes.
     pub remaining: u64,
-    /// After which time it ends.
+    /// The time until the window ends.
     pub resets_in: Duration,
 }
 
 // === impl Bucket ===
 
 impl Bucket {
-    /// What it shows now.
+    /// The current figures.
     #[must_use]
     pub fn view(&self) -> View {
         let now = Tick::now();
@@ -27,8 +27,8 @@ impl Bucket {
         self.roll(&mut account, now);
         let limit = self.limit.load(Ordering::Relaxed);
         let used = self.used(&account);
-        // What others hold, and what this node has spent since the ledger's last word.
-        let elsewhere = account.total.saturating_sub(account.told);
+        // What other nodes hold; what this node has spent since the ledger's last answer is in `used`.
+        let elsewhere = account.total.saturating_sub(account.reported);
         let unix = self.link.clock.at(now);
         View {
             limit,
@@ -37,20 +37,20 @@ impl Bucket {
         }
     }
 
-    /// When the current window began (seconds of Unix time, by the ledger's clock) and what this node has spent in it;
-    /// nothing where it has not spent since the window turned.
+    /// When the current window began (by the ledger's clock, in seconds of Unix time) and what this node has spent in
+    /// it; `None` if it has spent nothing in it.
     #[must_use]
     pub fn spent(&self, now: Tick) -> Option<(u64, u64)> {
         let account = self.account();
-        // The node may have turned a moment before the ledger.
+        // The node may have opened the window a moment before the ledger.
         let current = |epoch: &u64| *epoch >= self.link.clock.at(now) / self.window;
         let epoch = account.epoch.filter(current)?;
         Some((epoch * self.window / 1000, self.used(&account)))
     }
 
-    /// What was spent in the account's window, with a grant or without.
+    /// What was spent in the account's window, with or without a grant.
     pub(super) fn used(&self, account: &Account) -> u64 {
-        let left = self.purse.load(Ordering::Acquire) & AMOUNT_MASK;
+        let left = self.balance.load(Ordering::Acquire) & AMOUNT_MASK;
         let over = self.over.load(Ordering::Acquire);
         account.granted.saturating_add(over).saturating_sub(left)
     }

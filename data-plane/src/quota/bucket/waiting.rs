@@ -1,5 +1,5 @@
-//! Who waits for a bucket: each in a place that is given up with whoever holds it, woken once when the bucket may answer
-//! otherwise.
+//! The waiters of a bucket. Each has a handle that unregisters it on drop, and is woken once when the bucket may answer
+//! differently.
 
 use std::{
     collections::HashMap,
@@ -11,38 +11,39 @@ use std::{
 
 use super::Bucket;
 use crate::quota::{
-    account::{Account, Phase},
+    account::{Account, WindowState},
     time::Tick,
 };
 
-/// Those who wait, by the number of their place.
+/// The waiters, by the id of their handle.
 #[derive(Debug, Default)]
 pub(super) struct Waiters {
     wakers: HashMap<u64, Waker>,
-    places: u64,
+    last_id: u64,
 }
 
-/// A place among those who wait for a bucket; given up when it is dropped.
+/// The registration of a waiter; dropping it unregisters the waiter.
 #[derive(Debug)]
-pub struct Place {
+pub struct WaitHandle {
     bucket: Arc<Bucket>,
-    number: u64,
+    id: u64,
 }
 
 // === impl Bucket ===
 
 impl Bucket {
-    /// Waits until the ledger has said something about the current window, or cannot be asked. Asks for something to spend.
+    /// Waits until the ledger has answered about the current window, or is unavailable. Requests a grant.
     pub async fn known(self: &Arc<Self>) {
         let asks = |account: &mut Account| account.need = account.need.max(1);
-        self.until(|account| account.phase != Phase::Unknown, asks)
+        self.until(|account| account.window_state != WindowState::Unknown, asks)
             .await;
     }
 
-    /// Waits until the ledger has said something about the current window since then, or cannot be asked. Asks for nothing.
+    /// Waits until the ledger has answered about the current window after `since`, or is unavailable. Requests no
+    /// grant.
     pub async fn heard(self: &Arc<Self>, since: Tick) {
-        let asks = |account: &mut Account| account.tell = true;
-        self.until(|account| account.heard >= since, asks).await;
+        let asks = |account: &mut Account| account.report_due = true;
+        self.until(|account| account.refreshed >= since, asks).await;
     }
 
     async fn until(
@@ -50,15 +51,15 @@ impl Bucket {
         is_enough: impl Fn(&Account) -> bool,
         asks: impl Fn(&mut Account),
     ) {
-        let mut place = None;
+        let mut handle = None;
         poll_fn(|cx| {
             if self.has_said(&is_enough) {
                 return Poll::Ready(());
             }
-            Place::wait_at(&mut place, self, cx.waker());
+            WaitHandle::wait_at(&mut handle, self, cx.waker());
             asks(&mut self.account());
-            self.call();
-            // An answer in between woke nobody.
+            self.enqueue();
+            // An answer in between would not have woken this task.
             if self.has_said(&is_enough) {
                 return Poll::Ready(());
             }
@@ -67,17 +68,17 @@ impl Bucket {
         .await;
     }
 
-    /// Whether the ledger has said enough about the current window, or cannot be asked.
+    /// Whether the answer about the current window is recent enough, or the ledger is unavailable.
     fn has_said(&self, is_enough: impl Fn(&Account) -> bool) -> bool {
         if self.count_only.load(Ordering::Relaxed) || self.link.is_local() {
             return true;
         }
         let mut account = self.account();
         self.roll(&mut account, Tick::now());
-        is_enough(&account) || self.is_alone(&account)
+        is_enough(&account) || self.has_no_ledger(&account)
     }
 
-    /// Wakes all who wait.
+    /// Wakes all waiters.
     pub(in crate::quota) fn wake(&self) {
         let wakers = mem::take(&mut self.waiters().wakers);
         wakers.into_values().for_each(Waker::wake);
@@ -92,21 +93,21 @@ impl Waiters {
     }
 }
 
-// === impl Place ===
+// === impl WaitHandle ===
 
-impl Place {
-    /// Has a waker woken once, when [`Bucket::take`] may answer otherwise; in the place that there is, or in a new one
-    /// where that is at another bucket. Try again after this: an answer may have come before.
-    pub fn wait_at(place: &mut Option<Self>, bucket: &Arc<Bucket>, waker: &Waker) {
-        place.take_if(|place| !Arc::ptr_eq(&place.bucket, bucket));
-        place.get_or_insert_with(|| Self::at(bucket)).wait(waker);
+impl WaitHandle {
+    /// Registers a waker to be woken once, when [`Bucket::take`] may answer differently. Reuses the handle, unless it
+    /// is for another bucket. Retry after this call: an answer may have come before.
+    pub fn wait_at(handle: &mut Option<Self>, bucket: &Arc<Bucket>, waker: &Waker) {
+        handle.take_if(|handle| !Arc::ptr_eq(&handle.bucket, bucket));
+        handle.get_or_insert_with(|| Self::at(bucket)).wait(waker);
     }
 
     fn at(bucket: &Arc<Bucket>) -> Self {
         let mut waiters = bucket.waiters();
-        waiters.places += 1;
+        waiters.last_id += 1;
         Self {
-            number: waiters.places,
+            id: waiters.last_id,
             bucket: bucket.clone(),
         }
     }
@@ -114,20 +115,20 @@ impl Place {
     fn wait(&self, waker: &Waker) {
         let is_first = {
             let mut waiters = self.bucket.waiters();
-            waiters.wakers.insert(self.number, waker.clone());
+            waiters.wakers.insert(self.id, waker.clone());
             waiters.wakers.len() == 1
         };
-        // Who waits for the window to turn wants to be visited then.
+        // The bucket must be refreshed at the end of the window to wake its waiters.
         if is_first {
-            self.bucket.call();
+            self.bucket.enqueue();
         }
     }
 }
 
-impl Drop for Place {
+impl Drop for WaitHandle {
     fn drop(&mut self) {
-        let waker = self.bucket.waiters().wakers.remove(&self.number);
-        // Outside the lock: it may be the last that holds its task.
+        let waker = self.bucket.waiters().wakers.remove(&self.id);
+        // Dropped outside the lock: it may be the last reference to its task.
         drop(waker);
     }
 }

@@ -12,14 +12,16 @@ use tidegate_proto::quota::WithoutLedger;
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 
 use super::{Gauge, NoSeat};
-use crate::quota::{Visit, key::GaugeKey, levels::Level, link::Link, rules::Seats, time::Tick};
+use crate::quota::{
+    RefillItem, key::GaugeKey, levels::Level, link::Link, rules::SeatResponse, time::Tick,
+};
 
 fn gauge() -> Arc<Gauge> {
     called().0
 }
 
 /// A gauge, and the visits that it calls for.
-fn called() -> (Arc<Gauge>, UnboundedReceiver<Visit>) {
+fn called() -> (Arc<Gauge>, UnboundedReceiver<RefillItem>) {
     let (queue, visits) = mpsc::unbounded_channel();
     let link = Link::new(0, 1, Duration::from_secs(1), false, queue);
     let key = GaugeKey {
@@ -40,8 +42,8 @@ async fn who_waits_for_a_count_that_the_ledger_cannot_keep_goes_by_its_own_rule_
         let mut entering = pin!(gauge.enter(one, without_ledger));
         let mut cx = Context::from_waker(Waker::noop());
         assert!(entering.as_mut().poll(&mut cx).is_pending());
-        let (ask, _) = gauge.visit(Tick::now());
-        gauge.ails(ask.unwrap().seq);
+        let (request, _) = gauge.refresh(Tick::now());
+        gauge.mark_faulted(request.unwrap().seq);
         let Poll::Ready(entered) = entering.poll(&mut cx) else {
             panic!("it waits still");
         };
@@ -53,27 +55,27 @@ async fn who_waits_for_a_count_that_the_ledger_cannot_keep_goes_by_its_own_rule_
 async fn the_ledger_is_told_of_a_session_that_is_there_already() {
     let gauge = gauge();
     let seats = [gauge.join(), gauge.join()];
-    let (ask, _) = gauge.visit(Tick::now());
-    let ask = ask.unwrap();
-    assert_eq!((ask.taken, ask.want), (2, 0));
-    gauge.unanswered(ask.seq);
+    let (request, _) = gauge.refresh(Tick::now());
+    let request = request.unwrap();
+    assert_eq!((request.taken, request.want), (2, 0));
+    gauge.unanswered(request.seq);
     drop(seats);
-    let (ask, _) = gauge.visit(Tick::now());
-    assert_eq!(ask.unwrap().taken, 0);
+    let (request, _) = gauge.refresh(Tick::now());
+    assert_eq!(request.unwrap().taken, 0);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_ledger_that_was_silent_hears_that_the_last_session_has_left() {
     let (gauge, mut visits) = called();
     let seat = gauge.join();
-    let (ask, _) = gauge.visit(Tick::now());
-    gauge.answered(ask.unwrap().seq, Seats::Granted(0), Tick::now());
+    let (request, _) = gauge.refresh(Tick::now());
+    gauge.answered(request.unwrap().seq, SeatResponse::Granted(0), Tick::now());
     drop(seat);
-    let (ask, _) = gauge.visit(Tick::now());
-    gauge.unanswered(ask.unwrap().seq);
+    let (request, _) = gauge.refresh(Tick::now());
+    gauge.unanswered(request.unwrap().seq);
     while visits.try_recv().is_ok() {}
-    gauge.tell_again();
+    gauge.report_all();
     assert!(visits.try_recv().is_ok(), "it calls nobody");
-    let (ask, _) = gauge.visit(Tick::now());
-    assert_eq!(ask.unwrap().taken, 0);
+    let (request, _) = gauge.refresh(Tick::now());
+    assert_eq!(request.unwrap().taken, 0);
 }

@@ -8,7 +8,7 @@ use tidegate_proto::{
     discovery::v1::{self, condition::Subject, resource::Body},
 };
 
-use super::{Level, NotHeld, Rule, resolve};
+use super::{Level, MissingPolicy, Rule, resolve};
 use crate::{
     auth::attributes::Attributes,
     auth::{Principal, Token},
@@ -32,7 +32,7 @@ const CALLER: Caller = Caller {
     user: "alice",
 };
 
-fn rules(change: impl FnMut(&mut Body), caller: &Caller) -> Result<Vec<Rule>, NotHeld> {
+fn rules(change: impl FnMut(&mut Body), caller: &Caller) -> Result<Vec<Rule>, MissingPolicy> {
     let (mut bodies, principal, _) = world(1000);
     bodies.iter_mut().for_each(change);
     bodies.push(Body::ApiPolicy(per_user()));

@@ -1,13 +1,15 @@
 //! The ledger's rules one by one.
 
-use super::{Answer, Ask, Grant, LEARNING, LEASE, Rules, SeatAsk, Seats};
+use super::{
+    Grant, GrantRequest, GrantResponse, LEARNING, LEASE, Rules, SeatRequest, SeatResponse,
+};
 
 const WINDOW: u64 = 60_000;
 /// Long after the first window of the tests began.
 const NOW: u64 = 10 * WINDOW + 1_000;
 
-fn ask(seq: u64, net: u64, want: u64) -> Ask {
-    Ask {
+fn ask(seq: u64, net: u64, want: u64) -> GrantRequest {
+    GrantRequest {
         key: "k".to_owned(),
         window: WINDOW,
         epoch: 10,
@@ -20,9 +22,9 @@ fn ask(seq: u64, net: u64, want: u64) -> Ask {
     }
 }
 
-fn granted(answer: Answer) -> Grant {
+fn granted(answer: GrantResponse) -> Grant {
     match answer {
-        Answer::Granted(grant) => grant,
+        GrantResponse::Granted(grant) => grant,
         other => panic!("{other:?}"),
     }
 }
@@ -46,12 +48,12 @@ fn a_grant_is_at_most_half_of_a_fair_share_and_at_least_one() {
 #[test]
 fn what_is_needed_is_granted_whole_or_not_at_all() {
     let mut rules = Rules::in_process();
-    let big = Ask {
+    let big = GrantRequest {
         need: 80,
         ..ask(1, 0, 80)
     };
     assert_eq!(granted(rules.grant(1, &big, NOW)).granted, 80);
-    let bigger = Ask {
+    let bigger = GrantRequest {
         need: 21,
         ..ask(1, 0, 21)
     };
@@ -71,7 +73,10 @@ fn an_answer_that_was_lost_is_made_good_by_the_next_ask() {
 fn an_ask_that_comes_late_changes_nothing() {
     let mut rules = Rules::in_process();
     rules.grant(1, &ask(2, 70, 0), NOW);
-    assert_eq!(rules.grant(1, &ask(1, 0, 1000), NOW), Answer::Outdated);
+    assert_eq!(
+        rules.grant(1, &ask(1, 0, 1000), NOW),
+        GrantResponse::Outdated
+    );
     let other = granted(rules.grant(2, &ask(1, 0, 1000), NOW));
     assert_eq!(other.total - other.granted, 70);
 }
@@ -80,7 +85,7 @@ fn an_ask_that_comes_late_changes_nothing() {
 fn what_is_given_back_others_get() {
     let mut rules = Rules::in_process();
     rules.grant(1, &ask(1, 0, 1000), NOW);
-    let idle = Ask {
+    let idle = GrantRequest {
         unspent: 0,
         ..ask(2, 10, 0)
     };
@@ -92,7 +97,10 @@ fn what_is_given_back_others_get() {
 fn a_node_learns_what_others_have_not_spent() {
     let mut rules = Rules::in_process();
     rules.grant(1, &ask(1, 0, 1000), NOW);
-    assert_eq!(granted(rules.grant(2, &ask(1, 0, 1), NOW)).loose, 50);
+    assert_eq!(
+        granted(rules.grant(2, &ask(1, 0, 1), NOW)).unspent_elsewhere,
+        50
+    );
 }
 
 #[test]
@@ -102,9 +110,9 @@ fn a_window_that_has_turned_is_another() {
     let later = 11 * WINDOW;
     assert_eq!(
         rules.grant(1, &ask(2, 50, 1000), later),
-        Answer::Stale { now: later }
+        GrantResponse::Stale { now: later }
     );
-    let next = Ask {
+    let next = GrantRequest {
         epoch: 11,
         ..ask(3, 0, 1000)
     };
@@ -117,7 +125,7 @@ fn a_ledger_that_was_lost_grants_nothing_of_an_old_window_until_all_have_told() 
     let answer = rules.grant(1, &ask(1, 30, 1000), NOW);
     assert_eq!(
         answer,
-        Answer::Learning {
+        GrantResponse::Learning {
             now: NOW,
             wait: LEARNING
         }
@@ -126,7 +134,7 @@ fn a_ledger_that_was_lost_grants_nothing_of_an_old_window_until_all_have_told() 
     let known = granted(rules.grant(1, &ask(2, 30, 1000), NOW + LEARNING));
     assert_eq!(known.total - known.granted, 70);
     // A window that begins after it was made is not in doubt.
-    let next = Ask {
+    let next = GrantRequest {
         epoch: 11,
         ..ask(1, 0, 10)
     };
@@ -140,26 +148,32 @@ fn of_a_window_that_began_in_the_millisecond_in_which_a_ledger_was_made_nothing_
 {
     let mut rules = Rules::default();
     let answer = rules.grant(1, &ask(1, 0, 10), 10 * WINDOW);
-    assert!(matches!(answer, Answer::Learning { .. }), "{answer:?}");
+    assert!(
+        matches!(answer, GrantResponse::Learning { .. }),
+        "{answer:?}"
+    );
 }
 
 #[test]
 fn seats_are_counted_over_all_nodes_and_those_of_a_dead_node_run_out() {
     let mut rules = Rules::in_process();
-    let ask = |seq, taken, want| SeatAsk {
+    let ask = |seq, taken, want| SeatRequest {
         key: "g".to_owned(),
         limit: 3,
         seq,
         taken,
         want,
     };
-    assert_eq!(rules.seat(1, &ask(1, 0, 2), NOW), Seats::Granted(2));
-    assert_eq!(rules.seat(2, &ask(1, 0, 2), NOW), Seats::Granted(1));
-    assert_eq!(rules.seat(2, &ask(2, 1, 1), NOW), Seats::Granted(0));
-    assert_eq!(rules.seat(2, &ask(1, 0, 1), NOW), Seats::Outdated);
+    assert_eq!(rules.seat(1, &ask(1, 0, 2), NOW), SeatResponse::Granted(2));
+    assert_eq!(rules.seat(2, &ask(1, 0, 2), NOW), SeatResponse::Granted(1));
+    assert_eq!(rules.seat(2, &ask(2, 1, 1), NOW), SeatResponse::Granted(0));
+    assert_eq!(rules.seat(2, &ask(1, 0, 1), NOW), SeatResponse::Outdated);
     // Node 1 says nothing more.
     let later = NOW + LEASE;
-    assert_eq!(rules.seat(2, &ask(3, 1, 5), later), Seats::Granted(2));
+    assert_eq!(
+        rules.seat(2, &ask(3, 1, 5), later),
+        SeatResponse::Granted(2)
+    );
     rules.sweep(later + LEASE);
     assert!(rules.gauges.is_empty());
 }

@@ -18,7 +18,7 @@ use crate::quota::{
     Counter,
     bucket::{Bucket, Take},
     link::Link,
-    rules::{Answer, Ask, Grant, Rules},
+    rules::{Grant, GrantRequest, GrantResponse, Rules},
     time::{COARSENESS, Tick},
 };
 
@@ -38,7 +38,7 @@ enum Step {
     /// A message that passed here is refused by another level.
     Refund { pick: usize },
     /// A node looks after its counter, and asks where it has to.
-    Visit { node: usize },
+    RefillItem { node: usize },
     /// A node stops waiting for its answer, which may come all the same.
     GiveUp { node: usize },
     /// A node gives back all it holds.
@@ -48,11 +48,11 @@ enum Step {
     /// A node dies, and another takes its place.
     Crash { node: usize },
     /// An ask reaches the ledger.
-    Ask { pick: usize },
+    GrantRequest { pick: usize },
     /// An ask is lost.
     LoseAsk { pick: usize },
     /// An answer reaches its node.
-    Answer { pick: usize },
+    GrantResponse { pick: usize },
     /// An answer is lost.
     LoseAnswer { pick: usize },
     /// The ledger forgets everything; what is on its way is lost with it where connections break.
@@ -86,7 +86,7 @@ struct Node {
     link: Arc<Link>,
     bucket: Arc<Bucket>,
     /// The ask that it waits for: its number and window.
-    flying: Option<(u64, u64)>,
+    in_flight: Option<(u64, u64)>,
     /// The window of the last grant.
     granted: u64,
     /// The ledger has forgotten what this node holds: by when it notices.
@@ -101,14 +101,14 @@ struct Asked {
     used: u64,
     /// How often the ledger had been lost by then.
     lost: u64,
-    ask: Ask,
+    ask: GrantRequest,
 }
 
 struct Answered {
     node: u64,
     sent: Tick,
     seq: u64,
-    answer: Answer,
+    answer: GrantResponse,
 }
 
 /// A message that has passed.
@@ -229,7 +229,7 @@ impl World {
             ahead,
             bucket: Arc::new(Bucket::new(&self.setting.counter(), link.clone())),
             link,
-            flying: None,
+            in_flight: None,
             granted: 0,
             tells_at: None,
         }
@@ -269,21 +269,21 @@ impl World {
                     self.refund(&passed);
                 }
             }
-            Step::Visit { node } => drop(self.visit(node % NODES)),
+            Step::RefillItem { node } => drop(self.refresh(node % NODES)),
             Step::GiveUp { node } => self.nodes[node % NODES].give_up(self.now),
             Step::Settle { node } => self.nodes[node % NODES].bucket.settle(),
-            Step::Away { node, away } => drop(self.nodes[node % NODES].link.set_away(away)),
+            Step::Away { node, away } => drop(self.nodes[node % NODES].link.set_unavailable(away)),
             Step::Crash { node } => {
                 let ahead = self.nodes[node % NODES].ahead;
                 self.nodes[node % NODES] = self.node(0, ahead);
             }
-            Step::Ask { pick } => {
+            Step::GrantRequest { pick } => {
                 if let Some(asked) = pick_out(&mut self.asks, pick) {
                     self.ask(asked);
                 }
             }
             Step::LoseAsk { pick } => drop(pick_out(&mut self.asks, pick)),
-            Step::Answer { pick } => {
+            Step::GrantResponse { pick } => {
                 if let Some(answered) = pick_out(&mut self.answers, pick) {
                     self.answer(&answered);
                 }
@@ -372,7 +372,7 @@ impl World {
 
     /// A visit, of which every word arrives at once.
     fn exchange(&mut self, at: usize) {
-        if self.visit(at) {
+        if self.refresh(at) {
             let asked = self.asks.pop().expect("what it asks is the last");
             self.ask(asked);
             let answered = self.answers.pop().expect("everything is answered");
@@ -381,13 +381,13 @@ impl World {
     }
 
     /// Whether the node asks for something.
-    fn visit(&mut self, at: usize) -> bool {
+    fn refresh(&mut self, at: usize) -> bool {
         let node = &mut self.nodes[at];
         let (id, sent) = (node.id, self.now.tick(node.ahead));
-        let (Some(ask), _) = node.bucket.visit(sent) else {
+        let (Some(ask), _) = node.bucket.refresh(sent) else {
             return false;
         };
-        node.flying = Some((ask.seq, ask.epoch));
+        node.in_flight = Some((ask.seq, ask.epoch));
         let done = *self.done(ask.epoch, id);
         if ask.net < done.used {
             self.breach = Some(format!("{} told of {} used", ask.net, done.used));
@@ -420,7 +420,7 @@ impl World {
         if lost == self.lost {
             let node = self.nodes.iter_mut().find(|node| node.id == id);
             // The last word of a node that has died counts as long as nothing is granted yet.
-            if node.is_some() || matches!(answer, Answer::Learning { .. }) {
+            if node.is_some() || matches!(answer, GrantResponse::Learning { .. }) {
                 self.unheard.remove(&id);
             }
             if let Some(node) = node {
@@ -431,14 +431,14 @@ impl World {
         let is_all = lost == self.lost;
         let done = self.done(ask.epoch, id);
         match answer {
-            Answer::Granted(grant) if is_all => done.known = Some(ask.net + grant.granted),
-            Answer::Learning { .. } if is_all => done.known = Some(ask.net),
+            GrantResponse::Granted(grant) if is_all => done.known = Some(ask.net + grant.granted),
+            GrantResponse::Learning { .. } if is_all => done.known = Some(ask.net),
             _ => {}
         }
-        if !matches!(answer, Answer::Stale { .. }) && done.told_by < ask.seq {
+        if !matches!(answer, GrantResponse::Stale { .. }) && done.told_by < ask.seq {
             (done.told, done.told_by) = (used, ask.seq);
         }
-        if let Answer::Granted(Grant { granted, .. }) = answer {
+        if let GrantResponse::Granted(Grant { granted, .. }) = answer {
             // What others went on with alone, the ledger may not have heard yet.
             let is_shared = self.is_shared();
             let used = |done: &Done| done.told.max(if is_shared { 0 } else { done.paid });
@@ -464,8 +464,8 @@ impl World {
         let Answered {
             sent, seq, answer, ..
         } = *answered;
-        if let Some((_, epoch)) = node.flying.take_if(|(flying, _)| *flying == seq)
-            && let Answer::Granted(_) = answer
+        if let Some((_, epoch)) = node.in_flight.take_if(|(in_flight, _)| *in_flight == seq)
+            && let GrantResponse::Granted(_) = answer
         {
             node.granted = epoch;
         }
@@ -495,8 +495,8 @@ impl World {
             let node = &mut self.nodes[at];
             if node.tells_at.take_if(|at| *at <= until).is_some() {
                 node.give_up(self.now);
-                node.bucket.tell_again();
-                if self.visit(at)
+                node.bucket.report_all();
+                if self.refresh(at)
                     && let Some(asked) = self.asks.pop()
                 {
                     self.ask(asked);
@@ -563,7 +563,7 @@ impl World {
 
 impl Node {
     fn give_up(&mut self, now: Micros) {
-        if let Some((seq, _)) = self.flying.take() {
+        if let Some((seq, _)) = self.in_flight.take() {
             self.bucket.unanswered(seq, now.tick(self.ahead));
         }
     }
@@ -587,14 +587,14 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(node, amount, times)| Step::Serve { node, amount, times }),
         2 => (node.clone(), amount).prop_map(|(node, amount)| Step::Charge { node, amount }),
         2 => pick.clone().prop_map(|pick| Step::Refund { pick }),
-        14 => node.clone().prop_map(|node| Step::Visit { node }),
+        14 => node.clone().prop_map(|node| Step::RefillItem { node }),
         4 => node.clone().prop_map(|node| Step::GiveUp { node }),
         1 => node.clone().prop_map(|node| Step::Settle { node }),
         1 => (node.clone(), any::<bool>()).prop_map(|(node, away)| Step::Away { node, away }),
         1 => node.prop_map(|node| Step::Crash { node }),
-        12 => pick.clone().prop_map(|pick| Step::Ask { pick }),
+        12 => pick.clone().prop_map(|pick| Step::GrantRequest { pick }),
         2 => pick.clone().prop_map(|pick| Step::LoseAsk { pick }),
-        12 => pick.clone().prop_map(|pick| Step::Answer { pick }),
+        12 => pick.clone().prop_map(|pick| Step::GrantResponse { pick }),
         2 => pick.prop_map(|pick| Step::LoseAnswer { pick }),
         1 => any::<bool>().prop_map(|breaks| Step::Forget { breaks }),
         2 => prop_oneof![-12_000..0_i64, 1..12_000_i64].prop_map(|millis| Step::Jump { millis }),
@@ -663,8 +663,8 @@ mod schedules {
 
     use super::{NODES, Setting, Step, World};
 
-    const ASK: Step = Step::Ask { pick: 0 };
-    const ANSWER: Step = Step::Answer { pick: 0 };
+    const ASK: Step = Step::GrantRequest { pick: 0 };
+    const ANSWER: Step = Step::GrantResponse { pick: 0 };
     const FORGET: Step = Step::Forget { breaks: true };
 
     fn take(node: usize) -> Step {
@@ -675,8 +675,8 @@ mod schedules {
         }
     }
 
-    fn visit(node: usize) -> Step {
-        Step::Visit { node }
+    fn refresh(node: usize) -> Step {
+        Step::RefillItem { node }
     }
 
     fn crash(node: usize) -> Step {
@@ -699,7 +699,7 @@ mod schedules {
             Setting::plain(1, 7),
             [
                 take(0),
-                visit(0),
+                refresh(0),
                 ASK,
                 ANSWER,
                 FORGET,
@@ -707,7 +707,7 @@ mod schedules {
                 take(0),
                 pass(1_703),
                 take(1),
-                visit(1),
+                refresh(1),
                 ASK,
                 ANSWER,
                 take(1),
@@ -726,13 +726,13 @@ mod schedules {
             [
                 pass(1),
                 take(1),
-                visit(1),
+                refresh(1),
                 ASK,
                 ANSWER,
                 take(1),
                 pass(300),
                 take(1),
-                visit(1),
+                refresh(1),
                 ASK,
                 Step::Refund { pick: 0 },
                 ANSWER,
@@ -754,8 +754,8 @@ mod schedules {
                 take(0),
                 take(2),
                 pass(4_857),
-                visit(0),
-                visit(2),
+                refresh(0),
+                refresh(2),
                 take(0),
                 pass(1_250),
                 ASK,
@@ -768,15 +768,15 @@ mod schedules {
                 take(0),
                 crash(0),
                 take(1),
-                visit(1),
+                refresh(1),
                 ASK,
                 pass(2_259),
                 ANSWER,
-                visit(2),
+                refresh(2),
                 crash(0),
                 take(0),
                 take(1),
-                visit(0),
+                refresh(0),
                 ASK,
                 ANSWER,
                 ASK,
@@ -794,13 +794,13 @@ mod schedules {
             [
                 Step::PassToTurn { micros: 10_000 },
                 take(0),
-                visit(0),
+                refresh(0),
                 ASK,
                 ANSWER,
                 FORGET,
                 take(0),
                 take(2),
-                visit(2),
+                refresh(2),
                 ASK,
                 ANSWER,
                 take(2),

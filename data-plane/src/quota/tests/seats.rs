@@ -22,7 +22,7 @@ use crate::quota::{
     key::GaugeKey,
     levels::Level,
     link::Link,
-    rules::{LEARNING, LEASE, Rules, SeatAsk, Seats},
+    rules::{LEARNING, LEASE, Rules, SeatRequest, SeatResponse},
     time::Tick,
 };
 
@@ -36,7 +36,7 @@ enum Step {
     /// One that waits for its seat waits no longer.
     GoAway { pick: usize },
     /// A node asks, where it has something to ask or to tell.
-    Visit { node: usize },
+    RefillItem { node: usize },
     /// A node stops waiting for its answer, which may come all the same.
     GiveUp { node: usize },
     /// A node finds that the ledger is away, or back.
@@ -44,11 +44,11 @@ enum Step {
     /// A node dies with its sessions, and another takes its place.
     Crash { node: usize },
     /// An ask reaches the ledger.
-    Ask { pick: usize },
+    GrantRequest { pick: usize },
     /// An ask is lost.
     LoseAsk { pick: usize },
     /// An answer reaches its node.
-    Answer { pick: usize },
+    GrantResponse { pick: usize },
     /// An answer is lost.
     LoseAnswer { pick: usize },
     /// The ledger forgets everything; what is on its way is lost with it where connections break.
@@ -68,7 +68,7 @@ struct Node {
     link: Arc<Link>,
     gauge: Arc<Gauge>,
     /// The ask that it waits for, and when it was sent.
-    flying: Option<(u64, Micros)>,
+    in_flight: Option<(u64, Micros)>,
     entering: Vec<Entering>,
     /// By when the ledger hears of its seats again, for else they would be others'.
     heard_by: Micros,
@@ -84,8 +84,8 @@ struct World {
     /// Of the sessions that are open, with their node.
     seats: Vec<(u64, Seat)>,
     /// With their node, and how often the ledger had been lost by then.
-    asks: Vec<(u64, u64, SeatAsk)>,
-    answers: Vec<(u64, u64, Seats)>,
+    asks: Vec<(u64, u64, SeatRequest)>,
+    answers: Vec<(u64, u64, SeatResponse)>,
 }
 
 // === impl World ===
@@ -118,7 +118,7 @@ impl World {
             ahead,
             gauge: gauge(link.clone()),
             link,
-            flying: None,
+            in_flight: None,
             entering: Vec::new(),
             heard_by: self.now,
         }
@@ -132,12 +132,12 @@ impl World {
                 let node = &mut self.nodes[pick % NODES];
                 drop(pick_out(&mut node.entering, pick / NODES));
             }
-            Step::Visit { node } => drop(self.visit(node % NODES)),
+            Step::RefillItem { node } => drop(self.refresh(node % NODES)),
             Step::GiveUp { node } => self.nodes[node % NODES].give_up(),
             Step::Away { node, away } => {
                 let node = &mut self.nodes[node % NODES];
-                if node.link.set_away(away) {
-                    node.gauge.let_go();
+                if node.link.set_unavailable(away) {
+                    node.gauge.release_waiters();
                 }
             }
             Step::Crash { node } => {
@@ -145,13 +145,13 @@ impl World {
                 self.nodes[node % NODES] = self.node(ahead);
                 self.seats.retain(|(of, _)| *of != id);
             }
-            Step::Ask { pick } => {
+            Step::GrantRequest { pick } => {
                 if let Some((id, lost, ask)) = pick_out(&mut self.asks, pick) {
                     self.ask(id, lost, &ask);
                 }
             }
             Step::LoseAsk { pick } => drop(pick_out(&mut self.asks, pick)),
-            Step::Answer { pick } => {
+            Step::GrantResponse { pick } => {
                 if let Some((id, seq, answer)) = pick_out(&mut self.answers, pick) {
                     self.answer(id, seq, answer);
                 }
@@ -175,21 +175,21 @@ impl World {
     }
 
     /// Whether the node asks for something.
-    fn visit(&mut self, at: usize) -> bool {
+    fn refresh(&mut self, at: usize) -> bool {
         let node = &mut self.nodes[at];
-        let (Some(ask), _) = node.gauge.visit(self.now.tick(node.ahead)) else {
+        let (Some(ask), _) = node.gauge.refresh(self.now.tick(node.ahead)) else {
             return false;
         };
-        node.flying = Some((ask.seq, self.now));
+        node.in_flight = Some((ask.seq, self.now));
         self.asks.push((node.id, self.lost, ask));
         true
     }
 
-    fn ask(&mut self, id: u64, lost: u64, ask: &SeatAsk) {
+    fn ask(&mut self, id: u64, lost: u64, ask: &SeatRequest) {
         let answer = self.ledger.seat(id, ask, self.now.unix());
         let heard_by = self.now.plus_millis(LEASE - 1);
         // What was said to the ledger before is not all that there is to say to a new one.
-        if answer != Seats::Outdated
+        if answer != SeatResponse::Outdated
             && lost == self.lost
             && let Some(node) = self.there(id)
         {
@@ -198,10 +198,10 @@ impl World {
         self.answers.push((id, ask.seq, answer));
     }
 
-    fn answer(&mut self, id: u64, seq: u64, answer: Seats) {
+    fn answer(&mut self, id: u64, seq: u64, answer: SeatResponse) {
         let now = self.now;
         if let Some(node) = self.there(id) {
-            node.flying.take_if(|(flying, _)| *flying == seq);
+            node.in_flight.take_if(|(in_flight, _)| *in_flight == seq);
             node.gauge.answered(seq, answer, now.tick(node.ahead));
         }
     }
@@ -209,7 +209,7 @@ impl World {
     /// A visit, of which every word arrives at once.
     fn exchange(&mut self, at: usize) {
         self.nodes[at].give_up();
-        if self.visit(at) {
+        if self.refresh(at) {
             let (id, lost, ask) = self.asks.pop().expect("what it asks is the last");
             self.ask(id, lost, &ask);
             let (id, seq, answer) = self.answers.pop().expect("everything is answered");
@@ -254,12 +254,12 @@ impl World {
         {
             self.now = self.now.max(self.nodes[at].heard_by);
             self.nodes[at].give_up();
-            self.nodes[at].gauge.tell_again();
+            self.nodes[at].gauge.report_all();
             self.exchange(at);
         }
         for node in &mut self.nodes {
             let is_late = |(_, sent): (u64, Micros)| sent.plus_millis(WAITS) <= until;
-            if node.flying.is_some_and(is_late) {
+            if node.in_flight.is_some_and(is_late) {
                 node.give_up();
             }
         }
@@ -289,7 +289,7 @@ impl World {
         self.answers.clear();
         for _ in 0..(LEASE + LEARNING) / REFRESH + 1 {
             for at in 0..NODES {
-                self.nodes[at].link.set_away(false);
+                self.nodes[at].link.set_unavailable(false);
                 self.exchange(at);
             }
             self.pass(REFRESH);
@@ -311,7 +311,7 @@ impl World {
 
 impl Node {
     fn give_up(&mut self) {
-        if let Some((seq, _)) = self.flying.take() {
+        if let Some((seq, _)) = self.in_flight.take() {
             self.gauge.unanswered(seq);
         }
     }
@@ -328,13 +328,13 @@ fn step() -> impl Strategy<Value = Step> {
         14 => node.clone().prop_map(|node| Step::Enter { node }),
         5 => pick.clone().prop_map(|pick| Step::Leave { pick }),
         2 => pick.clone().prop_map(|pick| Step::GoAway { pick }),
-        16 => node.clone().prop_map(|node| Step::Visit { node }),
+        16 => node.clone().prop_map(|node| Step::RefillItem { node }),
         4 => node.clone().prop_map(|node| Step::GiveUp { node }),
         1 => (node.clone(), any::<bool>()).prop_map(|(node, away)| Step::Away { node, away }),
         1 => node.prop_map(|node| Step::Crash { node }),
-        14 => pick.clone().prop_map(|pick| Step::Ask { pick }),
+        14 => pick.clone().prop_map(|pick| Step::GrantRequest { pick }),
         2 => pick.clone().prop_map(|pick| Step::LoseAsk { pick }),
-        14 => pick.clone().prop_map(|pick| Step::Answer { pick }),
+        14 => pick.clone().prop_map(|pick| Step::GrantResponse { pick }),
         2 => pick.prop_map(|pick| Step::LoseAnswer { pick }),
         1 => any::<bool>().prop_map(|breaks| Step::Forget { breaks }),
         6 => prop_oneof![4 => 1..=60_u64, 2 => 300..=2_500_u64, 1 => 3_000..=10_000_u64]
@@ -379,7 +379,7 @@ fn stopped() -> Runtime {
 /// Asks for a gauge's seats until it needs no more, and says how often it asked.
 fn exchange(gauge: &Arc<Gauge>, rules: &mut Rules, unix: u64) -> usize {
     let mut asked = 0;
-    while let (Some(ask), _) = gauge.visit(Tick::now()) {
+    while let (Some(ask), _) = gauge.refresh(Tick::now()) {
         asked += 1;
         let answer = rules.seat(1, &ask, unix);
         gauge.answered(ask.seq, answer, Tick::now());
@@ -431,7 +431,7 @@ async fn who_waits_for_a_seat_is_held_to_his_own_limit() {
     let five = NonZeroU32::new(5).unwrap();
     for is_last in [true, false] {
         let (gauge, mut rules) = (gauge(link(2)), Rules::in_process());
-        let elsewhere = SeatAsk {
+        let elsewhere = SeatRequest {
             key: "subscription:1:sessions".to_owned(),
             limit: 5,
             seq: 1,

@@ -15,9 +15,9 @@ use super::{Micros, counter, link};
 use crate::{
     quota::{
         Counter,
-        bucket::{Bucket, Place, Take},
+        bucket::{Bucket, Take, WaitHandle},
         link::Link,
-        rules::{Answer, Ask, Grant, Rules},
+        rules::{Grant, GrantRequest, GrantResponse, Rules},
         time::Tick,
     },
     snapshot::Edition,
@@ -47,11 +47,11 @@ impl World {
         self.bucket.take(amount, NOW.tick(0))
     }
 
-    fn ask(&self, at: Tick) -> Option<Ask> {
-        self.bucket.visit(at).0
+    fn ask(&self, at: Tick) -> Option<GrantRequest> {
+        self.bucket.refresh(at).0
     }
 
-    fn answer(&self, seq: u64, answer: Answer) {
+    fn answer(&self, seq: u64, answer: GrantResponse) {
         self.bucket.answered(seq, NOW.tick(0), answer, NOW.tick(0));
     }
 
@@ -107,7 +107,7 @@ async fn nobody_waits_for_word_of_a_counter_that_the_ledger_cannot_keep() {
     let mut cx = Context::from_waker(Waker::noop());
     assert!(known.as_mut().poll(&mut cx).is_pending());
     let ask = world.ask(Tick::now()).unwrap();
-    world.bucket.ails(ask.seq, Tick::now().plus(500));
+    world.bucket.mark_faulted(ask.seq, Tick::now().plus(500));
     assert!(known.poll(&mut cx).is_ready());
 }
 
@@ -120,7 +120,7 @@ fn what_was_given_back_while_the_ledger_was_silent_it_hears_of_afterwards() {
     let ask = world.ask(idle).unwrap();
     assert_eq!((ask.net, ask.unspent), (0, 0));
     world.bucket.unanswered(ask.seq, idle);
-    world.bucket.tell_again();
+    world.bucket.report_all();
     let again = world.ask(idle).expect("it tells once more");
     assert_eq!((again.net, again.unspent), (0, 0));
 }
@@ -134,12 +134,12 @@ fn spent_but_for_what_others_hold(lasts: u64) -> World {
     let nothing = Grant {
         granted: 0,
         total: 10,
-        loose: 5,
+        unspent_elsewhere: 5,
         nodes: 2,
         now: NOW.unix(),
         lasts,
     };
-    world.answer(ask.seq, Answer::Granted(nothing));
+    world.answer(ask.seq, GrantResponse::Granted(nothing));
     world
 }
 
@@ -158,23 +158,23 @@ fn a_ledger_that_does_not_answer_is_not_asked_again_at_once() {
     let later = NOW.plus_millis(500).tick(0);
     let ask = world.ask(later).unwrap();
     world.bucket.unanswered(ask.seq, later);
-    let (ask, next) = world.bucket.visit(later);
+    let (ask, next) = world.bucket.refresh(later);
     assert_eq!(ask, None);
     assert!(next.is_some_and(|next| next.since(later) >= 50), "{next:?}");
-    let (ask, _) = world.bucket.visit(later.plus(50));
+    let (ask, _) = world.bucket.refresh(later.plus(50));
     assert!(ask.is_some(), "it is asked again");
 }
 
 #[test]
 fn who_waits_without_a_ledger_is_not_woken_time_and_again() {
     let world = spent_but_for_what_others_hold(30_000);
-    world.link.set_away(true);
+    world.link.set_unavailable(true);
     let later = NOW.plus_millis(5_000).tick(0);
     assert_eq!(world.bucket.take(4, later), Take::Unavailable);
     let woken = Arc::new(Woken::default());
     let mut place = None;
-    Place::wait_at(&mut place, &world.bucket, &Waker::from(woken.clone()));
-    let (_, next) = world.bucket.visit(later);
+    WaitHandle::wait_at(&mut place, &world.bucket, &Waker::from(woken.clone()));
+    let (_, next) = world.bucket.refresh(later);
     assert_eq!(woken.0.load(Ordering::Relaxed), 0);
     assert!(next.is_some_and(|next| next.since(later) > 1), "{next:?}");
 }
@@ -197,13 +197,15 @@ fn a_counter_goes_by_its_own_policy_while_the_ledger_cannot_keep_it() {
     world.bucket.go_by(&share, Edition::new(1));
     assert_eq!(world.take(1), Take::Waiting);
     let ask = world.ask(NOW.tick(0)).unwrap();
-    world.bucket.ails(ask.seq, NOW.plus_millis(500).tick(0));
+    world
+        .bucket
+        .mark_faulted(ask.seq, NOW.plus_millis(500).tick(0));
     for passes in [true, true, false] {
         assert_eq!(world.take(1) == Take::Taken, passes);
     }
     assert_eq!(world.ask(NOW.tick(0)), None, "not for each message");
     let later = NOW.plus_millis(500).tick(0);
-    let ask = world.bucket.visit(later).0.expect("it is tried again");
+    let ask = world.bucket.refresh(later).0.expect("it is tried again");
     assert_eq!(ask.net, 2);
     let answer = world.ledger.grant(1, &ask, NOW.unix());
     world.answer(ask.seq, answer);

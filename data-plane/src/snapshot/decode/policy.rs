@@ -14,7 +14,8 @@ use tidegate_proto::{
 
 use super::{InvalidResource, NAME_MAX, limits, text, unknown, within};
 use crate::snapshot::model::policy::{
-    ApiPolicy, ApplicationPolicy, Condition, DenyPolicy, Group, Per, Sought, Subject, Target,
+    ApiPolicy, ApplicationPolicy, Condition, DenyPolicy, Group, NameValueMatch, Per, Subject,
+    Target,
 };
 
 /// What is wrong with a policy.
@@ -36,7 +37,7 @@ pub enum InvalidPolicy {
         /// What it lacks.
         missing: &'static str,
     },
-    /// A condition that cannot be judged.
+    /// An invalid condition.
     #[error("group {group}, condition {index}: {fault}")]
     Condition {
         /// Which group, from 0.
@@ -46,7 +47,7 @@ pub enum InvalidPolicy {
         /// What is wrong with it.
         fault: InvalidCondition,
     },
-    /// A deny policy about nobody.
+    /// A deny policy without a target.
     #[error(
         "names nobody whom this node knows how to keep out; the node may be older than the control plane"
     )]
@@ -174,7 +175,7 @@ fn condition(wire: &v1::Condition) -> Result<Condition, InvalidCondition> {
     })
 }
 
-fn sought(wire: &v1::Match) -> Result<Sought, InvalidCondition> {
+fn sought(wire: &v1::Match) -> Result<NameValueMatch, InvalidCondition> {
     let (name, value) = (wire.name.as_str(), wire.value.as_str());
     if name.is_empty() || name.len() > NAME_MAX {
         return Err(InvalidCondition::Name {
@@ -182,13 +183,13 @@ fn sought(wire: &v1::Match) -> Result<Sought, InvalidCondition> {
             most: NAME_MAX,
         });
     }
-    if value.len() > Sought::VALUE_MAX {
+    if value.len() > NameValueMatch::VALUE_MAX {
         return Err(InvalidCondition::Value {
             length: value.len(),
-            most: Sought::VALUE_MAX,
+            most: NameValueMatch::VALUE_MAX,
         });
     }
-    Ok(Sought {
+    Ok(NameValueMatch {
         name: name.into(),
         value: (!value.is_empty()).then(|| value.into()),
     })

@@ -19,7 +19,7 @@ pub(in crate::snapshot) struct Policies {
     deny: HashMap<DenyPolicyId, Arc<DenyPolicy>>,
     /// Deny policies by whom they are about, but for the inverted.
     by_target: HashMap<Target, Vec<Arc<DenyPolicy>>>,
-    /// Those that let only a range in. They are few: each of them keeps everybody else out.
+    /// Inverted address policies, each of which blocks all other addresses. There are few of them.
     inverted: HashMap<DenyPolicyId, Arc<DenyPolicy>>,
     /// How many policies there are about ranges of each length, by the length of an address in bits and that of the range.
     lengths: OrdMap<(u8, u8), usize>,
@@ -70,8 +70,8 @@ impl Policies {
         self.by_target.get(target).into_iter().flatten()
     }
 
-    /// The deny policies by which an address is kept out: those about a range that it is in, and those that let in
-    /// another range only.
+    /// The deny policies that block an address: those with a range that contains it, and inverted ones with a range
+    /// that doesn't.
     pub(in crate::snapshot) fn about_address(
         &self,
         address: IpAddr,

@@ -20,8 +20,8 @@ pub(in crate::snapshot) struct Reserved {
 // === impl Reserved ===
 
 impl Reserved {
-    /// What a handshake is told at exactly this path while no API answers there; `None` where it is not reserved, or not
-    /// against the API that answers at a shorter path.
+    /// The reason to refuse a handshake at exactly this path while no API answers there; `None` if it isn't reserved,
+    /// or not against the API that answers at a shorter path.
     pub(in crate::snapshot) fn at(&self, path: &str, shorter: Option<&Api>) -> Option<ApiState> {
         let holds = |it: &&Arc<Reservation>| {
             !it.draft || shorter.is_none_or(|shorter| shorter.context == it.context)

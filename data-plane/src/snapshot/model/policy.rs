@@ -1,6 +1,6 @@
-//! Policies: what APIs, topics and applications let through, and who is kept out.
+//! Policies: limits of APIs, topics and applications, and deny policies.
 //!
-//! Values only; who they apply to is judged by `quota::levels` and `admit::deny`. Made by `decode`.
+//! Values only; `quota::levels` and `admit::deny` apply them. Built by `decode`.
 
 use std::sync::Arc;
 
@@ -61,7 +61,7 @@ pub struct Group {
 pub struct Condition {
     /// What is looked at.
     pub subject: Subject,
-    /// Whether the condition holds where it would not.
+    /// Whether the result is inverted.
     pub invert: bool,
 }
 
@@ -71,30 +71,30 @@ pub enum Subject {
     /// The client's address is in this range.
     Address(IpNet),
     /// The request has this header; the name is in lower case.
-    Header(Sought),
+    Header(NameValueMatch),
     /// The request has this query parameter.
-    Query(Sought),
+    Query(NameValueMatch),
     /// The token has this claim.
-    Claim(Sought),
+    Claim(NameValueMatch),
 }
 
 /// A name and the value that it must have.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sought {
+pub struct NameValueMatch {
     /// The name.
     pub name: Arc<str>,
     /// The value; `None` for any.
     pub value: Option<Box<str>>,
 }
 
-/// Who is kept out, and whose open sessions end.
+/// Blocks callers and ends their open sessions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DenyPolicy {
     /// The policy's id.
     pub id: DenyPolicyId,
     /// Who.
     pub target: Target,
-    /// For addresses: everybody but them.
+    /// Inverts an address: all callers from other addresses.
     pub invert: bool,
     /// The second of Unix time at which it ends; `None` for never.
     pub expires_at: Option<u64>,
@@ -103,7 +103,7 @@ pub struct DenyPolicy {
 /// Whom a deny policy is about.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Target {
-    /// Everybody who wants this API.
+    /// All callers of the API.
     Api(ApiId),
     /// An application.
     Application(ApplicationId),
@@ -123,9 +123,9 @@ impl ApiPolicy {
     }
 }
 
-// === impl Sought ===
+// === impl NameValueMatch ===
 
-impl Sought {
+impl NameValueMatch {
     /// Values that are longer can be those of no condition.
     pub const VALUE_MAX: usize = 256;
 

@@ -13,7 +13,7 @@ use std::{
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use tidegate_data_plane::quota::{
     ledger::{Credentials, Ledger, Reply, Request, Target},
-    rules::{Answer, Ask, Rules, SeatAsk, Seats},
+    rules::{GrantRequest, GrantResponse, Rules, SeatRequest, SeatResponse},
 };
 use tidegate_integration_tests::redis::Redis;
 
@@ -127,11 +127,11 @@ impl Shared {
         node.seq
     }
 
-    fn count(&mut self, rng: &mut StdRng, at: usize) -> Ask {
+    fn count(&mut self, rng: &mut StdRng, at: usize) -> GrantRequest {
         let window = [1_000, 3_000, 60_000][rng.random_range(0..3)];
         let epoch = self.now / window;
         let net = rng.random_range(0..30);
-        Ask {
+        GrantRequest {
             key: format!("counter:{window}:{}", rng.random_range(0..2)),
             window,
             epoch: if rng.random_ratio(1, 10) {
@@ -148,8 +148,8 @@ impl Shared {
         }
     }
 
-    fn seat(&mut self, rng: &mut StdRng, at: usize) -> SeatAsk {
-        SeatAsk {
+    fn seat(&mut self, rng: &mut StdRng, at: usize) -> SeatRequest {
+        SeatRequest {
             key: format!("gauge:{}", rng.random_range(0..2)),
             limit: rng.random_range(1..10),
             seq: self.seq(rng, at),
@@ -169,9 +169,9 @@ impl Shared {
         ];
         let replies = node.ledger.exchange(&requests).await.unwrap();
         let [
-            Reply::Count(Answer::Stale { now: from }),
+            Reply::Count(GrantResponse::Stale { now: from }),
             reply,
-            Reply::Count(Answer::Stale { now: to }),
+            Reply::Count(GrantResponse::Stale { now: to }),
         ] = &replies[..]
         else {
             panic!("{replies:?}");
@@ -211,8 +211,8 @@ impl Shared {
 }
 
 /// An ask that is answered with the time.
-fn what_time() -> Ask {
-    Ask {
+fn what_time() -> GrantRequest {
+    GrantRequest {
         key: "time".to_owned(),
         window: 1_000,
         epoch: 0,
@@ -227,15 +227,15 @@ fn what_time() -> Ask {
 
 fn kind(reply: &Reply) -> &'static str {
     match reply {
-        Reply::Count(Answer::Granted(grant)) if grant.granted == 0 => "nothing granted",
-        Reply::Count(Answer::Granted(_)) => "granted",
-        Reply::Count(Answer::Stale { .. }) => "stale",
-        Reply::Count(Answer::Learning { .. }) => "learning",
-        Reply::Count(Answer::Outdated) => "outdated",
-        Reply::Seat(Seats::Granted(0)) => "no seats",
-        Reply::Seat(Seats::Granted(_)) => "seats",
-        Reply::Seat(Seats::Learning { .. }) => "learning seats",
-        Reply::Seat(Seats::Outdated) => "outdated seats",
+        Reply::Count(GrantResponse::Granted(grant)) if grant.granted == 0 => "nothing granted",
+        Reply::Count(GrantResponse::Granted(_)) => "granted",
+        Reply::Count(GrantResponse::Stale { .. }) => "stale",
+        Reply::Count(GrantResponse::Learning { .. }) => "learning",
+        Reply::Count(GrantResponse::Outdated) => "outdated",
+        Reply::Seat(SeatResponse::Granted(0)) => "no seats",
+        Reply::Seat(SeatResponse::Granted(_)) => "seats",
+        Reply::Seat(SeatResponse::Learning { .. }) => "learning seats",
+        Reply::Seat(SeatResponse::Outdated) => "outdated seats",
         Reply::Failed(_) => "failed",
     }
 }
