@@ -30,6 +30,7 @@ pub(super) const COUNTS: [Choice; 3] = [
     ("client", "From the client"),
     ("backend", "From the backend"),
 ];
+const COUNTED: [Counts; 3] = [Counts::Both, Counts::Client, Counts::Backend];
 /// What happens to a message over the limit.
 pub(super) const ON_LIMIT: [Choice; 5] = [
     ("notify", "Drop it and notify the client"),
@@ -41,11 +42,23 @@ pub(super) const ON_LIMIT: [Choice; 5] = [
         "Close the session with code 1008 (policy violation)",
     ),
 ];
+const ACTIONS: [OnLimit; 5] = [
+    OnLimit::Notify,
+    OnLimit::Drop,
+    OnLimit::Delay,
+    OnLimit::Close(CloseCode::Throttled),
+    OnLimit::Close(CloseCode::PolicyViolation),
+];
 /// What applies while gateways can't reach the ledger that they share.
 pub(super) const WITHOUT_LEDGER: [Choice; 3] = [
     ("share", "Each gateway uses its share"),
     ("deny", "Refuse what was not granted before"),
     ("allow", "Allow everything"),
+];
+const FALLBACKS: [WithoutLedger; 3] = [
+    WithoutLedger::Share,
+    WithoutLedger::Deny,
+    WithoutLedger::Allow,
 ];
 
 /// The seconds of the units of windows.
@@ -92,13 +105,11 @@ pub(super) fn read(fields: &Fields, prefix: &str) -> LimitsInput {
             _ => Err(0),
         },
     });
-    let (on_limit, close_code) = match text("on_limit") {
-        "" | "notify" => (Ok(OnLimit::Notify), 0),
-        "drop" => (Ok(OnLimit::Drop), 0),
-        "delay" => (Ok(OnLimit::Delay), 0),
-        "close-4003" => (Ok(OnLimit::Close(CloseCode::Throttled)), 4003),
-        "close-1008" => (Ok(OnLimit::Close(CloseCode::PolicyViolation)), 1008),
-        _ => (Err(-1), 0),
+    let on_limit = chosen(&ON_LIMIT, &ACTIONS, text("on_limit"));
+    let close_code = match on_limit {
+        Ok(OnLimit::Close(CloseCode::Throttled)) => 4003,
+        Ok(OnLimit::Close(CloseCode::PolicyViolation)) => 1008,
+        _ => 0,
     };
     LimitsInput {
         unlimited: !text("unlimited").is_empty(),
@@ -107,21 +118,11 @@ pub(super) fn read(fields: &Fields, prefix: &str) -> LimitsInput {
         burst,
         sessions: count(text("sessions")),
         connections_per_second: count(text("connections_per_second")),
-        counts: match text("counts") {
-            "" | "both" => Ok(Counts::Both),
-            "client" => Ok(Counts::Client),
-            "backend" => Ok(Counts::Backend),
-            _ => Err(-1),
-        },
+        counts: chosen(&COUNTS, &COUNTED, text("counts")),
         on_limit,
         close_code,
         count_only: text("stop_on_quota_reach").is_empty(),
-        without_ledger: match text("without_ledger") {
-            "" | "share" => Ok(WithoutLedger::Share),
-            "deny" => Ok(WithoutLedger::Deny),
-            "allow" => Ok(WithoutLedger::Allow),
-            _ => Err(-1),
-        },
+        without_ledger: chosen(&WITHOUT_LEDGER, &FALLBACKS, text("without_ledger")),
     }
 }
 
@@ -174,32 +175,35 @@ pub(super) fn blank(fields: Fields, prefix: &str) -> Fields {
 }
 
 fn put_terms(fields: Fields, prefix: &str, limits: &Limits) -> Fields {
-    let counts = match limits.counts {
-        Counts::Both => "both",
-        Counts::Client => "client",
-        Counts::Backend => "backend",
-    };
-    let on_limit = match limits.on_limit {
-        OnLimit::Notify => "notify",
-        OnLimit::Drop => "drop",
-        OnLimit::Delay => "delay",
-        OnLimit::Close(CloseCode::Throttled) => "close-4003",
-        OnLimit::Close(CloseCode::PolicyViolation) => "close-1008",
-    };
-    let without_ledger = match limits.without_ledger {
-        WithoutLedger::Share => "share",
-        WithoutLedger::Deny => "deny",
-        WithoutLedger::Allow => "allow",
-    };
     let fields = fields
-        .with(name(prefix, "counts"), counts)
-        .with(name(prefix, "on_limit"), on_limit)
-        .with(name(prefix, "without_ledger"), without_ledger);
+        .with(name(prefix, "counts"), id(&COUNTS, &COUNTED, limits.counts))
+        .with(
+            name(prefix, "on_limit"),
+            id(&ON_LIMIT, &ACTIONS, limits.on_limit),
+        )
+        .with(
+            name(prefix, "without_ledger"),
+            id(&WITHOUT_LEDGER, &FALLBACKS, limits.without_ledger),
+        );
     if limits.count_only {
         fields
     } else {
         fields.with(name(prefix, "stop_on_quota_reach"), "1")
     }
+}
+
+/// What was chosen, the first if nothing was.
+fn chosen<T: Copy>(choices: &[Choice], values: &[T], text: &str) -> Result<T, i32> {
+    let mut known = choices.iter().zip(values);
+    let found = known.find(|((id, _), _)| text.is_empty() || *id == text);
+    found.map(|(_, value)| *value).ok_or(-1)
+}
+
+/// What a form sends for a value.
+fn id<T: Copy + PartialEq>(choices: &[Choice], values: &[T], value: T) -> &'static str {
+    let mut known = choices.iter().zip(values);
+    let found = known.find(|(_, known)| **known == value);
+    found.map_or("", |((id, _), _)| id)
 }
 
 fn put_window(fields: Fields, prefix: &str, which: &str, allowance: Option<Allowance>) -> Fields {

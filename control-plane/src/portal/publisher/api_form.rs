@@ -5,47 +5,80 @@ use std::sync::Arc;
 use tidegate_proto::ids::ApiId;
 
 use crate::{
-    domain::{actor::Actor, api::Api, plan::Plan, policy::ApiPolicy},
-    portal::{Fields, Form, Portal, Problem, SignedIn, form::at_list_inputs, list::Filter},
+    domain::{actor::Actor, api::Api, plan::Plan, policy::ApiPolicy, user::Permission},
+    portal::{
+        Answer, Editor, Fields, Form, Portal, Problem, Redirect, SignedIn,
+        editor::{Saved, Typed},
+        form::at_list_inputs,
+        list::Filter,
+        tab::Tab,
+    },
     service::{
         apis::{ApiInput, ApiUpdate},
-        error::ServiceError,
         listing::ListQuery,
     },
 };
 
-/// What a form changes.
-pub(super) struct Change {
-    /// The fields, as the admin API names them.
-    pub(super) mask: &'static [&'static str],
+/// A tab with a form that changes some fields of an API.
+pub(super) trait ApiForm: Sized + Send + Sync + 'static {
+    /// The tab.
+    const TAB: Tab;
+    /// The fields that it changes, as the admin API names them.
+    const MASK: &'static [&'static str];
     /// The inputs that hold several items of a field.
-    pub(super) lists: &'static [&'static str],
+    const LISTS: &'static [&'static str];
+    /// What the page says after a change.
+    const UPDATED: &'static str;
+
+    /// As [`Editor::form`].
+    fn form(api: &Api) -> Form;
+    /// As [`Editor::typed`].
+    fn typed(fields: &Fields) -> Typed {
+        Typed::Save(fields.clone())
+    }
     /// What was typed, as the use case takes it.
-    pub(super) input: fn(&Fields) -> ApiInput,
+    fn input(fields: &Fields) -> ApiInput;
+    /// As [`Editor::page`].
+    fn page(portal: &Portal, signed_in: &SignedIn, api: Arc<Api>, form: Form) -> Answer;
 }
 
 /// As many as there may be.
 const ALL: i32 = 500;
 
-// === impl Change ===
+// === impl Editor ===
 
-impl Change {
-    /// Makes the change that a form asks for.
-    pub(super) async fn save(
-        &self,
-        portal: &Portal,
-        actor: &Actor,
-        id: ApiId,
-        form: &Form,
-    ) -> Result<Arc<Api>, ServiceError> {
+impl<F: ApiForm> Editor for F {
+    type Key = ApiId;
+    type Subject = Arc<Api>;
+
+    const NEEDS: &'static [Permission] = F::TAB.needs;
+
+    fn load(portal: &Portal, signed_in: &SignedIn, id: &ApiId) -> Result<Arc<Api>, Problem> {
+        load(portal, signed_in, *id)
+    }
+
+    fn form(api: &Arc<Api>) -> Form {
+        F::form(api)
+    }
+
+    fn typed(fields: &Fields) -> Typed {
+        F::typed(fields)
+    }
+
+    async fn save(portal: &Portal, actor: &Actor, id: &ApiId, form: &Form) -> Saved {
         let update = ApiUpdate {
-            key: id,
-            input: (self.input)(form.fields()),
-            mask: self.mask.iter().copied().map(str::to_owned).collect(),
+            key: *id,
+            input: F::input(form.fields()),
+            mask: F::MASK.iter().copied().map(str::to_owned).collect(),
             etag: form.etag().to_owned(),
         };
-        let saved = portal.service.update_api(actor, update).await;
-        saved.map_err(|error| at_list_inputs(error, self.lists))
+        let updated = portal.service.update_api(actor, update).await;
+        updated.map_err(|error| at_list_inputs(error, F::LISTS))?;
+        Ok(Redirect::to(F::TAB.path(id)).success(F::UPDATED))
+    }
+
+    fn page(portal: &Portal, signed_in: &SignedIn, api: Arc<Api>, form: Form) -> Answer {
+        F::page(portal, signed_in, api, form)
     }
 }
 

@@ -4,18 +4,14 @@ use std::sync::Arc;
 
 use askama::Template;
 use axum::Router;
-use tidegate_proto::ids::ApiId;
 
 use super::{
-    api_form::{self, Change, items},
+    api_form::{ApiForm, items},
     header::{ApiHeader, ENDPOINTS},
 };
 use crate::{
-    domain::{actor::Actor, api::Api, endpoint::EndpointUrl, user::Permission},
-    portal::{
-        Answer, Editor, Fields, Form, Frame, Portal, Problem, Redirect, SignedIn,
-        editor::{self, Saved},
-    },
+    domain::{api::Api, endpoint::EndpointUrl},
+    portal::{Answer, Fields, Form, Frame, Portal, SignedIn, editor, tab::Tab},
     service::apis::ApiInput,
 };
 
@@ -29,44 +25,25 @@ struct EndpointsPage {
 
 struct EndpointsEditor;
 
-const CHANGE: Change = Change {
-    mask: &[
-        "production_endpoint",
-        "sandbox_endpoint",
-        "sandbox_keys_on_production_endpoint",
-        "notice_subprotocols",
-    ],
-    lists: &["notice_subprotocols"],
-    input,
-};
-
 pub(super) fn routes() -> Router<Portal> {
     editor::route::<EndpointsEditor>(ENDPOINTS.route)
 }
 
-fn input(fields: &Fields) -> ApiInput {
-    ApiInput {
-        production_endpoint: fields.text("production_endpoint").trim().to_owned(),
-        sandbox_endpoint: fields.text("sandbox_endpoint").trim().to_owned(),
-        sandbox_keys_on_production_endpoint: fields.has("sandbox_keys_on_production_endpoint"),
-        notice_subprotocols: items(fields.text("notice_subprotocols")),
-        ..ApiInput::default()
-    }
-}
-
 // === impl EndpointsEditor ===
 
-impl Editor for EndpointsEditor {
-    type Key = ApiId;
-    type Subject = Arc<Api>;
+impl ApiForm for EndpointsEditor {
+    const TAB: Tab = ENDPOINTS;
+    const MASK: &'static [&'static str] = &[
+        "production_endpoint",
+        "sandbox_endpoint",
+        "sandbox_keys_on_production_endpoint",
+        "notice_subprotocols",
+    ];
+    const LISTS: &'static [&'static str] = &["notice_subprotocols"];
+    const UPDATED: &'static str =
+        "Endpoints updated. Deploy a new revision to apply them on the gateways.";
 
-    const NEEDS: &'static [Permission] = ENDPOINTS.needs;
-
-    fn load(portal: &Portal, signed_in: &SignedIn, id: &ApiId) -> Result<Arc<Api>, Problem> {
-        api_form::load(portal, signed_in, *id)
-    }
-
-    fn form(api: &Arc<Api>) -> Form {
+    fn form(api: &Api) -> Form {
         let endpoints = &api.design.endpoints;
         let text =
             |url: &Option<EndpointUrl>| url.as_ref().map(ToString::to_string).unwrap_or_default();
@@ -84,10 +61,14 @@ impl Editor for EndpointsEditor {
         Form::edits(fields, api.meta.etag)
     }
 
-    async fn save(portal: &Portal, actor: &Actor, id: &ApiId, form: &Form) -> Saved {
-        CHANGE.save(portal, actor, *id, form).await?;
-        let text = "Endpoints updated. Deploy a new revision to apply them on the gateways.";
-        Ok(Redirect::to(ENDPOINTS.path(*id)).success(text))
+    fn input(fields: &Fields) -> ApiInput {
+        ApiInput {
+            production_endpoint: fields.text("production_endpoint").trim().to_owned(),
+            sandbox_endpoint: fields.text("sandbox_endpoint").trim().to_owned(),
+            sandbox_keys_on_production_endpoint: fields.has("sandbox_keys_on_production_endpoint"),
+            notice_subprotocols: items(fields.text("notice_subprotocols")),
+            ..ApiInput::default()
+        }
     }
 
     fn page(portal: &Portal, signed_in: &SignedIn, api: Arc<Api>, form: Form) -> Answer {

@@ -4,23 +4,22 @@ use std::sync::Arc;
 
 use askama::Template;
 use axum::Router;
-use tidegate_proto::ids::ApiId;
 
 use super::{
-    api_form::{self, Change, items},
+    api_form::{ApiForm, items},
     header::{ApiHeader, INFO, THUMBNAIL},
 };
 use crate::{
     domain::{
-        actor::Actor,
         api::{Api, Visibility},
-        user::{Permission, Role, Roles},
+        user::{Role, Roles},
     },
     portal::{
-        Answer, Editor, Fields, Form, Frame, Portal, Problem, Redirect, SignedIn,
-        editor::{self, Saved, Typed},
+        Answer, Fields, Form, Frame, Portal, SignedIn,
+        editor::{self, Typed},
         html::Html,
         markdown,
+        tab::Tab,
     },
     service::apis::ApiInput,
 };
@@ -41,17 +40,6 @@ struct InfoPage {
 
 struct InfoEditor;
 
-const CHANGE: Change = Change {
-    mask: &[
-        "display_name",
-        "description",
-        "tags",
-        "visible_roles",
-        "default_version",
-    ],
-    lists: &["tags"],
-    input,
-};
 /// Where the button is sent that deletes the thumbnail.
 pub(super) const DELETE_THUMBNAIL: &str = "/publisher/apis/{api}/thumbnail/delete";
 
@@ -97,38 +85,21 @@ pub(super) fn form(api: &Api) -> Form {
     Form::edits(fields, api.meta.etag)
 }
 
-fn input(fields: &Fields) -> ApiInput {
-    let roles: Roles = fields
-        .all("visible_roles")
-        .filter_map(|role| Role::parse(role).ok())
-        .collect();
-    ApiInput {
-        display_name: fields.text("display_name").trim().to_owned(),
-        description: fields.text("description").to_owned(),
-        tags: items(fields.text("tags")),
-        visibility: if roles.is_empty() {
-            Visibility::Public
-        } else {
-            Visibility::Restricted(roles)
-        },
-        default_version: fields.has("default_version"),
-        ..ApiInput::default()
-    }
-}
-
 // === impl InfoEditor ===
 
-impl Editor for InfoEditor {
-    type Key = ApiId;
-    type Subject = Arc<Api>;
+impl ApiForm for InfoEditor {
+    const TAB: Tab = INFO;
+    const MASK: &'static [&'static str] = &[
+        "display_name",
+        "description",
+        "tags",
+        "visible_roles",
+        "default_version",
+    ];
+    const LISTS: &'static [&'static str] = &["tags"];
+    const UPDATED: &'static str = "Basic info updated";
 
-    const NEEDS: &'static [Permission] = INFO.needs;
-
-    fn load(portal: &Portal, signed_in: &SignedIn, id: &ApiId) -> Result<Arc<Api>, Problem> {
-        api_form::load(portal, signed_in, *id)
-    }
-
-    fn form(api: &Arc<Api>) -> Form {
+    fn form(api: &Api) -> Form {
         form(api)
     }
 
@@ -136,9 +107,23 @@ impl Editor for InfoEditor {
         Typed::unless_previewed(fields)
     }
 
-    async fn save(portal: &Portal, actor: &Actor, id: &ApiId, form: &Form) -> Saved {
-        CHANGE.save(portal, actor, *id, form).await?;
-        Ok(Redirect::to(INFO.path(*id)).success("Basic info updated"))
+    fn input(fields: &Fields) -> ApiInput {
+        let roles: Roles = fields
+            .all("visible_roles")
+            .filter_map(|role| Role::parse(role).ok())
+            .collect();
+        ApiInput {
+            display_name: fields.text("display_name").trim().to_owned(),
+            description: fields.text("description").to_owned(),
+            tags: items(fields.text("tags")),
+            visibility: if roles.is_empty() {
+                Visibility::Public
+            } else {
+                Visibility::Restricted(roles)
+            },
+            default_version: fields.has("default_version"),
+            ..ApiInput::default()
+        }
     }
 
     fn page(portal: &Portal, signed_in: &SignedIn, api: Arc<Api>, form: Form) -> Answer {

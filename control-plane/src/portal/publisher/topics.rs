@@ -5,17 +5,17 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use askama::Template;
 use axum::Router;
-use tidegate_proto::ids::ApiId;
 
 use super::{
-    api_form::{self, Change, policies},
+    api_form::{ApiForm, policies},
     header::{ApiHeader, TOPICS},
 };
 use crate::{
-    domain::{actor::Actor, api::Api, topic::Verbs, user::Permission},
+    domain::{api::Api, topic::Verbs},
     portal::{
-        Answer, Editor, Fields, Form, Frame, Portal, Problem, Redirect, SignedIn,
-        editor::{self, Saved, Typed},
+        Answer, Fields, Form, Frame, Portal, SignedIn,
+        editor::{self, Typed},
+        tab::Tab,
     },
     service::apis::{ApiInput, TopicInput},
 };
@@ -44,11 +44,6 @@ struct TopicRow {
 
 struct TopicsEditor;
 
-const CHANGE: Change = Change {
-    mask: &["topics", "policy"],
-    lists: &[],
-    input,
-};
 /// The buttons: to add a row, to remove one, to open one.
 const ADD: &str = "add";
 const REMOVE: &str = "remove";
@@ -62,28 +57,6 @@ const OPEN_MAX: usize = 10;
 
 pub(super) fn routes() -> Router<Portal> {
     editor::route::<TopicsEditor>(TOPICS.route)
-}
-
-fn input(fields: &Fields) -> ApiInput {
-    let topics = indices(fields).into_iter().map(|index| {
-        let row = TopicRow::new(index);
-        let text = |name: &str| fields.text(name).trim().to_owned();
-        TopicInput {
-            template: text(&row.template),
-            mapping: text(&row.mapping),
-            verbs: Verbs {
-                publish: fields.has_value(&row.verbs, "publish"),
-                subscribe: fields.has_value(&row.verbs, "subscribe"),
-            },
-            policy: text(&row.policy),
-            description: fields.text(&row.description).to_owned(),
-        }
-    });
-    ApiInput {
-        topics: topics.collect(),
-        policy: fields.text("policy").to_owned(),
-        ..ApiInput::default()
-    }
 }
 
 /// What was typed without empty rows and the removed one, the others numbered from zero, so that faults name the rows that
@@ -142,17 +115,13 @@ fn indices(fields: &Fields) -> Vec<usize> {
 
 // === impl TopicsEditor ===
 
-impl Editor for TopicsEditor {
-    type Key = ApiId;
-    type Subject = Arc<Api>;
+impl ApiForm for TopicsEditor {
+    const TAB: Tab = TOPICS;
+    const MASK: &'static [&'static str] = &["topics", "policy"];
+    const LISTS: &'static [&'static str] = &[];
+    const UPDATED: &'static str = "Topics updated. Policies apply immediately; deploy a new revision to apply the topics on the gateways.";
 
-    const NEEDS: &'static [Permission] = TOPICS.needs;
-
-    fn load(portal: &Portal, signed_in: &SignedIn, id: &ApiId) -> Result<Arc<Api>, Problem> {
-        api_form::load(portal, signed_in, *id)
-    }
-
-    fn form(api: &Arc<Api>) -> Form {
+    fn form(api: &Api) -> Form {
         let policy = api.policy.as_ref().map_or("", |it| it.as_str());
         let topics = api.design.topics.iter().enumerate();
         let fields = topics.fold(
@@ -187,10 +156,26 @@ impl Editor for TopicsEditor {
         }
     }
 
-    async fn save(portal: &Portal, actor: &Actor, id: &ApiId, form: &Form) -> Saved {
-        CHANGE.save(portal, actor, *id, form).await?;
-        let text = "Topics updated. Policies apply immediately; deploy a new revision to apply the topics on the gateways.";
-        Ok(Redirect::to(TOPICS.path(*id)).success(text))
+    fn input(fields: &Fields) -> ApiInput {
+        let topics = indices(fields).into_iter().map(|index| {
+            let row = TopicRow::new(index);
+            let text = |name: &str| fields.text(name).trim().to_owned();
+            TopicInput {
+                template: text(&row.template),
+                mapping: text(&row.mapping),
+                verbs: Verbs {
+                    publish: fields.has_value(&row.verbs, "publish"),
+                    subscribe: fields.has_value(&row.verbs, "subscribe"),
+                },
+                policy: text(&row.policy),
+                description: fields.text(&row.description).to_owned(),
+            }
+        });
+        ApiInput {
+            topics: topics.collect(),
+            policy: fields.text("policy").to_owned(),
+            ..ApiInput::default()
+        }
     }
 
     fn page(portal: &Portal, signed_in: &SignedIn, api: Arc<Api>, form: Form) -> Answer {
@@ -269,7 +254,7 @@ impl TopicRow {
 
 #[cfg(test)]
 mod tests {
-    use super::{ADD, Fields, OPEN, REMOVE, indices, input, numbered};
+    use super::{ADD, ApiForm as _, Fields, OPEN, REMOVE, TopicsEditor, indices, numbered};
 
     fn typed() -> Fields {
         Fields::new()
@@ -286,7 +271,7 @@ mod tests {
         let fields = numbered(&typed().with(OPEN, "7").with(REMOVE, "9"));
         assert_eq!(fields.text(OPEN), "1");
         assert_eq!(indices(&fields), [0, 1]);
-        let input = input(&fields);
+        let input = TopicsEditor::input(&fields);
         let templates: Vec<_> = input.topics.iter().map(|it| it.template.as_str()).collect();
         assert_eq!(templates, ["/a", "/b"]);
         assert_eq!(input.policy, "p");
