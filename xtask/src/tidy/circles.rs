@@ -13,7 +13,7 @@ use super::{
 };
 
 /// The crates that are checked.
-const CRATES: &[&str] = &["data-plane/src", "proto/kit/src"];
+const CRATES: &[&str] = &["control-plane/src", "data-plane/src", "proto/kit/src"];
 
 type Edges<'a> = BTreeMap<&'a str, BTreeMap<&'a str, &'a Import>>;
 
