@@ -161,7 +161,8 @@ impl ListenerLimits {
 impl Listener {
     /// Binds the address; [`Self::serve`] accepts connections.
     ///
-    /// # Errors When the address doesn't resolve or can't be bound.
+    /// # Errors
+    /// When the address doesn't resolve or can't be bound.
     pub async fn bind(
         name: &'static str,
         address: &str,

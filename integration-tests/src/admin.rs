@@ -61,7 +61,8 @@ impl Admin {
 
     /// Signs in as the first admin.
     ///
-    /// # Errors When the control plane doesn't answer or refuses.
+    /// # Errors
+    /// When the control plane doesn't answer or refuses.
     pub async fn try_sign_in(control_plane: &ControlPlane) -> anyhow::Result<Self> {
         let ca_cert = control_plane.ready.ca_cert.clone();
         Self::signed_in(control_plane.url(), ca_cert, "admin").await
@@ -294,7 +295,8 @@ impl Admin {
 
     /// The usage of a subscription (`subscriptions/{uuid}`) in the default environment.
     ///
-    /// # Errors When the control plane doesn't answer or refuses.
+    /// # Errors
+    /// When the control plane doesn't answer or refuses.
     pub async fn usage(&self, subscription: &str) -> Result<EnvironmentUsage, Status> {
         let request = GetSubscriptionUsageRequest {
             name: format!("{subscription}/usage"),

@@ -135,7 +135,8 @@ impl Backend {
 
     /// The heads of the requests it got.
     ///
-    /// # Panics Never: no thread panics while it holds the lock.
+    /// # Panics
+    /// Never: no thread panics while it holds the lock.
     #[must_use]
     pub fn heads(&self) -> Vec<Head> {
         self.heads

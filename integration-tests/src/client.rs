@@ -93,7 +93,8 @@ impl Upgrade {
 
     /// Sends it and expects a session.
     ///
-    /// # Panics When the response isn't a 101.
+    /// # Panics
+    /// When the response isn't a 101.
     pub async fn open(&self, address: SocketAddr) -> Client {
         match self.send(address).await {
             Ok(client) => client,
@@ -103,7 +104,8 @@ impl Upgrade {
 
     /// Sends it and expects a refusal.
     ///
-    /// # Panics When the response is a 101.
+    /// # Panics
+    /// When the response is a 101.
     pub async fn refused(&self, address: SocketAddr) -> Refusal {
         match self.send(address).await {
             Ok(client) => panic!("not refused: {:?}", client.head),
@@ -113,9 +115,11 @@ impl Upgrade {
 
     /// Sends it.
     ///
-    /// # Errors The refusal.
+    /// # Errors
+    /// The refusal.
     ///
-    /// # Panics When there is no HTTP response.
+    /// # Panics
+    /// When there is no HTTP response.
     pub async fn send(&self, address: SocketAddr) -> Result<Client, Refusal> {
         send_raw(address, &self.encode())
             .await
@@ -125,7 +129,8 @@ impl Upgrade {
 
 /// Sends bytes instead of an upgrade request.
 ///
-/// # Errors When the connection ends before a response.
+/// # Errors
+/// When the connection ends before a response.
 pub async fn send_raw(address: SocketAddr, bytes: &[u8]) -> io::Result<Result<Client, Refusal>> {
     let mut stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
@@ -135,7 +140,8 @@ pub async fn send_raw(address: SocketAddr, bytes: &[u8]) -> io::Result<Result<Cl
 
 /// Reads the response to an upgrade.
 ///
-/// # Errors When the connection ends before a response.
+/// # Errors
+/// When the connection ends before a response.
 pub async fn answer(mut stream: TcpStream) -> io::Result<Result<Client, Refusal>> {
     let head = Head::read(&mut stream).await?;
     if head.status() == 101 {
@@ -162,7 +168,8 @@ impl Refusal {
 
     /// The `reason` of the problem body.
     ///
-    /// # Panics When the body isn't a problem in the documented form.
+    /// # Panics
+    /// When the body isn't a problem in the documented form.
     #[must_use]
     pub fn reason(&self) -> String {
         let problem: serde_json::Value = serde_json::from_str(&self.body)
@@ -179,14 +186,16 @@ impl Refusal {
 impl Client {
     /// Sends a frame, masked as a client must.
     ///
-    /// # Panics When the connection is closed.
+    /// # Panics
+    /// When the connection is closed.
     pub async fn send(&mut self, frame: &Frame) {
         self.send_bytes(&frame.encode(Mask::Fixed)).await;
     }
 
     /// Sends bytes.
     ///
-    /// # Panics When the connection is closed.
+    /// # Panics
+    /// When the connection is closed.
     pub async fn send_bytes(&mut self, bytes: &[u8]) {
         self.stream
             .write_all(bytes)
@@ -196,7 +205,8 @@ impl Client {
 
     /// The next frame; `None` when the connection has ended.
     ///
-    /// # Panics When neither happens in time.
+    /// # Panics
+    /// When neither happens in time.
     pub async fn next(&mut self) -> Option<Frame> {
         match Frame::read(&mut self.stream).await {
             Ok(frame) => frame,
@@ -207,7 +217,8 @@ impl Client {
 
     /// Sends a text and expects its echo.
     ///
-    /// # Panics When something else arrives.
+    /// # Panics
+    /// When something else arrives.
     pub async fn echo(&mut self, text: &str) {
         self.send(&Frame::text(text)).await;
         assert_eq!(self.next().await, Some(Frame::text(text)));
@@ -215,7 +226,8 @@ impl Client {
 
     /// Reads until a close frame arrives and returns its code; `None` when the connection ends without one.
     ///
-    /// # Panics When neither happens in time.
+    /// # Panics
+    /// When neither happens in time.
     pub async fn until_close(&mut self) -> Option<u16> {
         while let Some(frame) = self.next().await {
             if frame.opcode == CLOSE {
@@ -227,7 +239,8 @@ impl Client {
 
     /// Sends a close frame, and expects the answer and the end of the connection.
     ///
-    /// # Panics When the session doesn't end like that.
+    /// # Panics
+    /// When the session doesn't end like that.
     pub async fn close(mut self) {
         self.send(&Frame::close(1000, "")).await;
         assert_eq!(self.until_close().await, Some(1000));
@@ -236,7 +249,8 @@ impl Client {
 
     /// Expects that the connection ends.
     ///
-    /// # Panics When it doesn't in time.
+    /// # Panics
+    /// When it doesn't in time.
     pub async fn until_end(&mut self) {
         let end = async { while self.next().await.is_some() {} };
         assert!(

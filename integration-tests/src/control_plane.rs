@@ -45,7 +45,8 @@ pub struct Ready {
 impl ControlPlane {
     /// Starts one with all files below `folder`.
     ///
-    /// # Panics When it doesn't become ready.
+    /// # Panics
+    /// When it doesn't become ready.
     pub async fn start(folder: &Path, sets: &[String]) -> Self {
         let mut process = Process::start("control-plane", folder, Self::command(folder, sets));
         let ready = process.ready(&ready_file(folder)).await;
@@ -94,7 +95,8 @@ impl ControlPlane {
 
     /// Kills it and starts it again on the same addresses, so that gateways can reconnect.
     ///
-    /// # Panics When it doesn't become ready.
+    /// # Panics
+    /// When it doesn't become ready.
     pub async fn restart(&mut self) {
         self.process.kill();
         let mut sets = self.sets.clone();

@@ -76,14 +76,16 @@ pub struct Status {
 impl DataPlane {
     /// Starts one and waits until it listens; it may have no configuration yet.
     ///
-    /// # Panics When it doesn't listen.
+    /// # Panics
+    /// When it doesn't listen.
     pub async fn start(name: &str, folder: &Path, upstream: Upstream, sets: &[String]) -> Self {
         Self::start_in(name, folder, upstream, sets, &[]).await
     }
 
     /// Like [`Self::start`], with additional environment variables.
     ///
-    /// # Panics When it doesn't listen.
+    /// # Panics
+    /// When it doesn't listen.
     pub async fn start_in(
         name: &str,
         folder: &Path,
@@ -114,7 +116,8 @@ impl DataPlane {
 
     /// Kills it and starts it again, with additional settings.
     ///
-    /// # Panics When it doesn't listen.
+    /// # Panics
+    /// When it doesn't listen.
     pub async fn restart(&mut self, sets: &[String]) {
         self.process.kill();
         self.sets.extend_from_slice(sets);
@@ -135,7 +138,8 @@ impl DataPlane {
 
     /// Sends a GET request to the admin listener; returns status and body.
     ///
-    /// # Errors When there is no HTTP response.
+    /// # Errors
+    /// When there is no HTTP response.
     pub async fn get(&self, path: &str) -> anyhow::Result<(u16, String)> {
         let mut stream = TcpStream::connect(self.ready.admin).await?;
         let request = format!(
@@ -154,7 +158,8 @@ impl DataPlane {
 
     /// The current `/status`.
     ///
-    /// # Panics When the response isn't as documented.
+    /// # Panics
+    /// When the response isn't as documented.
     pub async fn status(&self) -> Status {
         let (status, body) = self
             .get("/status")
@@ -166,7 +171,8 @@ impl DataPlane {
 
     /// Waits until `/readyz` is 200.
     ///
-    /// # Panics When it doesn't become ready in time.
+    /// # Panics
+    /// When it doesn't become ready in time.
     pub async fn until_ready(&self) {
         wait::until("the data plane is ready", async || {
             let (status, _) = self.get("/readyz").await.ok()?;
@@ -177,7 +183,8 @@ impl DataPlane {
 
     /// Waits until it runs the snapshot with this number, or a later one.
     ///
-    /// # Panics When it doesn't in time.
+    /// # Panics
+    /// When it doesn't in time.
     pub async fn until_number(&self, number: u64) {
         wait::until(
             &format!("the data plane runs number {number}"),
@@ -188,7 +195,8 @@ impl DataPlane {
 
     /// Waits until it has this many open sessions.
     ///
-    /// # Panics When it doesn't in time.
+    /// # Panics
+    /// When it doesn't in time.
     pub async fn until_sessions(&self, sessions: u64) {
         wait::until(
             &format!("the data plane has {sessions} sessions"),

@@ -25,7 +25,8 @@ pub struct FakeNode {
 impl FakeNode {
     /// Joins with this token (by default the right one) and sends this hello.
     ///
-    /// # Errors When the control plane refuses the node.
+    /// # Errors
+    /// When the control plane refuses the node.
     ///
     /// # Panics
     /// When the control plane cannot be reached.

@@ -78,7 +78,8 @@ impl Tally {
 
     /// How many messages of a flood have arrived.
     ///
-    /// # Panics Never: no thread panics while it holds the lock.
+    /// # Panics
+    /// Never: no thread panics while it holds the lock.
     #[must_use]
     pub fn of(&self, flood: u16) -> u64 {
         let counts = self.counts.lock().expect("nobody panics with it in hand");

@@ -24,7 +24,8 @@ pub struct Issuer {
 impl Issuer {
     /// A new key for ES256.
     ///
-    /// # Panics When the system has no randomness.
+    /// # Panics
+    /// When the system has no randomness.
     #[must_use]
     pub fn new(issuer: &str) -> Self {
         tidegate_kit::jwt::install();
@@ -76,7 +77,8 @@ impl Issuer {
 
     /// A token with these claims whose header names another key.
     ///
-    /// # Panics Never: the key is valid.
+    /// # Panics
+    /// Never: the key is valid.
     #[must_use]
     pub fn sign_as(&self, key_id: &str, claims: &Value) -> String {
         let key = EncodingKey::from_ec_pem(self.key.serialize_pem().as_bytes());

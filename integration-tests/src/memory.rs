@@ -28,7 +28,8 @@ impl Memory {
 
     /// The peak growth in MiB.
     ///
-    /// # Panics When the process has exited.
+    /// # Panics
+    /// When the process has exited.
     #[must_use]
     pub fn grown(&self) -> u64 {
         kib(self.pid, "VmHWM:").saturating_sub(self.before) / 1024

@@ -25,7 +25,8 @@ const SESSION: &str = "__Host-tidegate-session";
 
 /// Starts a browser for the test.
 ///
-/// # Panics When it doesn't start.
+/// # Panics
+/// When it doesn't start.
 pub async fn browser() -> Browser {
     let browser = Browser::start(|program| Ok(process::leashed(program)));
     browser.await.expect("a browser can be started")
@@ -46,7 +47,8 @@ pub struct Person {
 impl Person {
     /// An anonymous user of the portals at this URL.
     ///
-    /// # Panics When the browser has exited.
+    /// # Panics
+    /// When the browser has exited.
     pub async fn stranger(browser: &Browser, base: &str) -> Self {
         Self {
             page: good(browser.person().await),
@@ -68,7 +70,8 @@ impl Person {
 
     /// Fills in the form of the sign-in page.
     ///
-    /// # Panics When there is none.
+    /// # Panics
+    /// When there is none.
     pub async fn sign_in(&mut self, name: &str, password: &str) {
         self.fill("User name", name).await;
         self.fill("Password", password).await;
@@ -80,7 +83,8 @@ impl Person {
 
     /// Navigates to a path of the control plane.
     ///
-    /// # Panics When the page doesn't load.
+    /// # Panics
+    /// When the page doesn't load.
     pub async fn go(&mut self, path: &str) {
         let url = format!("{}{path}", self.base);
         good(self.page.go(&url).await);
@@ -88,7 +92,8 @@ impl Person {
 
     /// The path and query of the current page.
     ///
-    /// # Panics When the browser has exited.
+    /// # Panics
+    /// When the browser has exited.
     pub async fn path(&self) -> String {
         let url = good(self.page.url().await);
         url.strip_prefix(&self.base).unwrap_or(&url).to_owned()
@@ -129,7 +134,8 @@ impl Person {
 impl Person {
     /// Presses the element with this name.
     ///
-    /// # Panics When there is none.
+    /// # Panics
+    /// When there is none.
     pub async fn press(&self, name: &str) {
         self.note(name);
         good(self.page.press(name, None).await);
@@ -137,7 +143,8 @@ impl Person {
 
     /// Presses the element with this name in the row, card or section with a text.
     ///
-    /// # Panics When there is none.
+    /// # Panics
+    /// When there is none.
     pub async fn press_near(&self, name: &str, near: &str) {
         self.note(name);
         good(self.page.press(name, Some(near)).await);
@@ -145,7 +152,8 @@ impl Person {
 
     /// Presses a link or button, and waits for the next page.
     ///
-    /// # Panics When there is none.
+    /// # Panics
+    /// When there is none.
     pub async fn follow(&mut self, name: &str) {
         self.note(name);
         good(self.page.follow(name, None).await);
@@ -153,7 +161,8 @@ impl Person {
 
     /// Presses a link or button in the row, card or section with a text, and waits for the next page.
     ///
-    /// # Panics When there is none.
+    /// # Panics
+    /// When there is none.
     pub async fn follow_near(&mut self, name: &str, near: &str) {
         self.note(name);
         good(self.page.follow(name, Some(near)).await);
@@ -161,7 +170,8 @@ impl Person {
 
     /// Presses a link or button if there is one, and waits for the next page.
     ///
-    /// # Panics When no other page loads.
+    /// # Panics
+    /// When no other page loads.
     pub async fn follow_if_offered(&mut self, name: &str) {
         // In the header and in an empty list it leads to the same page; on that page, it submits the form.
         if !self.path().await.starts_with("/sign-in") && self.is_offered(name).await {
@@ -171,7 +181,8 @@ impl Person {
 
     /// Replaces the content of a field.
     ///
-    /// # Panics When there is none.
+    /// # Panics
+    /// When there is none.
     pub async fn fill(&self, label: &str, text: &str) {
         self.note(label);
         self.note(text);
@@ -180,7 +191,8 @@ impl Person {
 
     /// Chooses an option of a field.
     ///
-    /// # Panics When there is none.
+    /// # Panics
+    /// When there is none.
     pub async fn choose(&self, label: &str, option: &str) {
         self.note(label);
         self.note(option);
@@ -189,7 +201,8 @@ impl Person {
 
     /// Toggles a checkbox.
     ///
-    /// # Panics When there is none.
+    /// # Panics
+    /// When there is none.
     pub async fn tick(&self, label: &str) {
         self.note(label);
         good(self.page.tick(label, None).await);
@@ -197,7 +210,8 @@ impl Person {
 
     /// Chooses a file for a field.
     ///
-    /// # Panics When there is none.
+    /// # Panics
+    /// When there is none.
     pub async fn attach(&self, label: &str, file: &Path) {
         self.note(label);
         good(self.page.attach(label, file).await);
@@ -205,7 +219,8 @@ impl Person {
 
     /// Presses a copy button and returns what the clipboard would contain.
     ///
-    /// # Panics When nothing is copied.
+    /// # Panics
+    /// When nothing is copied.
     pub async fn copies(&self, near: &str) -> String {
         // The test must not change the machine's clipboard.
         const CATCH: &str = "navigator.clipboard.writeText = async (text) => { window.tidegateCopied = text; }; null";
@@ -217,7 +232,8 @@ impl Person {
 
     /// Waits until the page contains a text.
     ///
-    /// # Panics When it doesn't.
+    /// # Panics
+    /// When it doesn't.
     pub async fn sees(&self, words: &str) {
         self.note(words);
         good(self.page.until_said(words).await);
@@ -239,21 +255,24 @@ impl Person {
 
     /// Whether the page contains a text now.
     ///
-    /// # Panics When the browser has exited.
+    /// # Panics
+    /// When the browser has exited.
     pub async fn says(&self, words: &str) -> bool {
         good(self.page.says(words).await)
     }
 
     /// Whether there is a link, button or menu with this name now.
     ///
-    /// # Panics When the browser has exited.
+    /// # Panics
+    /// When the browser has exited.
     pub async fn is_offered(&self, name: &str) -> bool {
         good(self.page.count(name, None).await) > 0
     }
 
     /// The value of a field.
     ///
-    /// # Panics When there is none.
+    /// # Panics
+    /// When there is none.
     pub async fn value(&self, label: &str) -> String {
         let value = good(self.page.value(label, None).await);
         value.unwrap_or_else(|| panic!("there is no field {label:?}"))
@@ -261,7 +280,8 @@ impl Person {
 
     /// The error message of a field.
     ///
-    /// # Panics When there is none.
+    /// # Panics
+    /// When there is none.
     pub async fn fault(&self, label: &str) -> String {
         good(self.page.fault(label).await)
     }
@@ -273,7 +293,8 @@ impl Person {
     /// Checks the page at both widths and in both themes: accessibility, no horizontal scrolling, no error on the
     /// console. Leaves it wide and light.
     ///
-    /// # Panics When there are faults; the message lists all of them.
+    /// # Panics
+    /// When there are faults; the message lists all of them.
     pub async fn judges(&self, what: &str) {
         let mut faults = Vec::new();
         for width in WIDTHS {
@@ -297,7 +318,8 @@ impl Person {
 
     /// Navigates to a path, measures what it loads, and checks the page.
     ///
-    /// # Panics When the page is too large, sends requests to other hosts, or has faults.
+    /// # Panics
+    /// When the page is too large, sends requests to other hosts, or has faults.
     pub async fn visits(&mut self, path: &str) {
         good(self.page.cache(false).await);
         self.load().await;
@@ -319,7 +341,8 @@ impl Person {
 
     /// The requests and errors since the last call.
     ///
-    /// # Panics When the browser has exited.
+    /// # Panics
+    /// When the browser has exited.
     pub async fn load(&self) -> Load {
         good(self.page.load().await)
     }

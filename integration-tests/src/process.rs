@@ -105,7 +105,8 @@ impl Process {
 
     /// Waits for the ready file and reads it.
     ///
-    /// # Panics When the process exits instead, or the deadline passes.
+    /// # Panics
+    /// When the process exits instead, or the deadline passes.
     pub async fn ready<T: DeserializeOwned>(&mut self, path: &Path) -> T {
         let what = format!("{} writes its ready file", self.name);
         let text = wait::until(&what, async || {
@@ -130,7 +131,8 @@ impl Process {
 
     /// Sends a signal.
     ///
-    /// # Panics When the process has exited.
+    /// # Panics
+    /// When the process has exited.
     pub fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
         kill_process(pid.expect("a process has an id"), signal).expect("the process runs");
@@ -138,14 +140,16 @@ impl Process {
 
     /// Its exit status, if it has exited.
     ///
-    /// # Panics When the status can't be read.
+    /// # Panics
+    /// When the status can't be read.
     pub fn exited(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().expect("the process can be asked")
     }
 
     /// Waits until it has exited.
     ///
-    /// # Panics When it doesn't in time.
+    /// # Panics
+    /// When it doesn't in time.
     pub async fn ended(&mut self) -> ExitStatus {
         let what = format!("{} ends", self.name);
         wait::until(&what, async || {

@@ -71,7 +71,8 @@ fn command(name: &str, arguments: &[&str]) -> Command {
 
 /// Starts a server and waits until it has printed its address.
 ///
-/// # Panics When it doesn't.
+/// # Panics
+/// When it doesn't.
 pub async fn serve(name: &str, folder: &Path, arguments: &[&str]) -> (Process, String) {
     let ready = folder.join(format!("{name}.ready.json"));
     let mut command = command(name, arguments);

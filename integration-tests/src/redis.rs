@@ -79,7 +79,8 @@ impl Options {
 
     /// Starts it.
     ///
-    /// # Panics When redis-server isn't installed or doesn't start.
+    /// # Panics
+    /// When redis-server isn't installed or doesn't start.
     pub async fn start(self) -> Redis {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         if self.tls {
@@ -149,7 +150,8 @@ impl Options {
 impl Redis {
     /// Starts one like `cargo xtask up --redis auto`, without a password.
     ///
-    /// # Panics When redis-server isn't installed or doesn't start.
+    /// # Panics
+    /// When redis-server isn't installed or doesn't start.
     pub async fn start() -> Self {
         Self::options().start().await
     }
@@ -188,7 +190,8 @@ impl Redis {
 
     /// Sends a command and returns the reply, even if it's an error.
     ///
-    /// # Panics When it doesn't answer.
+    /// # Panics
+    /// When it doesn't answer.
     pub async fn command(&self, words: &[&str]) -> Reply {
         let answer = self.attempt(words).await;
         answer.unwrap_or_else(|error| panic!("Redis does not answer {words:?}: {error}"))
@@ -196,7 +199,8 @@ impl Redis {
 
     /// Sends a command to a Redis that may close the connection, as it does when its role changes.
     ///
-    /// # Errors When it doesn't answer.
+    /// # Errors
+    /// When it doesn't answer.
     pub async fn attempt(&self, words: &[&str]) -> anyhow::Result<Reply> {
         ask(self.folder.path(), self.options.password.as_deref(), words).await
     }
@@ -272,7 +276,8 @@ impl Redis {
 
     /// How many commands it has done.
     ///
-    /// # Panics When it doesn't answer.
+    /// # Panics
+    /// When it doesn't answer.
     pub async fn commands_processed(&self) -> u64 {
         let info = self.must(&["INFO", "stats"]).await;
         info.info("total_commands_processed").expect("INFO has it")
@@ -280,7 +285,8 @@ impl Redis {
 
     /// The keys that match a pattern.
     ///
-    /// # Panics When it doesn't answer.
+    /// # Panics
+    /// When it doesn't answer.
     pub async fn keys(&self, pattern: &str) -> Vec<String> {
         match self.must(&["KEYS", pattern]).await {
             Reply::Many(keys) => keys.into_iter().filter_map(|key| key.text().ok()).collect(),

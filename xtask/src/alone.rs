@@ -19,7 +19,8 @@ struct Package {
 /// Checks each package twice: first without the features that its dev-dependencies add, as its dependents build it,
 /// then with its tests and examples. Cargo reuses most dependencies from the lints before.
 ///
-/// # Errors The first package that doesn't compile alone.
+/// # Errors
+/// The first package that doesn't compile alone.
 pub fn run() -> anyhow::Result<()> {
     for package in packages()? {
         for targets in [None, Some("--all-targets")] {

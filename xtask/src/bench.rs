@@ -53,7 +53,8 @@ enum What {
 
 /// Runs one benchmark.
 ///
-/// # Errors When a proxy doesn't start or doesn't work.
+/// # Errors
+/// When a proxy doesn't start or doesn't work.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let folder = scratch()?;
     let result = match &args.what {

@@ -90,7 +90,8 @@ struct Processes {
 impl Browser {
     /// Starts a browser. `leash` creates a command for a program that ends when this process does.
     ///
-    /// # Errors When none is installed (the error says what to install), or it doesn't start.
+    /// # Errors
+    /// When none is installed (the error says what to install), or it doesn't start.
     pub async fn start(
         leash: impl FnOnce(&Path) -> anyhow::Result<Command>,
     ) -> anyhow::Result<Self> {
@@ -105,7 +106,8 @@ impl Browser {
 
     /// Opens a page in a context of its own, which shares no cookies or cache with other pages.
     ///
-    /// # Errors When the browser has exited.
+    /// # Errors
+    /// When the browser has exited.
     pub async fn person(&self) -> anyhow::Result<Page> {
         let context = {
             let mut wire = self.wire.lock().await;

@@ -51,7 +51,8 @@ enum Command {
 impl Cli {
     /// Runs the command.
     ///
-    /// # Errors An error for the terminal.
+    /// # Errors
+    /// An error for the terminal.
     pub fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {
             Command::Up(args) => up::run(&args),

@@ -76,7 +76,8 @@ impl Interceptor for Bearer {
 
 /// Connects to the admin API at `https://host:port`.
 ///
-/// # Errors When the CA cannot be read or the server doesn't answer.
+/// # Errors
+/// When the CA cannot be read or the server doesn't answer.
 pub async fn connect(url: &str, ca_cert: &Path, bearer: Bearer) -> anyhow::Result<Channel> {
     let pem = read(ca_cert)?;
     let tls = ClientTlsConfig::new()
@@ -94,7 +95,8 @@ pub async fn connect(url: &str, ca_cert: &Path, bearer: Bearer) -> anyhow::Resul
 
 /// Asks for an access token with an application's client id and secret.
 ///
-/// # Errors When the endpoint doesn't answer with a token.
+/// # Errors
+/// When the endpoint doesn't answer with a token.
 pub async fn token(url: &str, ca_cert: &Path, id: &str, secret: &str) -> anyhow::Result<String> {
     let form = "grant_type=client_credentials";
     let answer = post_form(url, ca_cert, "/oauth2/token", Some((id, secret)), form).await?;
@@ -112,7 +114,8 @@ pub async fn token(url: &str, ca_cert: &Path, id: &str, secret: &str) -> anyhow:
 
 /// Sends a form to the management listener, with HTTP Basic credentials if there are any.
 ///
-/// # Errors When there is no HTTP response.
+/// # Errors
+/// When there is no HTTP response.
 pub async fn post_form(
     url: &str,
     ca_cert: &Path,
@@ -134,7 +137,8 @@ pub async fn post_form(
 
 /// Gets a page of the management listener.
 ///
-/// # Errors When there is no HTTP response.
+/// # Errors
+/// When there is no HTTP response.
 pub async fn get(url: &str, ca_cert: &Path, path: &str) -> anyhow::Result<Answer> {
     let request = format!("GET {path} HTTP/1.1\r\nHost: {NAME}\r\nConnection: close\r\n\r\n");
     exchange(url, ca_cert, request.as_bytes()).await
@@ -142,7 +146,8 @@ pub async fn get(url: &str, ca_cert: &Path, path: &str) -> anyhow::Result<Answer
 
 /// Sends the bytes of one request and reads until the server closes.
 ///
-/// # Errors When there is no HTTP response.
+/// # Errors
+/// When there is no HTTP response.
 pub async fn exchange(url: &str, ca_cert: &Path, request: &[u8]) -> anyhow::Result<Answer> {
     let address = url
         .strip_prefix("https://")

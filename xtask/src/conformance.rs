@@ -62,7 +62,8 @@ pub fn suite(given: Option<PathBuf>) -> Option<PathBuf> {
 
 /// Runs the suite and compares the verdicts.
 ///
-/// # Errors When something can't be started. If verdicts differ, the exit code says so.
+/// # Errors
+/// When something can't be started. If verdicts differ, the exit code says so.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let suite = suite(args.suite.clone())
         .context("the suite is not installed: set the folder of its run.sh with --suite")?;

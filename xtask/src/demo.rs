@@ -61,7 +61,8 @@ pub(crate) struct Site {
 
 /// Seeds a running Tidegate and prints how to try it.
 ///
-/// # Errors When the control plane doesn't answer or refuses a call, or a gateway doesn't serve the demo in time.
+/// # Errors
+/// When the control plane doesn't answer or refuses a call, or a gateway doesn't serve the demo in time.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let Some(password) = args.password.clone().filter(|it| !it.is_empty()) else {
         bail!(

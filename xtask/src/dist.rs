@@ -49,7 +49,8 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Builds everything and prints where it is.
 ///
-/// # Errors When there is no Docker engine, or a build or write fails.
+/// # Errors
+/// When there is no Docker engine, or a build or write fails.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let engine = match Engine::find_or_install()? {
         Ok(engine) => engine,

@@ -22,7 +22,8 @@ pub struct Args {
 
 /// A command for a program that ends when this process does.
 ///
-/// # Errors When the path of this program is unknown.
+/// # Errors
+/// When the path of this program is unknown.
 pub fn command(program: impl AsRef<OsStr>) -> anyhow::Result<Command> {
     let own = std::env::current_exe().context("cannot find this program")?;
     let mut command = Command::new(own);

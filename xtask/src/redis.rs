@@ -129,7 +129,8 @@ fn invalid(line: &str) -> io::Error {
 impl Reply {
     /// The text.
     ///
-    /// # Errors When the reply is anything else, such as an error of Redis.
+    /// # Errors
+    /// When the reply is anything else, such as an error of Redis.
     pub fn text(self) -> anyhow::Result<String> {
         match self {
             Self::Text(text) => Ok(text),
@@ -139,7 +140,8 @@ impl Reply {
 
     /// A number in a reply to `INFO`.
     ///
-    /// # Errors When the field is missing.
+    /// # Errors
+    /// When the field is missing.
     pub fn info(self, field: &str) -> anyhow::Result<u64> {
         let text = self.text()?;
         let value = text

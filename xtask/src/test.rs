@@ -16,7 +16,8 @@ pub struct Args {
 
 /// Runs the tests, with cargo-nextest where it is installed.
 ///
-/// # Errors When something that the tests need is missing and can't be installed, or a test fails.
+/// # Errors
+/// When something that the tests need is missing and can't be installed, or a test fails.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let python = needs::provide()?;
     // The end-to-end tests start the binaries, so these must be built before any test runs.

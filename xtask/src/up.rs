@@ -61,7 +61,8 @@ pub struct Args {
 
 /// Starts everything, waits for Ctrl-C, SIGTERM or the death of a process, and stops everything.
 ///
-/// # Errors When something can't be built, started or seeded; processes that run already are stopped first.
+/// # Errors
+/// When something can't be built, started or seeded; processes that run already are stopped first.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     // One thread, because `leash` ties a process to the thread that started it.
     tokio::runtime::Builder::new_current_thread()

@@ -152,7 +152,8 @@ impl ConnectionBudget {
 
     /// A charge for a response, which counts as waiting until it's dropped.
     ///
-    /// # Errors When the budget is exceeded.
+    /// # Errors
+    /// When the budget is exceeded.
     pub fn response(&self, bytes: usize) -> Result<Charge, BudgetExceeded> {
         let mut charge = self.charge();
         charge.add(bytes)?;
@@ -204,7 +205,8 @@ impl ConnectionBudget {
 impl Charge {
     /// Adds bytes.
     ///
-    /// # Errors When the budget is exceeded; the charge is unchanged then.
+    /// # Errors
+    /// When the budget is exceeded; the charge is unchanged then.
     pub fn add(&self, bytes: usize) -> Result<(), BudgetExceeded> {
         let mut mine = lock(&self.bytes);
         self.connection.take(bytes)?;
@@ -214,7 +216,8 @@ impl Charge {
 
     /// Sets the number of bytes.
     ///
-    /// # Errors When the budget is exceeded; the charge is unchanged then.
+    /// # Errors
+    /// When the budget is exceeded; the charge is unchanged then.
     pub fn set(&self, bytes: usize) -> Result<(), BudgetExceeded> {
         let mut mine = lock(&self.bytes);
         match bytes.checked_sub(*mine) {

@@ -37,7 +37,8 @@ const SETTLE: Duration = Duration::from_millis(300);
 
 /// Measures and prints.
 ///
-/// # Errors When a proxy doesn't start or refuses a handshake.
+/// # Errors
+/// When a proxy doesn't start or refuses a handshake.
 pub(super) async fn run(args: &Args, site: &Site) -> anyhow::Result<()> {
     let mut targets = vec![site.start_tidegate().await?];
     for kind in Kind::peers() {

@@ -55,7 +55,8 @@ const IDLE: Duration = Duration::from_secs(5);
 
 /// Measures, prints.
 ///
-/// # Errors When a process doesn't start or doesn't work.
+/// # Errors
+/// When a process doesn't start or doesn't work.
 pub(super) fn run(args: &Args, folder: &Path) -> anyhow::Result<()> {
     build::binaries(true, args.no_build)?;
     machine::raise_file_limit()?;

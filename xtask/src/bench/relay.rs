@@ -141,7 +141,8 @@ impl Shape {
 
 /// Measures all shapes and prints the tables.
 ///
-/// # Errors When a proxy doesn't start or doesn't relay.
+/// # Errors
+/// When a proxy doesn't start or doesn't relay.
 pub(super) async fn run(args: &Args, site: &Site) -> anyhow::Result<()> {
     let targets = start(args, site).await?;
     let names: Vec<_> = targets.iter().map(|target| target.kind).collect();

@@ -45,7 +45,8 @@ const SETTLE: Duration = Duration::from_secs(20);
 
 /// Measures, prints.
 ///
-/// # Errors When a process doesn't start or doesn't work.
+/// # Errors
+/// When a process doesn't start or doesn't work.
 pub(super) fn run(args: &Args, folder: &Path) -> anyhow::Result<()> {
     build::binaries(true, args.no_build)?;
     machine::raise_file_limit()?;

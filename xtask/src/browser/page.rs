@@ -95,7 +95,8 @@ impl Page {
 
     /// Sets the size of the window, in pixels.
     ///
-    /// # Errors When the browser has exited.
+    /// # Errors
+    /// When the browser has exited.
     pub async fn size(&self, width: u32, height: u32) -> anyhow::Result<()> {
         let metrics = json!({
             "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false,
@@ -107,7 +108,8 @@ impl Page {
 
     /// Sets the system's colour scheme.
     ///
-    /// # Errors When the browser has exited.
+    /// # Errors
+    /// When the browser has exited.
     pub async fn theme(&self, theme: Theme) -> anyhow::Result<()> {
         let feature = json!({ "name": "prefers-color-scheme", "value": theme.as_str() });
         self.call(
@@ -120,7 +122,8 @@ impl Page {
 
     /// Turns the cache on or off.
     ///
-    /// # Errors When the browser has exited.
+    /// # Errors
+    /// When the browser has exited.
     pub async fn cache(&self, used: bool) -> anyhow::Result<()> {
         let disabled = json!({ "cacheDisabled": !used });
         self.call("Network.setCacheDisabled", disabled).await?;
@@ -129,7 +132,8 @@ impl Page {
 
     /// Turns scripts off, or on.
     ///
-    /// # Errors When the browser has exited.
+    /// # Errors
+    /// When the browser has exited.
     pub async fn scripts(&self, run: bool) -> anyhow::Result<()> {
         let disabled = json!({ "value": !run });
         self.call("Emulation.setScriptExecutionDisabled", disabled)
@@ -139,7 +143,8 @@ impl Page {
 
     /// The requests and errors since the last call.
     ///
-    /// # Errors When the browser has exited.
+    /// # Errors
+    /// When the browser has exited.
     pub async fn load(&self) -> anyhow::Result<Load> {
         // Events so far arrive before the answer of a call.
         self.evaluate::<Value>("null").await?;
@@ -148,7 +153,8 @@ impl Page {
 
     /// Deletes its cookies: the session is lost.
     ///
-    /// # Errors When the browser has exited.
+    /// # Errors
+    /// When the browser has exited.
     pub async fn forget(&self) -> anyhow::Result<()> {
         self.call("Network.clearBrowserCookies", json!({})).await?;
         Ok(())
@@ -192,7 +198,8 @@ impl Page {
 
     /// Evaluates an expression in the page, regardless of its content security policy. Promises are awaited.
     ///
-    /// # Errors When it throws, or has a value of another type.
+    /// # Errors
+    /// When it throws, or has a value of another type.
     pub async fn evaluate<T: DeserializeOwned>(&self, expression: &str) -> anyhow::Result<T> {
         let asked = json!({
             "expression": expression, "returnByValue": true, "awaitPromise": true,

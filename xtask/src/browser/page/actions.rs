@@ -10,7 +10,8 @@ use super::{PERSON, Page};
 impl Page {
     /// Navigates to an address and waits until the page has loaded.
     ///
-    /// # Errors When the page doesn't load.
+    /// # Errors
+    /// When the page doesn't load.
     pub async fn go(&mut self, url: &str) -> anyhow::Result<()> {
         let mark = self.mark().await?;
         let going = self.call("Page.navigate", json!({ "url": url })).await?;
@@ -22,7 +23,8 @@ impl Page {
 
     /// Goes back in the history, or forward with a positive number.
     ///
-    /// # Errors When there is no such entry.
+    /// # Errors
+    /// When there is no such entry.
     pub async fn travel(&mut self, steps: i64) -> anyhow::Result<()> {
         let mark = self.mark().await?;
         let history = self.call("Page.getNavigationHistory", json!({})).await?;
@@ -38,7 +40,8 @@ impl Page {
 
     /// Loads the page again.
     ///
-    /// # Errors When the page doesn't load.
+    /// # Errors
+    /// When the page doesn't load.
     pub async fn reload(&mut self) -> anyhow::Result<()> {
         let mark = self.mark().await?;
         self.call("Page.reload", json!({})).await?;
@@ -47,14 +50,16 @@ impl Page {
 
     /// Presses the button, link or menu with this name. `near` is a text in the same row, card or section.
     ///
-    /// # Errors When there isn't exactly one.
+    /// # Errors
+    /// When there isn't exactly one.
     pub async fn press(&self, name: &str, near: Option<&str>) -> anyhow::Result<()> {
         self.point_at("button", name, near).await
     }
 
     /// Presses a link or button that leads to another page, and waits for that page.
     ///
-    /// # Errors When there isn't exactly one, or no other page loads.
+    /// # Errors
+    /// When there isn't exactly one, or no other page loads.
     pub async fn follow(&mut self, name: &str, near: Option<&str>) -> anyhow::Result<()> {
         let mark = self.mark().await?;
         self.press(name, near).await?;
@@ -64,7 +69,8 @@ impl Page {
 
     /// Double-clicks a link or button that leads to another page, and waits for that page.
     ///
-    /// # Errors When there isn't exactly one, or no other page loads.
+    /// # Errors
+    /// When there isn't exactly one, or no other page loads.
     pub async fn follow_twice(&mut self, name: &str) -> anyhow::Result<()> {
         let mark = self.mark().await?;
         let (x, y) = self.place("button", name, None).await?;
@@ -122,14 +128,16 @@ impl Page {
 
     /// Toggles a checkbox, or selects a radio button, by its label.
     ///
-    /// # Errors When there is no such input.
+    /// # Errors
+    /// When there is no such input.
     pub async fn tick(&self, label: &str, near: Option<&str>) -> anyhow::Result<()> {
         self.point_at("field", label, near).await
     }
 
     /// Presses a key that types no character, by its name and its code.
     ///
-    /// # Errors When the browser has exited.
+    /// # Errors
+    /// When the browser has exited.
     pub async fn key(&self, key: &str, code: u32) -> anyhow::Result<()> {
         for kind in ["keyDown", "keyUp"] {
             let mut event = json!({

@@ -8,28 +8,32 @@ use super::Page;
 impl Page {
     /// Its address.
     ///
-    /// # Errors When the browser has exited.
+    /// # Errors
+    /// When the browser has exited.
     pub async fn url(&self) -> anyhow::Result<String> {
         self.ask("url", &[]).await
     }
 
     /// Its text, with single spaces.
     ///
-    /// # Errors When the browser has exited.
+    /// # Errors
+    /// When the browser has exited.
     pub async fn text(&self) -> anyhow::Result<String> {
         self.ask("text", &[]).await
     }
 
     /// The first heading.
     ///
-    /// # Errors When the browser has exited.
+    /// # Errors
+    /// When the browser has exited.
     pub async fn heading(&self) -> anyhow::Result<String> {
         self.ask("heading", &[]).await
     }
 
     /// Waits until the page contains a text.
     ///
-    /// # Errors When it doesn't in time.
+    /// # Errors
+    /// When it doesn't in time.
     pub async fn until_said(&self, words: &str) -> anyhow::Result<()> {
         self.until(&format!("the page says {words:?}"), async || {
             let said: bool = self.ask("has", &[json!(words)]).await?;
@@ -40,7 +44,8 @@ impl Page {
 
     /// Waits until an expression in the page is true.
     ///
-    /// # Errors When it isn't in time.
+    /// # Errors
+    /// When it isn't in time.
     pub async fn until_true(&self, expression: &str) -> anyhow::Result<()> {
         self.until(expression, async || {
             let holds: bool = self.evaluate(expression).await?;
@@ -51,14 +56,16 @@ impl Page {
 
     /// Whether the page contains a text now.
     ///
-    /// # Errors When the browser has exited.
+    /// # Errors
+    /// When the browser has exited.
     pub async fn says(&self, words: &str) -> anyhow::Result<bool> {
         self.ask("has", &[json!(words)]).await
     }
 
     /// How many links, buttons and menus have this name now.
     ///
-    /// # Errors When the browser has exited.
+    /// # Errors
+    /// When the browser has exited.
     pub async fn count(&self, name: &str, near: Option<&str>) -> anyhow::Result<usize> {
         self.ask("count", &[json!("button"), json!(name), json!(near)])
             .await
@@ -66,28 +73,32 @@ impl Page {
 
     /// The names of all visible links, buttons and menus.
     ///
-    /// # Errors When the browser has exited.
+    /// # Errors
+    /// When the browser has exited.
     pub async fn offers(&self) -> anyhow::Result<Vec<String>> {
         self.ask("pressables", &[]).await
     }
 
     /// Whether a button can be pressed; `None` if there is none.
     ///
-    /// # Errors When there are two.
+    /// # Errors
+    /// When there are two.
     pub async fn is_enabled(&self, name: &str, near: Option<&str>) -> anyhow::Result<Option<bool>> {
         self.ask("isEnabled", &[json!(name), json!(near)]).await
     }
 
     /// The value of the field with this label; `None` if there is none.
     ///
-    /// # Errors When there are two.
+    /// # Errors
+    /// When there are two.
     pub async fn value(&self, label: &str, near: Option<&str>) -> anyhow::Result<Option<String>> {
         self.ask("value", &[json!(label), json!(near)]).await
     }
 
     /// Whether a checkbox is checked; `None` if there is none.
     ///
-    /// # Errors When there are two.
+    /// # Errors
+    /// When there are two.
     pub async fn is_ticked(&self, label: &str, near: Option<&str>) -> anyhow::Result<Option<bool>> {
         self.ask("isTicked", &[json!(label), json!(near)]).await
     }
@@ -103,7 +114,8 @@ impl Page {
 
     /// By how many pixels the page is wider than its window.
     ///
-    /// # Errors When the browser has exited.
+    /// # Errors
+    /// When the browser has exited.
     pub async fn overflow(&self) -> anyhow::Result<i64> {
         self.ask("overflow", &[]).await
     }
