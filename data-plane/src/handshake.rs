@@ -2,7 +2,7 @@
 //! WebSocket or with a refusal.
 //!
 //! `hyper` parses the head, watches for a client that leaves, and switches; everything of it is gone when the relay
-//! begins. What the request asks for is judged by others. Called by `session`.
+//! begins. What the request asks for is judged by others. Called by `connection`.
 
 use std::{
     future::poll_fn,

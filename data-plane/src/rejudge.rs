@@ -4,7 +4,7 @@
 //! Owns which sessions are judged again, and when. How one is judged is `admit::judge`'s. Runs on the control runtime;
 //! started by `app`.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use tidegate_kit::{clock::Clock, fault_log::FaultLog};
 use tokio_util::sync::CancellationToken;
@@ -21,6 +21,9 @@ use crate::{
 
 /// About policies that are named and not held.
 static NOT_HELD: FaultLog = FaultLog::new(6);
+
+/// Up to this many subscriptions are looked up one by one; for more, a walk over all keys is cheaper.
+const LOOKED_UP: usize = 64;
 
 /// Judges the sessions that a change of the configuration touches, for each change, until `stopping`. Changes that come
 /// while sessions are judged are gathered, and the sessions judged once by the latest configuration.
@@ -65,22 +68,36 @@ async fn rejudge(gateway: &Gateway, changes: &Changes) {
 }
 
 /// The sessions that changes may make a difference to; `snapshot` is not older than any of the changes.
+///
+/// A session that enters after its subscription was looked for finds the changed snapshot itself.
 fn touched<'a>(
     registry: &'a Registry,
     snapshot: &'a Snapshot,
     changes: &'a Changes,
 ) -> Box<dyn Iterator<Item = Vec<Arc<Session>>> + Send + 'a> {
-    if let Some(subscriptions) = changes.subscriptions_only() {
-        let sessions = subscriptions.flat_map(|key| registry.of_subscription(key));
+    if let Some(subscriptions) = changes.subscriptions_only()
+        && subscriptions.len() <= LOOKED_UP
+    {
+        let keys = subscriptions.iter();
+        let sessions = keys.flat_map(|key| registry.of_subscription(*key));
         return Box::new(sessions.filter(|sessions| !sessions.is_empty()));
     }
     if !changes.concerns_clients() {
-        return Box::new(registry.of_subscriptions(|key| changes.touches(snapshot, key)));
+        // Not under the registry's locks, which handshakes wait for.
+        let subscriptions = registry.by_subscription().into_keys();
+        let touched = subscriptions.filter(|key| changes.touches(snapshot, *key));
+        let touched: HashSet<_> = touched.collect();
+        return Box::new(registry.of_subscriptions(move |key| touched.contains(&key)));
     }
     let is_touched = |session: &Arc<Session>| {
         let (principal, address) = (session.principal(), session.request().attributes.address);
+        // Whoever owns the application now.
+        let application = snapshot.application(principal.application.id);
+        let application = application.unwrap_or(&principal.application);
+        let user = principal.token.subject.as_ref();
+        let user = user.unwrap_or(&application.owner);
         changes.touches(snapshot, principal.subscription.key())
-            || changes.touches_client(snapshot, principal.user(), address)
+            || changes.touches_client(snapshot, user, address)
     };
     Box::new(registry.by_shard().map(move |mut sessions| {
         sessions.retain(is_touched);

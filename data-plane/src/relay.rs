@@ -3,7 +3,7 @@
 //! Owns the seam: [`run`] takes both legs, the rules, the gate of messages and the session's [`Live`] handle, and gives
 //! [`Ended`]. Bytes are passed on untouched; only headers are read (`scan`), moved (`pump`), and ended (`close`), and
 //! the gateway's own pings watch both peers (`keepalive`); of a peer that is not read, the kernel is asked (`far_end`).
-//! Refuses to know APIs, tokens, plans and configuration, and what is in a payload. Called by `session`, once a session.
+//! Refuses to know APIs, tokens, plans and configuration, and what is in a payload. Called by `connection`, once a session.
 
 use std::cell::Cell;
 use std::pin::Pin;

@@ -1,7 +1,7 @@
 //! CONNECT: a backend connection that has answered the upgrade, before the client is answered.
 //!
 //! Owns reaching the backend and judging its answer. Refuses to decide who may connect, and holds no connection back
-//! for another session: one client, one backend connection. Called by `session`.
+//! for another session: one client, one backend connection. Called by `connection`.
 
 use std::time::Duration;
 

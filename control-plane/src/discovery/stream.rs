@@ -84,7 +84,12 @@ impl NodeStream {
         loop {
             if flying.is_none() {
                 let target = self.projected.borrow_and_update().clone();
-                if running.is_none() || self.held.lacks(&target) {
+                let lacks = self.held.lacks(&target);
+                if running.is_none() && !lacks {
+                    // Its own number is that of the last batch it got, which may be long ago.
+                    self.node.runs(target.number(), self.rejections());
+                }
+                if running.is_none() || lacks {
                     flying = Some(self.send(target).await?);
                 } else if running != Some(target.number()) {
                     // Most commits change nothing that this node runs. It runs the new number as it is.

@@ -309,6 +309,9 @@ async fn a_node_that_is_up_to_date_is_told_so() {
     let mut node = plane.join("n", vec![]).await;
     let held = holds(&node.reach(plane.latest()).await);
     let mut again = plane.join("n", held).await;
+    // At once: its number is that of the last batch it got, and what came after may have changed nothing for it.
+    let latest = plane.world.0.number();
+    plane.sees("n", |view| view.number == latest).await;
     let nothing = again.batch().await;
     assert_eq!((nothing.upserts.len(), nothing.removals.len()), (0, 0));
     assert_eq!(nothing.number, plane.latest());

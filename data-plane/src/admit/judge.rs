@@ -1,7 +1,7 @@
 //! The judgement of a session by a configuration: whether it may be there, and under which limits.
 //!
 //! One pure function, called for a session that wants in (`admit`) and again for an open one when the configuration
-//! changes (`rejudge`), so that the two can never disagree. Takes nothing and asks nobody.
+//! changes (`rejudge`), so that the two can never disagree. It has no side effects.
 
 use tidegate_proto::reason::Reason;
 

@@ -32,6 +32,8 @@ pub(super) fn judge(
         .ok_or(Reason::ApplicationUnknown)?;
     let application = snapshot
         .application(key.application)
+        // Changes find open sessions by the application that they were admitted with.
+        .filter(|it| held.is_none_or(|held| held.application.id == it.id))
         .ok_or(Reason::ApplicationUnknown)?;
     let subscription = snapshot
         .subscription(application.id, api.id)

@@ -538,6 +538,29 @@ fn what_is_remembered_is_bounded() {
 }
 
 #[test]
+fn an_open_session_whose_key_went_to_another_application_ends() {
+    let mut world = World::new();
+    let principal = world.ask("/echo/1.0", &world.token(|_| {})).unwrap();
+    let api = principal.subscription.api;
+    world.bodies.extend([
+        Body::Application(application(2)),
+        Body::Subscription(subscription(2, 2, 1, "Gold")),
+    ]);
+    world.change(|body| {
+        if let Body::ApplicationKey(key) = body {
+            key.application = application(2).id;
+        }
+    });
+    let of_now = world.ask("/echo/1.0", &world.token(|_| {})).unwrap();
+    assert_ne!(of_now.application.id, principal.application.id);
+    // Its place in the registry is by the application that it was admitted with.
+    assert_eq!(
+        reauthorize(&world.snapshot(), api, &principal),
+        Err(Reason::ApplicationUnknown)
+    );
+}
+
+#[test]
 fn an_open_session_is_judged_again_by_what_became_of_its_rights() {
     let mut world = World::new();
     let principal = world.ask("/echo/1.0", &world.token(|_| {})).unwrap();

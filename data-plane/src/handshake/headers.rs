@@ -1,7 +1,7 @@
 //! The rules for the headers of a WebSocket handshake (RFC 6455, 4.2.1 and 4.2.2) and for headers that cross a proxy
 //! (RFC 9110, 7.6.1). Pure: from header maps to values.
 //!
-//! Called by `session` (the client's request) and `upstream::handshake` (the backend's answer).
+//! Called by `connection` (the client's request) and `upstream::handshake` (the backend's answer).
 
 use base64::{
     Engine as _,

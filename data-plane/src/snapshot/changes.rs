@@ -89,7 +89,7 @@ impl Changes {
                 Some(Target::Address(_)) => self.denies_addresses = true,
                 None => {}
             },
-            // Only handshakes meet it.
+            // It affects handshakes only.
             ResourceName::Reservation(_) => {}
         }
     }
@@ -108,7 +108,8 @@ impl Changes {
     }
 
     /// The subscriptions that have changed, where nothing else has.
-    pub fn subscriptions_only(&self) -> Option<impl Iterator<Item = SubscriptionKey>> {
+    #[must_use]
+    pub fn subscriptions_only(&self) -> Option<&HashSet<SubscriptionKey>> {
         let Self {
             all: false,
             subscriptions,
@@ -127,7 +128,7 @@ impl Changes {
         let only = applications.is_empty()
             && apis.is_empty()
             && names.iter().all(|names| names.is_empty());
-        only.then(|| subscriptions.iter().copied())
+        only.then_some(subscriptions)
     }
 
     /// Whether a change depends on the client and not only on the subscription.

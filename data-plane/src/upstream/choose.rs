@@ -1,6 +1,6 @@
 //! The endpoint of a session: the production or the sandbox one, which `auth` chose by the type of the key.
 //!
-//! What an endpoint is comes from the snapshot. Called by `session`.
+//! What an endpoint is comes from the snapshot. Called by `connection`.
 
 use tidegate_proto::reason::Reason;
 

@@ -259,7 +259,7 @@ async fn an_invalid_redis_is_an_error_before_anything_starts() {
     let text = fails("localhost:6379", &path).await;
     assert!(text.contains("redis://127.0.0.1:6379"), "{text}");
     let text = fails("redis://:secret@127.0.0.1:1", &path).await;
-    assert!(text.contains("nobody listens at 127.0.0.1:1 "), "{text}");
+    assert!(text.contains("nothing listens at 127.0.0.1:1 "), "{text}");
     let text = fails("auto", "/nowhere").await;
     assert!(text.contains("redis-server is not installed"), "{text}");
     assert!(!text.contains("started"), "{text}");

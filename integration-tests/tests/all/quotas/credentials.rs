@@ -236,7 +236,7 @@ async fn settings_that_contradict_each_other_end_the_start_and_no_secret_is_show
         (vec![plain, "ledger.username=hunter2"], "no password"),
         (
             vec!["ledger.password=hunter2"],
-            "`ledger.password` is set and `ledger.url` is not",
+            "`ledger.password` is set, but `ledger.url` is not",
         ),
         (vec![plain, &missing], "cannot read `ledger.password_file`"),
         (
