@@ -62,7 +62,7 @@ struct Shared {
 // === impl Edition ===
 
 impl Edition {
-    /// The how-manieth snapshot.
+    /// The nth snapshot of this node, counted from 1.
     #[must_use]
     pub const fn new(nth: u64) -> Self {
         Self(nth)

@@ -24,7 +24,7 @@ impl ConfigurationMetrics {
     pub(super) fn register(&self, registry: &mut Registry) {
         registry.register(
             "snapshot_number",
-            "The number of the snapshot that the node runs",
+            "The number of the last configuration that the node received; later commits that change nothing on it are not sent",
             self.number.clone(),
         );
         registry.register(
